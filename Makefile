@@ -1,0 +1,43 @@
+# make setup       an environment in .venv with the pinned versions; does nothing when it is up to date
+# make quickstart  the recipe `quickstart`, from nothing to its table
+# make test        linter, type checker and tests
+# make lint        the first two alone
+# make bench       the benchmarks (benchmarks/README.md)
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# pip asks an index for its newest version unless told otherwise, and its cache makes a second environment quick.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: setup quickstart test lint bench clean
+.DELETE_ON_ERROR:
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# A second `make quickstart` goes on with the study of the first and prints its table again.
+quickstart: setup
+	@if [ -e .noisy-study/studies/quickstart/study.yaml ]; \
+	then $(BIN)/noisy-study resume quickstart; \
+	else $(BIN)/noisy-study run quickstart; fi
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/pytest --numprocesses 2
+
+bench: setup
+	$(BIN)/python -m benchmarks.throughput
+
+clean:
+	rm -rf $(VENV) build *.egg-info

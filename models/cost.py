@@ -1,0 +1,133 @@
+"""What a network costs: multiplications of one forward pass, parameters, bytes; and how two networks compare.
+
+*Multiplications* are the multiply operations that convolutions and fully connected layers do for one image, the
+count of Sau & Balasubramanian, "Deep Model Compression: Distilling Knowledge from Noisy Teachers" (2016),
+section 4. Biases, normalisation, pooling and the products inside attention are not in it. *Parameters* are all
+trainable ones; *bytes* is what they take in single precision. Running statistics of batch normalisation are in
+neither.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from models import notation, zoo
+from models.notation import Conv, Layer, Linear, NotationError, Shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_BYTES_PER_PARAMETER = 4
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One layer, or one module that owns parameters or multiplies."""
+
+    name: str
+    """The name of its module, as in the state dictionary."""
+    token: str
+    """The layer in notation; the name of its class where notation cannot say it."""
+    output_shape: Shape
+    parameters: int
+    multiplications: int
+
+
+@dataclass(frozen=True)
+class NetworkCost:
+    """The layers in the order in which they run, and their sums."""
+
+    layers: tuple[LayerCost, ...]
+    multiplications: int
+    parameters: int
+    bytes: int
+
+
+def network_cost(reference: str, input_shape: Shape | None = None, classes: int | None = None) -> NetworkCost:
+    """The cost of a network of the zoo or of a line of notation.
+
+    `input_shape` and `classes` default to what the network was published for. Raises `NotationError` where the
+    network cannot be, or where a line comes without an input shape.
+    """
+    network = zoo.get(reference)
+    input_shape = network.input_shape if input_shape is None else input_shape
+    classes = network.classes if classes is None else classes
+    if input_shape is None or classes is None:
+        raise NotationError(f"the cost of {notation.shown(reference)} depends on its input; give the shape of an image")
+    if network.notation is not None and classes == network.classes:
+        return _line_cost(notation.parse(network.notation), input_shape)
+    import torch  # a line's cost does not wait for PyTorch
+
+    with torch.random.fork_rng(devices=[]):  # a look at the cost draws nothing from the caller's generator
+        return module_cost(zoo.build(reference, input_shape, classes), input_shape)
+
+
+def module_cost(module: nn.Module, input_shape: Shape) -> NetworkCost:
+    """The cost of any module that takes images (batch, *input_shape), by a forward pass without memory.
+
+    The pass runs on a copy: the module, its mode and its hooks are left alone.
+    """
+    import torch
+
+    from models.products import ProductCounter, meta_copy
+
+    probe = meta_copy(module)
+    # With gradients PyTorch takes no fused path, whose products could not be told apart.
+    with torch.enable_grad(), ProductCounter(probe) as counter:
+        probe(torch.empty(1, *input_shape, device="meta"))
+    parts = dict(probe.named_modules())
+    rows = []
+    for name in counter.output_shapes | dict.fromkeys(parts, ()):
+        multiplications = counter.multiplications[name]
+        parameters = sum(parameter.numel() for parameter in parts[name].parameters(recurse=False))
+        if multiplications or parameters:
+            output_shape = counter.output_shapes.get(name, ())
+            rows.append(LayerCost(name, _token(parts[name]), output_shape, parameters, multiplications))
+    return _sum(rows, sum(parameter.numel() for parameter in probe.parameters()))
+
+
+def compression_ratio(teacher: NetworkCost, student: NetworkCost) -> float:
+    """How many times fewer multiplications the student does than the teacher."""
+    return teacher.multiplications / student.multiplications
+
+
+def _line_cost(layers: tuple[Layer, ...], input_shape: Shape) -> NetworkCost:
+    outputs = notation.shapes(layers, input_shape)
+    inputs = (tuple(input_shape), *outputs[:-1])
+    rows = tuple(
+        LayerCost(name, str(layer), after, notation.parameters(layer, before), _multiplications(layer, before, after))
+        for layer, name, before, after in zip(layers, notation.layer_names(layers), inputs, outputs, strict=True)
+    )
+    return _sum(rows, sum(row.parameters for row in rows))
+
+
+def _sum(rows: Sequence[LayerCost], parameters: int) -> NetworkCost:
+    # Parameters come in as a sum of their own: two modules may share a tensor.
+    multiplications = sum(row.multiplications for row in rows)
+    return NetworkCost(tuple(rows), multiplications, parameters, parameters * _BYTES_PER_PARAMETER)
+
+
+def _multiplications(layer: Layer, before: Shape, after: Shape) -> int:
+    match layer:
+        case Conv():
+            return layer.kernel**2 * before[0] * math.prod(after)
+        case Linear():
+            return math.prod(before) * layer.features
+        case _:
+            return 0
+
+
+def _token(module: nn.Module) -> str:
+    """A module in notation where notation can say it, else the name of its class."""
+    from torch import nn
+
+    if isinstance(module, nn.Linear):
+        return str(Linear(module.out_features))
+    if isinstance(module, nn.Conv2d) and module.groups == 1 and module.dilation == (1, 1):
+        kernel, stride, padding = set(module.kernel_size), set(module.stride), module.padding
+        if len(kernel) == len(stride) == len(set(padding)) == 1 and not isinstance(padding, str):
+            return str(Conv(kernel.pop(), stride.pop(), padding[0], module.out_channels))
+    return type(module).__name__

@@ -1,0 +1,163 @@
+"""Networks by name: those of the published studies, He et al.'s CIFAR ResNets, and torchvision's classifiers.
+
+A study names a network by a *reference*: a name of this zoo (`lenet-cifar10`), `torchvision:` and the name of a
+classification model (`torchvision:resnet18`, with random weights), or a line of notation. A line says its number
+of classes itself; a ResNet or a torchvision model is given it.
+
+Sources of the lines: Sau & Balasubramanian, "Deep Model Compression: Distilling Knowledge from Noisy Teachers"
+(2016), section 4; Mirzadeh et al., "Improved Knowledge Distillation via Teacher Assistant" (2020), the appendix
+on plain CNNs (`takd-*`); `digits-*` are this project's own.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from models import notation
+from models.notation import NotationError, Shape, shown
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_DIGITS, _MNIST, _COLOUR, _IMAGENET = (1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 224, 224)
+
+# fmt: off
+_LINES: dict[str, tuple[Shape, str]] = {
+    "lenet-mnist": (_MNIST, "[C5(S1P0)@20-MP2(S2)]-[C5(S1P0)@50-MP2(S2)]-FC500-FC10"),
+    "fc800": (_MNIST, "FC800-FC800-FC10"),
+    "nin": (_COLOUR, "[C5(S1P2)@192-C1(S1P0)@160-C1(S1P0)@96-MP3(S2)]-D0.5-[C5(S1P2)@192-C1(S1P0)@192-C1(S1P0)@192-AP3(S2)]-D0.5-[C3(S1P1)@192-C1(S1P0)@192-C1(S1P0)@10]-AP8(S1)"),  # noqa: E501
+    "nin-as-printed": (_COLOUR, "[C5(S1P2)@192-C1(S1P0)@160-C1(S1P0)@96-MP3(S2)]-D0.5-[C5(S1P2)@192-C1(S1P0)@192-C1(S1P0)@192-AP3(S2)]-D0.5-[C3(S1P1)@192-C1(S1P0)@192-C1(S1P0)@192-C1(S1P0)@10]-AP8(S1)"),  # noqa: E501
+    "alexnet-cifar10": (_COLOUR, "[C5(S1P2)@96-MP3(S2)]-[C5(S1P2)@256-MP3(S2)]-[C3(S1P1)@384]-[C3(S1P1)@384]-[C3(S1P1)@256-MP3(S2)]-FC2048-D0.5-FC2048-D0.5-FC10"),  # noqa: E501
+    "lenet-svhn": (_COLOUR, "[C5(S1P2)@32-MP3(S2)]-[C5(S1P2)@64-MP3(S2)]-FC1024-FC10"),
+    "lenet-cifar10": (_COLOUR, "[C5(S1P2)@64-MP2(S2)]-[C5(S1P2)@128-MP2(S2)]-FC1024-FC10"),
+    "student1": (_COLOUR, "[C5(S1P2)@64-MP2(S2)]-[C5(S1P2)@112-MP2(S2)]-[C3(S1P1)@128-MP2(S2)]-FC1024-FC10"),
+    "student2": (_COLOUR, "[C5(S1P2)@32-MP2(S2)]-[C5(S1P2)@32-MP2(S2)]-[C3(S1P1)@64-MP2(S2)]-FC1024-FC10"),
+    "student3": (_COLOUR, "[C5(S1P2)@16-MP2(S2)]-[C5(S1P2)@32-MP2(S2)]-[C3(S1P1)@64-MP2(S2)]-FC1024-FC10"),
+    "takd-cnn2": (_COLOUR, "[C3(S1P1)@16B-MP2(S2)]-[C3(S1P1)@16B-MP2(S2)]-FC10"),
+    "takd-cnn4": (_COLOUR, "[C3(S1P1)@16B-C3(S1P1)@16B-MP2(S2)]-[C3(S1P1)@32B-C3(S1P1)@32B-MP2(S2)]-FC10"),
+    "takd-cnn6": (_COLOUR, "[C3(S1P1)@16B-C3(S1P1)@16B-MP2(S2)]-[C3(S1P1)@32B-C3(S1P1)@32B-MP2(S2)]-[C3(S1P1)@64B-C3(S1P1)@64B-MP2(S2)]-FC10"),  # noqa: E501
+    "takd-cnn8": (_COLOUR, "[C3(S1P1)@16B-C3(S1P1)@16B-MP2(S2)]-[C3(S1P1)@32B-C3(S1P1)@32B-MP2(S2)]-[C3(S1P1)@64B-C3(S1P1)@64B-MP2(S2)]-[C3(S1P1)@128B-C3(S1P1)@128B-MP2(S2)]-FC64-FC10"),  # noqa: E501
+    "takd-cnn10": (_COLOUR, "[C3(S1P1)@32B-C3(S1P1)@32B-MP2(S2)]-[C3(S1P1)@64B-C3(S1P1)@64B-MP2(S2)]-[C3(S1P1)@128B-C3(S1P1)@128B-MP2(S2)]-[C3(S1P1)@256B-C3(S1P1)@256B-C3(S1P1)@256B-C3(S1P1)@256B-MP2(S2)]-FC128-FC10"),  # noqa: E501
+    "takd-cnn2-100": (_COLOUR, "[C3(S1P1)@32B-MP2(S2)]-[C3(S1P1)@32B-MP2(S2)]-FC100"),
+    "takd-cnn4-100": (_COLOUR, "[C3(S1P1)@32B-C3(S1P1)@32B-MP2(S2)]-[C3(S1P1)@64B-C3(S1P1)@64B-MP2(S2)]-FC100"),
+    "takd-cnn6-100": (_COLOUR, "[C3(S1P1)@32B-C3(S1P1)@32B-MP2(S2)]-[C3(S1P1)@64B-C3(S1P1)@64B-MP2(S2)]-[C3(S1P1)@128B-C3(S1P1)@128B]-FC100"),  # noqa: E501
+    "takd-cnn8-100": (_COLOUR, "[C3(S1P1)@32B-C3(S1P1)@32B-MP2(S2)]-[C3(S1P1)@64B-C3(S1P1)@64B-MP2(S2)]-[C3(S1P1)@128B-C3(S1P1)@128B-MP2(S2)]-[C3(S1P1)@256B-C3(S1P1)@256B-MP2(S2)]-FC64-FC100"),  # noqa: E501
+    "takd-cnn10-100": (_COLOUR, "[C3(S1P1)@32B-C3(S1P1)@32B-MP2(S2)]-[C3(S1P1)@64B-C3(S1P1)@64B-MP2(S2)]-[C3(S1P1)@128B-C3(S1P1)@128B-MP2(S2)]-[C3(S1P1)@256B-C3(S1P1)@256B-C3(S1P1)@256B-C3(S1P1)@256B-MP2(S2)]-FC512-FC100"),  # noqa: E501
+    "digits-cnn": (_DIGITS, "[C3(S1P1)@32-MP2(S2)]-[C3(S1P1)@64-MP2(S2)]-FC128-FC10"),
+    "digits-fc32": (_DIGITS, "FC32-FC10"),
+}
+# fmt: on
+
+_RESNETS = {f"resnet{depth}": depth for depth in (8, 14, 20, 26, 32, 44, 56, 110)}
+_TORCHVISION = "torchvision:"
+_LOOKS_LIKE_A_LINE = re.compile(r"(C|MP|AP|FC|D)[0-9]|.*[\[\](@]", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a reference stands for."""
+
+    name: str
+    """The reference itself."""
+    notation: str | None
+    """Its line; None for a network that no line can say."""
+    input_shape: Shape | None
+    """The shape of the images it was published for; None where only a data set can tell."""
+    classes: int | None
+    """How many classes it gives: fixed where there is a line, else only what it was published for."""
+
+
+def names() -> tuple[str, ...]:
+    """Every name of the zoo, without torchvision's."""
+    return (*_LINES, *_RESNETS)
+
+
+def get(reference: str) -> Network:
+    """Look a reference up.
+
+    Raises `NotationError` for a name that does not exist (with the nearest that does) and for a line that
+    cannot be read. A line is not yet checked against an input: `build` and `notation.shapes` do that.
+    """
+    if reference in _LINES:
+        input_shape, line = _LINES[reference]
+        return Network(reference, line, input_shape, notation.number_of_classes(notation.parse(line)))
+    if reference in _RESNETS:
+        return Network(reference, None, _COLOUR, 10)
+    if reference.startswith(_TORCHVISION):
+        known = _torchvision_names()
+        if reference not in known:
+            raise _unknown(reference, known)
+        return Network(reference, None, _IMAGENET, 1000)
+    if _LOOKS_LIKE_A_LINE.match(reference):
+        return Network(reference, reference, None, notation.number_of_classes(notation.parse(reference)))
+    raise _unknown(reference, names())
+
+
+def build(reference: str, input_shape: Shape, classes: int) -> nn.Module:
+    """The network as a module with fresh weights: images (batch, *input_shape) to logits (batch, classes).
+
+    Weights are PyTorch's (or torchvision's) default initialisation, drawn from torch's global generator.
+    Raises `NotationError` where the reference is unknown, its line gives another number of classes, or the
+    network does not take such images.
+    """
+    network = get(reference)
+    notation.check_input_shape(input_shape)
+    if not 1 <= classes <= notation.MAX_NUMBER:
+        raise NotationError(f"{classes} classes; expected 1 to {notation.MAX_NUMBER}")
+    if network.notation is not None:
+        if network.classes != classes:
+            raise NotationError(
+                f"network {shown(reference)} gives {network.classes} classes, {classes} are wanted; "
+                "name one whose last layer fits"
+            )
+        return notation.build(network.notation, input_shape)
+    if len(input_shape) != 3:
+        raise NotationError(f"network {shown(reference)} takes (channels, height, width), not {tuple(input_shape)}")
+    if reference in _RESNETS:
+        from models.resnet import CifarResNet  # imports PyTorch
+
+        return CifarResNet(_RESNETS[reference], input_shape[0], classes)
+    if input_shape[0] != 3:
+        raise NotationError(f"network {shown(reference)} takes images of 3 channels, not {input_shape[0]}")
+    return _torchvision_model(reference, input_shape, classes)
+
+
+def _unknown(reference: str, known: tuple[str, ...]) -> NotationError:
+    nearest = difflib.get_close_matches(reference[:100].lower(), known, n=1)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else "expected a name of the zoo or a line of notation"
+    return NotationError(f"no network is called {shown(reference)}; {hint}")
+
+
+def _torchvision_names() -> tuple[str, ...]:
+    from torchvision import models  # slow to import, and few studies need it
+
+    return tuple(f"{_TORCHVISION}{name}" for name in models.list_models(module=models))
+
+
+def _torchvision_model(reference: str, input_shape: Shape, classes: int) -> nn.Module:
+    """Built and tried on one image: a torchvision model finds out in its forward pass what it cannot take."""
+    import torch
+    from torchvision import models
+
+    from models.products import meta_copy
+
+    name = reference.removeprefix(_TORCHVISION)
+    options: dict[str, object] = {}
+    if name in ("googlenet", "inception_v3"):
+        # Auxiliary classifiers would return a tuple in training; the explicit start silences a warning.
+        options = {"aux_logits": False, "init_weights": True}
+    elif name.startswith("vit_"):
+        options = {"image_size": input_shape[1]}
+    try:
+        model: nn.Module = models.get_model(name, weights=None, num_classes=classes, **options)
+        with torch.no_grad():
+            meta_copy(model)(torch.empty(1, *input_shape, device="meta"))
+    except (RuntimeError, ValueError, TypeError, AssertionError, IndexError, ZeroDivisionError) as error:
+        raise NotationError(
+            f"network {shown(reference)} does not take images of {'x'.join(map(str, input_shape))}: "
+            f"{' '.join(str(error).split()) or type(error).__name__}"
+        ) from error
+    return model

@@ -1,0 +1,360 @@
+"""The command line: parses, calls, prints.
+
+Exit status: 0 done; 1 the study failed; 2 the command or the study file is wrong; 130 interrupted, resumable. What a
+user can cause is one line on standard error; a traceback is a bug. Nothing heavy is imported before it is needed.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import platformdirs
+import typer
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from search_spaces.library import recipe_names, recipe_text
+from study.config import StudyConfig, dump_study, parse_study, read_text
+from study.errors import StudyFailed, UserError
+from study.storage import DEFAULT_ROOT, StudyFolder, write_whole
+from study.tracking.address import bound_requests, without_credentials
+from study.tracking.address import tracking_uri as default_tracking_uri
+
+app = typer.Typer(
+    help="Search how much noise a teacher should carry so that a small student errs least.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+errors = Console(stderr=True)
+
+
+class Format(StrEnum):
+    """How a table is written."""
+
+    text = "text"
+    md = "md"
+    csv = "csv"
+    json = "json"
+    latex = "latex"
+    html = "html"
+
+
+StudyArgument = Annotated[str, typer.Argument(metavar="RECIPE|FILE", help="a recipe's name, or a study file")]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="a study's name")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="a dotted key and a YAML value; may be given again"),
+]
+DataRootOption = Annotated[
+    Path | None, typer.Option("--data-root", help="where data sets lie and are downloaded to [env: NOISY_STUDY_DATA]")
+]
+AddressOption = Annotated[str | None, typer.Option(help="a running Ray cluster", envvar="RAY_ADDRESS")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="let Ray and MLflow speak too")]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON alone on standard output")]
+
+
+# ------------------------------------------------------------------------------------------------ recipes and files
+
+
+@app.command("ls")
+def list_recipes(as_json: JsonOption = False) -> None:
+    """List the recipes."""
+    rows = [_recipe_row(name) for name in recipe_names()]
+    if as_json:
+        _print_json(rows)
+        return
+    table = RichTable(box=None, pad_edge=False)
+    for column in ("recipe", "dataset", "teachers", "students", "trials", "reproduces"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(str(row[key]) for key in ("name", "dataset", "teachers", "students", "trials", "reproduces")))
+    Console().print(table)
+
+
+@app.command("cp")
+def copy_recipe(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE")], file: Annotated[Path, typer.Argument(metavar="FILE")]
+) -> None:
+    """Copy a recipe to a file, to edit it."""
+    text = recipe_text(recipe)
+    if file.exists():
+        raise UserError(f"{file} exists already; choose another name")
+    write_whole(file, lambda path: path.write_text(text, encoding="utf-8"))
+    errors.print(f"wrote {file}; edit it, then: noisy-study run {file}", highlight=False)
+
+
+@app.command()
+def validate(study: StudyArgument, settings: SetOption = None, data_root: DataRootOption = None) -> None:
+    """Print the resolved study file with every default filled in."""
+    config = _study(study, settings)
+    from study.data.load import describe_dataset
+    from study.search.check import check_study
+
+    check_study(config, describe_dataset(config.data, _data_root(data_root)))
+    print(dump_study(config), end="")  # noqa: T201 - a study file and nothing else
+
+
+@app.command()
+def net(
+    network: Annotated[str, typer.Argument(metavar="NETWORK", help="a name of the zoo, or a line of notation")],
+    teacher: Annotated[str | None, typer.Option(help="a network to compare with")] = None,
+    shape: Annotated[
+        str | None, typer.Option("--input", help="CxHxW of an image, for a line of notation, e.g. 3x32x32")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a network is: layers, shapes, parameters, multiplications, compression."""
+    from models.cost import compression_ratio, network_cost
+    from models.notation import NotationError
+
+    try:
+        size = _shape(shape)
+        counted = network_cost(network, size)
+        ratio = None if teacher is None else compression_ratio(network_cost(teacher, size), counted)
+    except NotationError as error:
+        raise UserError(str(error)) from None
+    layers = [
+        {
+            "name": layer.name,
+            "layer": layer.token,
+            "output_shape": list(layer.output_shape),
+            "parameters": layer.parameters,
+            "multiplications": layer.multiplications,
+        }
+        for layer in counted.layers
+    ]
+    if as_json:
+        _print_json(
+            {
+                "network": network,
+                "multiplications": counted.multiplications,
+                "parameters": counted.parameters,
+                "bytes": counted.bytes,
+                "teacher": teacher,
+                "compression_ratio": ratio,
+                "layers": layers,
+            }
+        )
+        return
+    table = RichTable(box=None, pad_edge=False)
+    table.add_column("layer", overflow="fold")
+    for column in ("output", "parameters", "multiplications"):
+        table.add_column(column, justify="right")
+    for layer in counted.layers:
+        output = "×".join(map(str, layer.output_shape))
+        table.add_row(layer.token, output, f"{layer.parameters:,}", f"{layer.multiplications:,}")
+    table.add_section()
+    table.add_row("all", f"{counted.bytes:,} bytes", f"{counted.parameters:,}", f"{counted.multiplications:,}")
+    Console().print(table)
+    if ratio is not None:
+        Console().print(f"{ratio:.2f} times fewer multiplications than {teacher}", highlight=False)
+
+
+# ---------------------------------------------------------------------------------------------------------- studies
+
+
+@app.command()
+def run(
+    study: Annotated[str | None, typer.Argument(metavar="RECIPE|FILE", help="a recipe's name, or a study file")] = None,
+    name: Annotated[str | None, typer.Option(help="the study's name, instead of the file's")] = None,
+    settings: SetOption = None,
+    data_root: DataRootOption = None,
+    address: AddressOption = None,
+    from_run: Annotated[str | None, typer.Option("--from-run", help="take the study file of a tracked study")] = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Run a study and print its table."""
+    if (study is None) == (from_run is None):
+        raise UserError("give a recipe, a study file, or --from-run RUN_ID, and only one of them")
+    config = _study(study, settings, name) if study is not None else _tracked_study(str(from_run), settings, name)
+    _drive(config, data_root, address, verbose, resuming=False)
+
+
+@app.command()
+def resume(
+    name: NameArgument,
+    data_root: DataRootOption = None,
+    address: AddressOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Go on with an interrupted study and print its table."""
+    from study.search.service import find_study
+
+    folder = find_study(name)
+    config = parse_study(read_text(folder.study_file), str(folder.study_file))
+    _drive(config, data_root, address, verbose, resuming=True)
+
+
+@app.command()
+def status(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="a study's name; all of them without")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="again every two seconds, until it is finished")] = False,
+) -> None:
+    """Show trials done, running, pruned and failed, and the best so far."""
+    from study.results.status import study_status, watch_status
+
+    names = [name] if name is not None else _local_studies()
+    if not names:
+        raise UserError(f"no studies in {DEFAULT_ROOT / 'studies'}; `noisy-study run quickstart` makes one")
+    uris = {each: _tracking_uri(each) for each in names}
+    if watch:
+        watch_status(uris, Console())
+    else:
+        Console().print(study_status(uris))
+
+
+@app.command()
+def table(name: NameArgument, format: Annotated[Format, typer.Option("--format")] = Format.text) -> None:
+    """Print the improvement-over-baseline table, read off the tracking server."""
+    from study.results.render import render
+    from study.results.table import build_table
+
+    print(render(build_table(_tracking_uri(name), name), format.value))  # noqa: T201 - the table and nothing else
+
+
+@app.command()
+def ui(
+    host: Annotated[str, typer.Option(help="where to listen")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="the port", min=1, max=65535)] = 5000,
+) -> None:
+    """Open the MLflow UI on the current store."""
+    uri = default_tracking_uri()
+    if uri.startswith("http"):
+        errors.print(f"the tracking server has its own UI: {without_credentials(uri)}", highlight=False)
+        return
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        raise UserError(f"--host {host}: the UI without a login listens on this machine only; see docs for a server")
+    errors.print(f"MLflow on http://{host}:{port} (Ctrl-C ends it)", highlight=False)
+    # The address travels in the environment and not among the arguments, which every user of the machine can read.
+    environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port)]
+    raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
+
+
+# --------------------------------------------------------------------------------------------------------- plumbing
+
+
+def _drive(config: StudyConfig, data_root: Path | None, address: str | None, verbose: bool, resuming: bool) -> None:
+    """Run or resume with the live display, then print the table and where to browse."""
+    from study.progress import TerminalProgress
+    from study.results.render import render
+    from study.results.table import build_table
+    from study.search import service
+
+    settings = service.Settings(_tracking_uri(config.name), _data_root(data_root), address=address, verbose=verbose)
+    try:
+        with TerminalProgress(config, errors) as progress:
+            if resuming:
+                service.resume(config.name, settings, progress)
+            else:
+                service.start(config, settings, progress)
+    except KeyboardInterrupt:
+        hint = ""
+        if StudyFolder(settings.root, config.name).exists():
+            hint = f"; go on with: noisy-study resume {config.name}"
+        raise KeyboardInterrupt(f"interrupted{hint}") from None
+    except StudyFailed as error:
+        raise StudyFailed(f"{error}; when mended: noisy-study resume {config.name}") from None
+    print(render(build_table(settings.tracking_uri, config.name)))  # noqa: T201 - the table and nothing else
+    errors.print(f"\nbrowse the trials: noisy-study ui   (experiment {config.name})", highlight=False)
+
+
+def _study(study: str, overrides: list[str] | None, name: str | None = None) -> StudyConfig:
+    """A recipe by name, else a file by path."""
+    path = Path(study)
+    is_file = study not in recipe_names() and (path.suffix in (".yaml", ".yml") or path.exists())
+    text = read_text(path) if is_file else recipe_text(study)
+    return parse_study(text, study, overrides or (), name)
+
+
+def _tracked_study(run_id: str, overrides: list[str] | None, name: str | None) -> StudyConfig:
+    from study.results.artifacts import read_study_file
+
+    return parse_study(read_study_file(default_tracking_uri(), run_id), f"run {run_id}", overrides or (), name)
+
+
+def _recipe_row(name: str) -> dict[str, Any]:
+    from study.search import plan
+
+    config = parse_study(recipe_text(name), name)
+    grid = plan.grid_trials(config)
+    trials = [f"{len(grid) // len(config.seeds)} arms × {len(config.seeds)} seeds"] if grid else []
+    if config.search is not None:
+        trials.append(f"{config.search.trials} searched")
+    students = dict.fromkeys([config.student.network, *(trial.network for trial in grid)])
+    return {
+        "name": name,
+        "dataset": config.data.name,
+        "teachers": ", ".join(trial.network for trial in plan.teacher_trials(config)),
+        "students": ", ".join(students),
+        "trials": " + ".join(trials),
+        "reproduces": config.published or "",
+    }
+
+
+def _local_studies() -> list[str]:
+    return sorted(path.parent.name for path in (DEFAULT_ROOT / "studies").glob("*/study.yaml"))
+
+
+def _tracking_uri(name: str) -> str:
+    """The environment's, else the one the study was started with, else the default store."""
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        return default_tracking_uri()
+    return StudyFolder(DEFAULT_ROOT, name).tracking_uri() or default_tracking_uri()
+
+
+def _data_root(option: Path | None) -> Path:
+    if option is not None:
+        return option
+    environment = os.environ.get("NOISY_STUDY_DATA")
+    return Path(environment) if environment else Path(platformdirs.user_cache_dir("noisy-teacher-study")) / "data"
+
+
+def _shape(text: str | None) -> tuple[int, int, int] | None:
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) != 3 or not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise UserError(f"--input {text}: expected channels x height x width, for instance 3x32x32")
+    return int(parts[0]), int(parts[1]), int(parts[2])
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201 - JSON and nothing else
+
+
+def main() -> None:
+    """The entry point: one line and a status for everything a user can cause."""
+    bound_requests()
+    status = 0
+    try:
+        status = app(standalone_mode=False) or 0
+    except UserError as error:
+        status = _say(str(error), 2)
+    except click.UsageError as error:
+        status = _say(f"{error.format_message()} (see noisy-study --help)", 2)
+    except click.ClickException as error:
+        status = _say(error.format_message(), 2)
+    except StudyFailed as error:
+        status = _say(str(error), 1)
+    except (KeyboardInterrupt, click.Abort) as error:
+        status = _say(str(error) or "interrupted", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
+def _say(message: str, status: int) -> int:
+    errors.print(" ".join(message.split()), highlight=False, markup=False, soft_wrap=True)
+    return status
+
+
+if __name__ == "__main__":
+    main()

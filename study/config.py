@@ -1,0 +1,515 @@
+"""The study file as pydantic models: the one place for every default and every bound.
+
+Works on what a user writes (YAML, `--set` overrides) and on what one training needs (`TrialConfig`). Knows nothing
+of tensors, networks, Ray, Optuna or MLflow: whether a network fits its data is asked where both are known.
+"""
+
+import difflib
+import math
+import reprlib
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    ValidationError,
+    WrapSerializer,
+    model_validator,
+)
+
+from study.errors import UserError
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+"""A study name is also a folder name and an MLflow experiment name, so it can leave neither."""
+
+MAX_SEED = 2**31 - 1
+MAX_TRIALS = 200_000
+"""Most trainings of one study, so that a slip in a grid is an error and not a full disk."""
+MAX_STUDY_FILE_CHARACTERS = 1_000_000
+
+
+class Model(BaseModel):
+    """Frozen, and strict about keys: a slip of the pen in a study file must not become a default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            for key in value:
+                if key not in cls.model_fields:
+                    raise ValueError(f"unknown key {in_ticks(key)}{nearest(key, cls.model_fields)}")
+        return value
+
+
+def nearest(word: object, known: Mapping[str, Any] | Sequence[str]) -> str:
+    """`; did you mean ...?` with the nearest known word, else the list of what is known."""
+    close = difflib.get_close_matches(word[:100], known, n=1) if isinstance(word, str) else []
+    return f"; did you mean `{close[0]}`?" if close else f"; known: {', '.join(known)}"
+
+
+# ---------------------------------------------------------------------------------------------------------- values
+
+
+class Uniform(Model):
+    """A value drawn from U[low, high], once per mini-batch (noisy teacher, section 5: randomised σ)."""
+
+    uniform: tuple[Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"the low end {self.low} lies above the high end {self.high}")
+        return self
+
+    @property
+    def low(self) -> float:
+        return self.uniform[0]
+
+    @property
+    def high(self) -> float:
+        return self.uniform[1]
+
+
+def _sigma_kind(value: object) -> str:
+    return "uniform" if isinstance(value, Mapping | Uniform) else "fixed"
+
+
+Sigma = Annotated[
+    Annotated[Annotated[float, Field(ge=0, le=100)], Tag("fixed")] | Annotated[Uniform, Tag("uniform")],
+    Discriminator(_sigma_kind),
+]
+"""σ of ξ ~ N(0, σ²), a standard deviation: a number, or a range it is drawn from for every mini-batch."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+NetworkReference = Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+def _as_grid(value: object) -> object:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _one_or_many(values: object, handler: SerializerFunctionWrapHandler) -> object:
+    written = handler(values)
+    return written[0] if len(written) == 1 else written
+
+
+T = TypeVar("T")
+
+Grid = Annotated[
+    tuple[T, ...],
+    Field(min_length=1, max_length=10_000),
+    BeforeValidator(_as_grid),
+    WrapSerializer(_one_or_many),
+]
+"""One value or a list of them; a list is a dimension of the arm's grid."""
+
+
+# ------------------------------------------------------------------------------------------------------------ data
+
+DatasetName = Literal["digits", "mnist", "svhn", "cifar10", "cifar100", "image_folder"]
+Preprocessing = Literal["subtract_pixel_mean", "local_contrast_normalization"]
+
+_DATA_DEFAULTS: dict[str, dict[str, Any]] = {
+    "digits": {"validation": 300},
+    "mnist": {"validation": 10_000},
+    "svhn": {"validation": 6_000, "preprocess": ["local_contrast_normalization"]},
+    "cifar10": {"validation": 5_000, "preprocess": ["subtract_pixel_mean"], "augment": ["mirror"]},
+    "cifar100": {"validation": 5_000, "preprocess": ["subtract_pixel_mean"], "augment": ["mirror"]},
+    "image_folder": {"validation": 0.1, "preprocess": ["subtract_pixel_mean"], "augment": ["mirror"]},
+}
+
+
+class DataConfig(Model):
+    """Which images, how they are split and what is done to them before a network sees them."""
+
+    name: DatasetName
+    path: str | None = Field(None, description="image_folder only: a folder or tar file of train/CLASS and test/CLASS")
+    validation: int | float = Field(
+        0.1, gt=0, description="training images held out: a count, or below 1 a share; stratified by class"
+    )
+    fraction: float = Field(1.0, gt=0, le=1, description="stratified share of the training images that is used")
+    preprocess: tuple[Preprocessing, ...] = ()
+    augment: tuple[Literal["mirror"], ...] = Field((), description="mirror: every training image and its mirror image")
+    split_seed: Seed = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_dataset(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and isinstance(value.get("name"), str):
+            return {**_DATA_DEFAULTS.get(value["name"], {}), **value}
+        return value
+
+    @model_validator(mode="after")
+    def _path_where_it_belongs(self) -> Self:
+        if (self.name == "image_folder") != (self.path is not None):
+            needed = "needs" if self.path is None else "is not for"
+            raise ValueError(f"`path` (a folder or tar file with train/CLASS and test/CLASS): {self.name} {needed} it")
+        if self.validation >= 1 and self.validation != int(self.validation):
+            raise ValueError(f"validation is a count of images or a share below 1, not {self.validation}")
+        return self
+
+    @property
+    def mirror(self) -> bool:
+        return "mirror" in self.augment
+
+
+# -------------------------------------------------------------------------------------------------------- training
+
+
+class TrainConfig(Model):
+    """How one network is trained. Paper: Adam, mini-batch 64, ended by validation; the rest is ours (see docs)."""
+
+    epochs: int = Field(60, ge=1, le=100_000)
+    batch_size: int = Field(64, ge=1, le=1_000_000)
+    optimizer: Literal["adam", "sgd"] = "adam"
+    lr: float = Field(1e-3, gt=0, le=100)
+    momentum: float = Field(0.9, ge=0, lt=1, description="sgd only (Nesterov)")
+    weight_decay: float = Field(0.0, ge=0, le=10)
+    schedule: Literal["constant", "cosine"] = "constant"
+    patience: int = Field(15, ge=0, description="epochs without a better validation error before stopping; 0: never")
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+
+class TeacherConfig(Model):
+    """A network to learn from: trained here on the labels, or read from a safetensors file."""
+
+    network: NetworkReference
+    weights: str | None = Field(None, description="a .safetensors file; then nothing is trained")
+    train: TrainConfig = TrainConfig()
+    seed: Seed = 0
+
+
+class StudentConfig(Model):
+    """The network that is to err least."""
+
+    network: NetworkReference
+
+
+# ------------------------------------------------------------------------------------------------------------ arms
+
+Method = Literal["logit_regression", "noisy_teacher", "noisy_student", "soft_targets", "labels"]
+NoiseKind = Literal["fresh", "frozen"]
+
+_NOISE = ("sigma", "alpha", "noise")
+METHOD_SETTINGS: dict[Method, tuple[str, ...]] = {
+    "logit_regression": (),
+    "noisy_teacher": _NOISE,
+    "noisy_student": _NOISE,
+    "soft_targets": ("temperature", "hard_loss_weight", *_NOISE),
+    "labels": (),
+}
+"""Which settings each method takes; what is not listed may not be given."""
+
+DEFAULT_ALPHA = 0.5
+DEFAULT_TEMPERATURE = 4.0
+DEFAULT_HARD_LOSS_WEIGHT = 0.0
+
+
+class ArmStudent(Model):
+    network: Grid[NetworkReference]
+
+
+class ArmConfig(Model):
+    """One row of a table, or a grid of them: how a student learns, and where it differs from the study."""
+
+    method: Method
+    sigma: Grid[Sigma] | None = Field(None, description="standard deviation of the perturbation; needed by noisy_*")
+    alpha: Grid[Share] | None = Field(None, description="share of perturbed samples; 0.5 where there is a sigma")
+    noise: Grid[NoiseKind] | None = Field(None, description="fresh for every mini-batch, or one frozen draw per image")
+    temperature: Grid[Annotated[float, Field(gt=0, le=1000)]] | None = Field(None, description="soft_targets: τ (4)")
+    hard_loss_weight: Grid[Share] | None = Field(None, description="soft_targets: 1 − λ, the labels' weight (0)")
+    student: ArmStudent | None = None
+    teachers: Annotated[tuple[TeacherConfig, ...], Field(min_length=1, max_length=100)] | None = None
+    train: dict[str, Grid[Any]] | None = Field(None, description="training settings that differ from the study's")
+
+    @property
+    def size(self) -> int:
+        """How many points the arm's grid has."""
+        settings = (self.sigma, self.alpha, self.noise, self.temperature, self.hard_loss_weight)
+        students = (self.student.network,) if self.student is not None else ()
+        return math.prod(len(values) for values in (*settings, *students, *(self.train or {}).values()) if values)
+
+    @model_validator(mode="after")
+    def _settings_of_the_method(self) -> Self:
+        takes = METHOD_SETTINGS[self.method]
+        for setting in ("sigma", "alpha", "noise", "temperature", "hard_loss_weight"):
+            if getattr(self, setting) is not None and setting not in takes:
+                owners = ", ".join(method for method, names in METHOD_SETTINGS.items() if setting in names)
+                raise ValueError(f"`{setting}` is not a setting of {self.method}, but of {owners}")
+        if self.method in ("noisy_teacher", "noisy_student") and self.sigma is None:
+            raise ValueError(f"{self.method} needs `sigma` (a standard deviation, a list of them, or a uniform range)")
+        for key, values in (self.train or {}).items():
+            if key not in TrainConfig.model_fields:
+                raise ValueError(f"train: unknown key {in_ticks(key)}{nearest(key, TrainConfig.model_fields)}")
+            for value in values:
+                try:
+                    TrainConfig.model_validate({key: value})
+                except ValidationError as error:
+                    raise ValueError(f"train.{one_line(error)}") from None
+        return self
+
+
+# ---------------------------------------------------------------------------------------------------------- search
+
+Sampler = Literal["random", "tpe", "gp", "cmaes"]
+
+
+class ConfirmConfig(Model):
+    """How a searched point enters the table: trained again over seeds that the search never saw."""
+
+    top: int = Field(1, ge=1, le=1000, description="how many of the best points are confirmed")
+    seeds: int | None = Field(None, ge=1, le=1000, description="over how many seeds; absent: the study's own seeds")
+
+
+class SearchConfig(Model):
+    """A search over the noise, judged by validation error on one seed of its own; the test set is never seen."""
+
+    space: str = Field("sigma_alpha", description="a space of search_spaces, or module:function")
+    sampler: Sampler = "tpe"
+    trials: int = Field(60, ge=1, le=MAX_TRIALS)
+    startup_trials: int = Field(10, ge=1, description="random trials before the sampler's model takes over")
+    scheduler: Literal["fifo"] = "fifo"
+    seed: Seed | None = Field(None, description="seed of the trainings and of the sampler; absent: one past `seeds`")
+    confirm: ConfirmConfig = ConfirmConfig()
+
+
+class ResourcesConfig(Model):
+    """What a trial may use. One thread per CPU of the trial."""
+
+    workers: int | Literal["auto"] = Field("auto", description="trials at once; auto: as many as the cluster bears")
+    cpus_per_trial: int = Field(1, ge=1, le=1024)
+    gpus_per_trial: float = Field(0, ge=0, le=64)
+
+    @model_validator(mode="after")
+    def _at_least_one_worker(self) -> Self:
+        if self.workers != "auto" and self.workers < 1:
+            raise ValueError(f"workers is auto or at least 1, not {self.workers}")
+        return self
+
+
+# ----------------------------------------------------------------------------------------------------------- study
+
+
+class StudyConfig(Model):
+    """One study: its data, its teachers, its arms over seeds, its search."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    published: str | None = Field(None, description="a table of search_spaces.published to print beside ours")
+    data: DataConfig
+    teachers: tuple[TeacherConfig, ...] = Field(min_length=1, max_length=100)
+    student: StudentConfig
+    train: TrainConfig = TrainConfig()
+    baseline: ArmConfig = ArmConfig(method="logit_regression")
+    arms: tuple[ArmConfig, ...] = Field((), max_length=1000)
+    seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1, max_length=1000)
+    search: SearchConfig | None = None
+    resources: ResourcesConfig = ResourcesConfig()
+
+    @model_validator(mode="after")
+    def _is_one_study(self) -> Self:
+        if self.baseline.size > 1 or self.baseline.student is not None:
+            raise ValueError("baseline: one setting for every student, so it takes no list of values and no `student`")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds: every seed once, not {list(self.seeds)}")
+        if not self.arms and self.search is None:
+            raise ValueError("nothing to compare with the baseline: give `arms`, `search` or both")
+        points = sum(arm.size for arm in self.arms) * len(self.seeds)
+        if points > MAX_TRIALS:
+            raise ValueError(f"arms: {points} trainings (points times seeds); at most {MAX_TRIALS} fit one study")
+        return self
+
+    @property
+    def search_seed(self) -> int:
+        """The seed the search trains with: none of the seeds its winners are confirmed over."""
+        if self.search is not None and self.search.seed is not None:
+            return self.search.seed
+        return (max(self.seeds) + 1) % (MAX_SEED + 1)
+
+
+# ---------------------------------------------------------------------------------------------------- one training
+
+Stage = Literal["teacher", "grid", "search", "confirm"]
+Role = Literal["teacher", "baseline", "arm"]
+Outcome = Literal["completed", "pruned", "diverged", "failed"]
+
+
+class TrialConfig(Model):
+    """Everything that determines one training on given images: a student's, or (stage `teacher`) a teacher's."""
+
+    stage: Stage
+    role: Role
+    network: NetworkReference
+    method: Method
+    teachers: tuple[TeacherConfig, ...] = ()
+    weights: str | None = Field(None, description="a safetensors file that stands in for training (teachers only)")
+    sigma: Sigma = 0.0
+    alpha: Share = 0.0
+    noise: NoiseKind = "fresh"
+    temperature: float | None = None
+    hard_loss_weight: float | None = None
+    train: TrainConfig
+    seed: Seed
+
+    @property
+    def sees_test_set(self) -> bool:
+        """Search trials are judged by validation error alone."""
+        return self.stage != "search"
+
+
+# --------------------------------------------------------------------------------------------- reading and writing
+
+
+def one_line(error: ValidationError) -> str:
+    """The first mistake of a validation as `key: what is wrong (value)`, and how many more there are."""
+    errors = error.errors(include_url=False)
+    # A list that lost an item to a mistake is reported as too short as well: that is the same mistake.
+    errors = [e for e in errors if not any(_lies_within(other["loc"], e["loc"]) for other in errors)]
+    first = errors[0]
+    where = ".".join(str(part) for part in first["loc"] if part not in ("fixed", "uniform", "int", "float"))
+    what = first["msg"].removeprefix("Value error, ")
+    if first["type"] not in ("value_error", "missing"):
+        what = f"{what[0].lower()}{what[1:]}, not {shown(first['input'])}"
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return " ".join(f"{where + ': ' if where else ''}{what}{more}".split())
+
+
+def _lies_within(inner: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
+    return len(inner) > len(outer) and inner[: len(outer)] == outer
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, in at most 60 characters, whatever its size and depth."""
+    try:
+        text = _SHORT.repr(value)
+    except ValueError:  # Python refuses to write out an integer of more than 4300 digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def in_ticks(key: object) -> str:
+    return f"`{shown(key)[1:-1] if isinstance(key, str) else shown(key)}`"
+
+
+def parse_study(text: str, source: str, overrides: Sequence[str] = (), name: str | None = None) -> StudyConfig:
+    """Read a study file.
+
+    Args:
+        text: YAML.
+        source: what to call it in an error (a recipe's name, a path).
+        overrides: `dotted.key=YAML value`, applied in order before validation.
+        name: replaces the study's name.
+
+    Raises:
+        UserError: one line that names the key, the value and what is allowed.
+    """
+    if len(text) > MAX_STUDY_FILE_CHARACTERS:
+        raise UserError(f"{source}: longer than {MAX_STUDY_FILE_CHARACTERS} characters; is it a study file?")
+    document = _safe_yaml(text, source)
+    if not isinstance(document, dict):
+        raise UserError(
+            f"{source}: a study file is a mapping of keys (name, data, teachers, ...), not {_kind(document)}"
+        )
+    for override in overrides:
+        _apply(document, override)
+    if name is not None:
+        document["name"] = name
+    try:
+        config = StudyConfig.model_validate(document)
+    except ValidationError as error:
+        raise UserError(f"{source}: {one_line(error)}") from None
+    _refuse_coerced(document, source, ())
+    return config
+
+
+def dump_study(config: StudyConfig) -> str:
+    """The study file with every default filled in; `parse_study` reads back an equal config."""
+    return yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)
+
+
+def read_text(path: Path) -> str:
+    """A study file's text, or one line about why not."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise UserError(f"cannot read the study file {path}: {reason}") from None
+
+
+def _safe_yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+        raise UserError(f"{where}: not valid YAML{place}: {getattr(error, 'problem', None) or 'unreadable'}") from None
+    except (ValueError, OverflowError, RecursionError, TypeError, AttributeError, KeyError) as error:
+        # PyYAML lets these through for text such as a 14th month or a thousand open brackets.
+        raise UserError(f"{where}: not valid YAML: {' '.join(str(error).split())[:200]}") from None
+
+
+def _refuse_coerced(value: Any, source: str, where: tuple[str, ...]) -> None:
+    """Refuse scalars that pass validation and mean nothing: no key takes a boolean (which counts as 0 or 1), and no
+    text of a study file has control characters (no path or file name can be made of them).
+
+    Numbers written as text are taken: YAML reads `1e-3` as text.
+    """
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_coerced(item, source, (*where, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _refuse_coerced(item, source, (*where, str(index)))
+    elif isinstance(value, bool):
+        raise UserError(
+            f"{source}: {'.'.join(where)}: no key takes {str(value).lower()} (as YAML reads yes, no, on and off too)"
+        )
+    elif isinstance(value, str) and any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
+        raise UserError(f"{source}: {'.'.join(where)}: control characters in {shown(value)}")
+
+
+def _apply(document: dict[Any, Any], override: str) -> None:
+    """Set one `dotted.key=value` in the raw document, making the mappings on its way."""
+    key, equals, value = override.partition("=")
+    override = " ".join(override.split())
+    if not equals or not key:
+        raise UserError(f"--set {override}: expected key=value, for instance train.epochs=2")
+    parts = key.split(".")
+    here: Any = document
+    for depth, part in enumerate(parts):
+        last = depth == len(parts) - 1
+        if isinstance(here, list):
+            if not part.isdecimal() or int(part) >= len(here):
+                raise UserError(f"--set {override}: `{part}` is no position in a list of {len(here)} (0 is the first)")
+            index: Any = int(part)
+        elif isinstance(here, dict):
+            index = part
+        else:
+            raise UserError(f"--set {override}: {'.'.join(parts[:depth])} is {_kind(here)} and has no `{part}`")
+        if last:
+            here[index] = _safe_yaml(value, f"--set {override}")
+        else:
+            if isinstance(here, dict) and here.get(index) is None:
+                here[index] = {}
+            here = here[index]
+
+
+def _kind(value: Any) -> str:
+    return {"NoneType": "empty", "str": "text", "list": "a list", "dict": "a mapping"}.get(
+        type(value).__name__, shown(value)
+    )

@@ -1,0 +1,138 @@
+"""Mini-batches from a dataset in memory: no loader, no workers, no Python per sample.
+
+Works on the arrays of a `Dataset`, which may be shared with other processes and read-only: nothing here writes into
+them. On a CPU the tensors are views of those arrays; `to` moves them to another device once. Knows nothing of
+networks or of the order in which images are drawn.
+"""
+
+import warnings
+from collections.abc import Iterator
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from study.data.dataset import Dataset
+
+
+class ImageTensors:
+    """The images and labels of one split, preprocessed as they are drawn.
+
+    Indices run from 0 to `len(self) - 1`. With `mirror` they run over the n images first and then over their mirror
+    images: index n + i is the horizontal flip of what index i gives (so the mean is subtracted before the flip).
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        max_value: float = 1.0,
+        pixel_mean: Tensor | None = None,
+        mirror: bool = False,
+        channels_last: bool = False,
+    ) -> None:
+        """
+        Args:
+            images: (N, C, H, W), uint8 or float32; never written to.
+            labels: (N,) int64.
+            max_value: what a pixel is divided by.
+            pixel_mean: (C, H, W) float32, subtracted after the division.
+            mirror: whether indices N to 2N − 1 are mirror images.
+            channels_last: the memory format of the batches; their shape is the same.
+        """
+        self._images = images
+        self._labels = labels
+        self._max_value = max_value
+        self._mean = pixel_mean
+        # Mirror images are flipped as bytes, before the mean is subtracted, so theirs is the flipped mean.
+        self._means = None if pixel_mean is None else torch.stack([pixel_mean, pixel_mean.flip(2)])
+        self._mirror = mirror
+        self._format = torch.channels_last if channels_last else torch.contiguous_format
+
+    @classmethod
+    def of(cls, dataset: Dataset, split: Literal["train", "validation", "test"], channels_last: bool = False) -> Self:
+        """The tensors of one split, sharing the dataset's memory; only `train` is ever mirrored."""
+        part = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}[split]
+        return cls(
+            images=shared_tensor(part.images),
+            labels=shared_tensor(part.labels),
+            max_value=dataset.max_value,
+            pixel_mean=None if dataset.pixel_mean is None else shared_tensor(dataset.pixel_mean),
+            mirror=dataset.mirror and split == "train",
+            channels_last=channels_last,
+        )
+
+    def to(self, device: torch.device | str) -> "ImageTensors":
+        """The same images on another device; on their own device nothing is copied."""
+        return ImageTensors(
+            self._images.to(device),
+            self._labels.to(device),
+            self._max_value,
+            None if self._mean is None else self._mean.to(device),
+            self._mirror,
+            self._format == torch.channels_last,
+        )
+
+    def __len__(self) -> int:
+        return 2 * len(self._labels) if self._mirror else len(self._labels)
+
+    @property
+    def device(self) -> torch.device:
+        return self._images.device
+
+    def batch(self, indices: Tensor) -> Tensor:
+        """The images at `indices` (B,), int64, on this device: float32 (B, C, H, W), a new tensor."""
+        if not self._mirror:
+            return self._preprocess(self._images.index_select(0, indices), None)
+        mirrored = indices >= len(self._labels)
+        return self._preprocess(self._images.index_select(0, self._stored(indices, mirrored)), mirrored)
+
+    def labels(self, indices: Tensor) -> Tensor:
+        """The labels at `indices` (B,), int64."""
+        if self._mirror:
+            indices = self._stored(indices, indices >= len(self._labels))
+        return self._labels.index_select(0, indices)
+
+    def blocks(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """(images, labels) of all indices in order, `size` at a time; the last block may be smaller."""
+        for start in range(0, len(self), size):
+            indices = torch.arange(start, min(start + size, len(self)), device=self.device)
+            yield self.batch(indices), self.labels(indices)
+
+    def _stored(self, indices: Tensor, mirrored: Tensor) -> Tensor:
+        # A subtraction and not a remainder: an index past the end must fail in index_select, not wrap around.
+        return indices - len(self._labels) * mirrored
+
+    def _preprocess(self, images: Tensor, mirrored: Tensor | None) -> Tensor:
+        """Float32 pixels, divided, mean subtracted, flipped where `mirrored` (B,) says so.
+
+        In place where it can be: `images` is fresh from index_select, never a view of the stored ones.
+        """
+        if mirrored is not None:
+            images = _flip_where(mirrored, images)
+        images = images.to(torch.float32)
+        if self._max_value != 1.0:
+            images.div_(self._max_value)
+        if self._means is not None:
+            images.sub_(self._means[0] if mirrored is None else self._means.index_select(0, mirrored.long()))
+        return images.contiguous(memory_format=self._format)
+
+
+def _flip_where(mirrored: Tensor, images: Tensor) -> Tensor:
+    """Images (B, C, H, W), flipped horizontally where `mirrored` (B,) says so.
+
+    Flips all and picks rows, still as bytes: whole rows are copied much faster than pixels are chosen one by one.
+    """
+    both = torch.cat([images, images.flip(3)])
+    rows = torch.arange(len(images), device=images.device) + len(images) * mirrored
+    return both.index_select(0, rows)
+
+
+def shared_tensor(array: npt.NDArray[np.uint8] | npt.NDArray[np.float32] | npt.NDArray[np.int64]) -> Tensor:
+    """A tensor over the array's own memory, read-only or not."""
+    with warnings.catch_warnings():
+        # Shared arrays cannot be written to, and torch warns that its tensors do not know that; ours are only read.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)

@@ -1,0 +1,115 @@
+"""What a dataset is once it is in memory: plain NumPy arrays and what has to be done to a pixel.
+
+Works on arrays alone, so that a dataset can be put into a node's shared memory once and be read by every trial
+without a copy. Such arrays are read-only on the other side: nobody writes into them. Knows nothing of files, splits
+or tensors.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+PixelMean = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images (N, C, H, W), uint8 or float32, and their labels (N,), int64 in [0, classes)."""
+
+    images: Pixels
+    labels: Labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class RawDataset:
+    """What a source reads, before anything is held out or preprocessed.
+
+    Attributes:
+        classes: names, in the order of the labels.
+        training: everything that may be trained on or held out of training.
+        test: the official test images.
+        max_value: the value of a white pixel.
+        extra: how many training images, the last ones, are an extra set that gives half as many validation images
+            as the others (SVHN's protocol).
+    """
+
+    classes: tuple[str, ...]
+    training: Split
+    test: Split
+    max_value: float
+    extra: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Three splits, and what turns a stored pixel into a network's input: `pixel / max_value - pixel_mean`.
+
+    Attributes:
+        name: the dataset's name in the study file.
+        classes: names, in the order of the labels.
+        train: images to train on, each once; with `mirror`, training index n + i is the mirror image of image i.
+        validation: held-out training images.
+        test: looked at once, at the end of a training.
+        max_value: what a pixel is divided by (255 for uint8 pictures; 1 where images are already preprocessed).
+        pixel_mean: per-pixel mean of the training images after the division, (C, H, W), or None.
+        mirror: whether every training image's mirror image is trained on too.
+        digest: SHA-256 in hex over everything above but the name.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    max_value: float
+    pixel_mean: PixelMean | None
+    mirror: bool
+    digest: str
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of one image."""
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width
+
+    @property
+    def class_count(self) -> int:
+        return len(self.classes)
+
+    @property
+    def train_size(self) -> int:
+        """Images in one epoch: twice the stored ones where their mirror images train too."""
+        return 2 * len(self.train) if self.mirror else len(self.train)
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What is known of a dataset before it is loaded; None where only loading it would tell."""
+
+    input_shape: tuple[int, int, int] | None
+    class_count: int | None
+
+
+def content_digest(
+    splits: Sequence[Split],
+    classes: Sequence[str],
+    preprocess: Sequence[str],
+    max_value: float,
+    pixel_mean: PixelMean | None,
+    mirror: bool,
+) -> str:
+    """SHA-256 in hex that changes with any pixel, label, class name, split or preprocessing."""
+    sha = hashlib.sha256(repr((tuple(classes), tuple(preprocess), float(max_value), mirror)).encode())
+    arrays = [array for split in splits for array in (split.images, split.labels)]
+    for array in [*arrays, *([] if pixel_mean is None else [pixel_mean])]:
+        sha.update(f"{array.shape} {array.dtype.str}".encode())
+        sha.update(np.ascontiguousarray(array).data)
+    return sha.hexdigest()

@@ -1,0 +1,359 @@
+"""Images in class folders, on disk or in a tar archive: `train/CLASS/*` and `test/CLASS/*`.
+
+Works on any folder or tar (plain or gzipped) of that layout, possibly below one top folder; an archive is read as a
+stream and never unpacked to disk. The content comes from outside, so nothing in it is trusted: not the archive's
+member names, not the extensions, not the sizes. Hidden files and files that are no images by their extension are
+ignored. Knows nothing of splits or preprocessing.
+"""
+
+import contextlib
+import functools
+import gzip
+import io
+import tarfile
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from study.data.dataset import DatasetFacts, RawDataset, Split
+from study.errors import UserError
+
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".pbm", ".pgm", ".ppm", ".tif", ".tiff", ".webp"})
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+"""The decoders that may run; Pillow has many more, for formats nobody trains on."""
+
+MAX_FILE_BYTES = 50 * 2**20
+MAX_TOTAL_BYTES = 16 * 2**30
+"""For the decoded images, and for the files of an archive held in memory until they are decoded."""
+
+GRAY_MODES = frozenset({"1", "L", "LA", "La"})
+DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+
+Part = Literal["train", "test"]
+PARTS: tuple[Part, Part] = ("train", "test")
+
+
+@dataclass
+class _Listing:
+    """Where the images are: per part and class, file name → how to get the file's bytes."""
+
+    source: Path
+    classes: dict[Part, dict[str, dict[str, Callable[[], bytes]]]] = field(
+        default_factory=lambda: {"train": {}, "test": {}}
+    )
+    top: str | None = None
+
+    def place(self, parts: tuple[str, ...], is_folder: bool) -> tuple[Part, str, str] | None:
+        """(part, class, file name) of an image; a class folder is noted; None for both that and all else.
+
+        Raises:
+            UserError: an image or folder in the wrong place, or a second top folder with a training or test set.
+        """
+        if any(part.startswith(".") or part == "__MACOSX" for part in parts):
+            return None
+        depth = 0 if parts[:1] and parts[0] in PARTS else 1
+        if len(parts) <= depth or parts[depth] not in PARTS:
+            return None
+        part: Part = "train" if parts[depth] == "train" else "test"
+        top, inner = "/".join(parts[:depth]), parts[depth + 1 :]
+        if self.top not in (None, top):
+            raise UserError(
+                f"{self.source}: train/ and test/ lie both in {shown(self.top or '.')} and in {shown(top or '.')}; "
+                "one top folder only"
+            )
+        self.top = top
+        is_image = not is_folder and PurePosixPath(parts[-1]).suffix.lower() in EXTENSIONS
+        if (is_image and len(inner) != 2) or (is_folder and len(inner) > 1):
+            raise UserError(
+                f"{self.source}: {shown('/'.join(parts))} is misplaced; images belong directly in {part}/CLASS/"
+            )
+        if len(inner) == 2 or (is_folder and len(inner) == 1):
+            self.classes[part].setdefault(inner[0], {})
+        return (part, inner[0], inner[1]) if is_image else None
+
+    def add(self, place: tuple[Part, str, str], get: Callable[[], bytes]) -> None:
+        part, class_name, file_name = place
+        self.classes[part][class_name][file_name] = get
+
+    def class_names(self) -> tuple[str, ...]:
+        """The training classes, sorted.
+
+        Raises:
+            UserError: fewer than two, an empty one, or a class that only the test set has.
+        """
+        for part in PARTS:
+            if not self.classes[part]:
+                raise UserError(
+                    f"{self.source}: no {part}/CLASS/ folder in it; expected train/CLASS/* and test/CLASS/*"
+                )
+            for name, files in sorted(self.classes[part].items()):
+                if not files:
+                    raise UserError(f"{self.source}: no image in {shown(f'{part}/{name}')}; remove it or fill it")
+        names = tuple(sorted(self.classes["train"]))
+        if len(names) == 1:
+            raise UserError(f"{self.source}: only one class, {shown(names[0])}; nothing to tell apart")
+        unknown = sorted(set(self.classes["test"]) - set(names))
+        if unknown:
+            raise UserError(f"{self.source}: class {shown(unknown[0])} is in test/ only; nothing can be learned of it")
+        return names
+
+
+def read_image_folder(path: Path) -> RawDataset:
+    """Decode every image of a folder or tar archive, in the order of class and file name.
+
+    One channel if every image is gray, else three; 8 bits each.
+
+    Raises:
+        UserError: one line that names the file: not there, not an image, truncated, of another size, in the wrong
+            place; an unsafe or oversized archive member; a class without images; fewer than two classes.
+    """
+    _check_exists(path)
+    listing = _list_folder(path) if path.is_dir() else _list_archive(path)
+    names = listing.class_names()
+    labels = {name: label for label, name in enumerate(names)}
+    files, targets, counts = [], [], []
+    for part in PARTS:
+        for class_name, class_files in sorted(listing.classes[part].items()):
+            for file_name, get in sorted(class_files.items()):
+                files.append((f"{path}: {shown(f'{part}/{class_name}/{file_name}')}", get))
+                targets.append(labels[class_name])
+        counts.append(len(files))
+    images = _decode_all(files)
+    all_labels = np.array(targets, dtype=np.int64)
+    first_test = counts[0]
+    return RawDataset(
+        classes=names,
+        training=Split(images[:first_test], all_labels[:first_test]),
+        test=Split(images[first_test:], all_labels[first_test:]),
+        max_value=255.0,
+    )
+
+
+def describe_image_folder(path: Path) -> DatasetFacts:
+    """Shape and class count of a folder, without decoding; of an archive only the shape, from its first image.
+
+    Whether a gray first image means one channel is only known once all are read: the shape is then None.
+
+    Raises:
+        UserError: the path is not there, or its first image is none.
+    """
+    _check_exists(path)
+    if path.is_dir():
+        listing = _list_folder(path)
+        names = listing.class_names()
+        class_name = names[0]
+        file_name, get = min(listing.classes["train"][class_name].items())
+        return DatasetFacts(_glance(f"{path}: {shown(f'train/{class_name}/{file_name}')}", get()), len(names))
+    listing = _Listing(path)
+    for parts, is_folder, read in _archive_members(path):
+        if listing.place(parts, is_folder) is not None:
+            return DatasetFacts(_glance(f"{path}: {shown('/'.join(parts))}", read()), None)
+    raise UserError(f"{path}: no image in it; expected train/CLASS/* and test/CLASS/*")
+
+
+# --------------------------------------------------------------------------------------------------------- listing
+
+
+def _check_exists(path: Path) -> None:
+    if not path.exists():
+        raise UserError(
+            f"data.path: {path} does not exist; give a folder or tar file of train/CLASS/* and test/CLASS/*"
+        )
+
+
+def _list_folder(root: Path) -> _Listing:
+    listing = _Listing(root)
+    try:
+        tops = [root] if any((root / part).is_dir() for part in PARTS) else sorted(root.iterdir())
+        for folder in [top / part for top in tops for part in PARTS]:
+            for entry in _entries(folder):
+                listing.place(entry.relative_to(root).parts, entry.is_dir())
+                for file in _entries(entry):
+                    place = listing.place(file.relative_to(root).parts, file.is_dir())
+                    if place is not None:
+                        listing.add(place, functools.partial(_read_bounded, file))
+    except OSError as error:
+        raise UserError(f"{root}: cannot be read: {error.strerror or error}") from None
+    return listing
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _read_bounded(file: Path) -> bytes:
+    if not file.is_file():  # a broken link, or a pipe that would be waited on for ever
+        raise UserError(f"{file}: not a file that can be read; remove it")
+    with file.open("rb") as opened:
+        content = opened.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise UserError(f"{file}: larger than {MAX_FILE_BYTES // 2**20} MB; is it an image?")
+    return content
+
+
+def _list_archive(path: Path) -> _Listing:
+    listing = _Listing(path)
+    total = 0
+    for parts, is_folder, read in _archive_members(path):
+        place = listing.place(parts, is_folder)
+        if place is None:
+            continue
+        content = read()
+        total += len(content)
+        if total > MAX_TOTAL_BYTES:
+            raise UserError(f"{path}: its images take more than {MAX_TOTAL_BYTES // 2**30} GiB")
+        listing.add(place, functools.partial(bytes, content))
+    return listing
+
+
+Member = tuple[tuple[str, ...], bool, Callable[[], bytes]]
+"""The parts of its name, whether it is a folder, and its content (to be called before the next member)."""
+
+
+def _archive_members(path: Path) -> Iterator[Member]:
+    """The folders and files of a tar archive as a stream, each checked before anyone sees it."""
+    with _archive_errors(path), _open_archive(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            parts = _safe_parts(path, member)
+
+            def read(member: tarfile.TarInfo = member) -> bytes:
+                with _archive_errors(path):
+                    content = archive.extractfile(member)
+                    assert content is not None  # a regular file, as checked
+                    return content.read()
+
+            yield parts, member.isdir(), read
+        _check_end(path, stream)
+
+
+@contextlib.contextmanager
+def _archive_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        what = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
+        raise UserError(f"{path}: not a folder and not a whole tar archive: {what}") from None
+
+
+def _open_archive(path: Path) -> BinaryIO:
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if zipped else path.open("rb")  # type: ignore[return-value]
+
+
+def _check_end(path: Path, stream: BinaryIO) -> None:
+    """tarfile takes a cut between two members for the end of the archive; we do not."""
+    if isinstance(stream, gzip.GzipFile):
+        while stream.read(2**20):  # up to gzip's own checksum, which tells a cut
+            pass
+        return
+    stream.seek(-min(512, path.stat().st_size), io.SEEK_END)
+    if any(stream.read()):
+        raise UserError(f"{path}: the archive is truncated: it lacks its end mark; fetch it again")
+
+
+def _safe_parts(path: Path, member: tarfile.TarInfo) -> tuple[str, ...]:
+    name = PurePosixPath(member.name)
+    if name.is_absolute() or ".." in name.parts:
+        raise UserError(f"{path}: refused: its member {shown(member.name)} points outside the archive")
+    if not (member.isreg() or member.isdir()):
+        raise UserError(f"{path}: refused: its member {shown(member.name)} is a link or a device, not a file")
+    if member.size > MAX_FILE_BYTES:
+        raise UserError(f"{path}: refused: its member {shown(member.name)} has more than {MAX_FILE_BYTES // 2**20} MB")
+    return name.parts
+
+
+# -------------------------------------------------------------------------------------------------------- decoding
+
+
+def _decode_all(files: list[tuple[str, Callable[[], bytes]]]) -> npt.NDArray[np.uint8]:
+    """(N, 1 or 3, H, W): straight into one array, made when the first image tells the size."""
+    images: npt.NDArray[np.uint8] | None = None
+    first = ""
+    with _pillow_warnings():
+        for index, (where, get) in enumerate(files):
+            with _open_image(where, _bytes(where, get)) as image:
+                gray = image.mode in GRAY_MODES
+                width, height = image.size
+                if images is None:
+                    images, first = _allocate(where, len(files), 1 if gray else 3, height, width), where
+                elif (height, width) != images.shape[2:]:
+                    raise UserError(
+                        f"{where}: {width}×{height} pixels, but {first.rpartition(': ')[2]} has "
+                        f"{images.shape[3]}×{images.shape[2]}; all images need one size"
+                    )
+                elif images.shape[1] == 1 and not gray:  # the first picture in colour: what was gray becomes RGB
+                    colour = _allocate(where, len(files), 3, height, width)
+                    colour[:index] = images[:index]
+                    images = colour
+                images[index] = _pixels(where, image, images.shape[1])
+    assert images is not None  # every class has an image
+    return images
+
+
+def _allocate(where: str, count: int, channels: int, height: int, width: int) -> npt.NDArray[np.uint8]:
+    if count * channels * height * width > MAX_TOTAL_BYTES:
+        raise UserError(
+            f"{where}: {width}×{height} pixels times {count} images take more than {MAX_TOTAL_BYTES // 2**30} GiB; "
+            "make them smaller"
+        )
+    return np.empty((count, channels, height, width), dtype=np.uint8)
+
+
+def _bytes(where: str, get: Callable[[], bytes]) -> bytes:
+    try:
+        return get()
+    except OSError as error:
+        raise UserError(f"{where}: cannot be read: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def _pillow_warnings() -> Iterator[None]:
+    """Odd metadata is no news to the user; a picture far too large is an error (the sizes are bounded too)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def _open_image(where: str, content: bytes) -> Image.Image:
+    try:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise UserError(f"{where}: not an image, whatever its name says; remove it or replace it") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise UserError(f"{where}: a picture of far too many pixels; make it smaller") from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise UserError(f"{where}: a damaged image: {' '.join(str(error).split())}") from None
+    if image.mode in DEEP_MODES:
+        raise UserError(f"{where}: more than 8 bits a channel (mode {image.mode}); convert it to 8 bits")
+    return image
+
+
+def _pixels(where: str, image: Image.Image, channels: int) -> npt.NDArray[np.uint8]:
+    """(channels, H, W) of an opened image."""
+    mode = "L" if channels == 1 else "RGB"
+    try:
+        array = np.asarray(image if image.mode == mode else image.convert(mode))
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, zlib.error) as error:
+        raise UserError(f"{where}: a truncated or damaged image: {' '.join(str(error).split())}") from None
+    return array[np.newaxis] if channels == 1 else array.transpose(2, 0, 1)
+
+
+def _glance(where: str, content: bytes) -> tuple[int, int, int] | None:
+    with _pillow_warnings(), _open_image(where, content) as image:
+        if image.mode in GRAY_MODES:
+            return None
+        return 3, image.height, image.width
+
+
+def shown(name: str) -> str:
+    """A name from outside as it may stand in an error of one line."""
+    return name if name.isprintable() else repr(name)

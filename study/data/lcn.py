@@ -1,0 +1,61 @@
+"""Local contrast normalisation of Jarrett et al., *What is the Best Multi-Stage Architecture for Object
+Recognition?* (ICCV 2009), section 3.1, as preprocessing.
+
+Works on arrays of images, chunk by chunk into one array of floats, so that a large dataset is never held twice in
+float32. Knows nothing of datasets or splits.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from study.data.dataset import Pixels
+
+WINDOW = 9
+STANDARD_DEVIATION = 2.0
+FLOOR = 1e-4
+CHUNK_PIXELS = 2**20
+
+
+def local_contrast_normalization(
+    images: Pixels, indices: npt.NDArray[np.int64], max_value: float
+) -> npt.NDArray[np.float32]:
+    """Normalise `images[indices]` over all channels jointly.
+
+    With w the 9×9 Gaussian window of standard deviation 2 over every channel, summing to one over window and
+    channels together, and x the pixels divided by `max_value`: v = x − Σ w·x, σ = sqrt(Σ w·v²), y = v / max(c, σ)
+    with c the image's mean of σ, but at least 1e-4. At the border the image is reflected, its edge pixels repeated
+    (SciPy's mode `reflect`).
+
+    Args:
+        images: (N, C, H, W).
+        indices: (M,), which of them and in what order.
+        max_value: the value of a white pixel.
+
+    Returns:
+        (M, C, H, W) float32.
+    """
+    _, channels, height, width = images.shape
+    down, across = window_matrix(height), window_matrix(width).T
+    result = np.empty((len(indices), channels, height, width), dtype=np.float32)
+    chunk = max(1, CHUNK_PIXELS // (channels * height * width))
+    for start in range(0, len(indices), chunk):
+        x = images[indices[start : start + chunk]].astype(np.float32)
+        x /= max_value
+        v = x - down @ x.mean(axis=1, keepdims=True) @ across
+        sigma = np.sqrt(down @ np.square(v).mean(axis=1, keepdims=True) @ across)
+        c = np.maximum(sigma.mean(axis=(2, 3), keepdims=True), FLOOR)
+        np.divide(v, np.maximum(c, sigma), out=result[start : start + chunk])
+    return result
+
+
+def window_matrix(size: int) -> npt.NDArray[np.float32]:
+    """(size, size): the one-dimensional window at every position as a matrix, its reflected border folded in.
+
+    The Gaussian window is a product of two such passes, and a pass over rows or columns is a matrix product.
+    """
+    reach = WINDOW // 2
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / STANDARD_DEVIATION) ** 2)
+    weights /= weights.sum()
+    reflected = np.pad(np.eye(size), ((reach, reach), (0, 0)), mode="symmetric")
+    rows = [weights @ reflected[position : position + WINDOW] for position in range(size)]
+    return np.stack(rows).astype(np.float32)

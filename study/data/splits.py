@@ -1,0 +1,94 @@
+"""Which training images are held out for validation and which are trained on.
+
+Works on labels and counts. Knows nothing of images.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from study.data.dataset import Labels
+from study.errors import UserError
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class SplitIndices:
+    """Positions in the training images, ascending, no position in both."""
+
+    train: npt.NDArray[np.int64]
+    validation: npt.NDArray[np.int64]
+
+
+def stratified_split(
+    labels: Labels, classes: Sequence[str], validation: float, fraction: float, rng: np.random.Generator
+) -> SplitIndices:
+    """Hold out validation images class by class, and keep a share of the rest to train on.
+
+    A count that divides by the classes takes the same number of every class. Any other count, and a share, goes to
+    the classes in proportion to their size, by largest remainders. `fraction` keeps that share of every class's
+    other images, at least one. Each class is shuffled once whatever is asked for, so the validation images do not
+    depend on `fraction`, and a smaller training set lies within a larger one.
+
+    Args:
+        labels: (N,) in [0, classes).
+        classes: their names.
+        validation: how many images to hold out, or below 1 the share of all.
+        fraction: in (0, 1], the share of the other images that is trained on.
+        rng: the one source of chance.
+
+    Raises:
+        UserError: a class has no images, or validation would leave it none.
+    """
+    sizes = np.bincount(labels, minlength=len(classes)).astype(np.int64)
+    if not sizes.all():
+        raise UserError(f"class {classes[int(sizes.argmin())]!r} has no training images; every class needs some")
+    held_out = _validation_counts(sizes, classes, validation)
+    remaining = sizes - held_out
+    wanted = max(1, round(fraction * int(remaining.sum())))
+    kept = np.maximum(1, _proportional(wanted, remaining, remaining))
+
+    train, valid = [], []
+    for label in range(len(classes)):
+        shuffled = rng.permutation(np.flatnonzero(labels == label))
+        first, last = held_out[label], held_out[label] + kept[label]
+        valid.append(shuffled[:first])
+        train.append(shuffled[first:last])
+    return SplitIndices(train=np.sort(np.concatenate(train)), validation=np.sort(np.concatenate(valid)))
+
+
+def _validation_counts(sizes: Counts, classes: Sequence[str], validation: float) -> Counts:
+    total = int(sizes.sum())
+    if validation >= 1 and validation % len(classes) == 0:
+        counts = np.full_like(sizes, int(validation) // len(classes))
+        short = np.flatnonzero(counts >= sizes)
+        if short.size:
+            label = int(short[0])
+            raise UserError(
+                f"data.validation: {int(validation)} takes {counts[label]} of the {sizes[label]} training images of "
+                f"class {classes[label]!r} and leaves nothing to train on; take fewer, or a share below 1"
+            )
+        return counts
+    wanted = int(validation) if validation >= 1 else max(1, round(validation * total))
+    if wanted > total - len(classes):
+        raise UserError(
+            f"data.validation: {wanted} of {total} training images leave less than one for each of the "
+            f"{len(classes)} classes; take fewer"
+        )
+    return _proportional(wanted, sizes, sizes - 1)
+
+
+def _proportional(total: int, sizes: Counts, limits: Counts) -> Counts:
+    """Share `total` among classes in proportion to `sizes` by largest remainders, none above its limit.
+
+    The limits must have room for `total`; ties go to the earlier class.
+    """
+    counts: Counts = np.minimum(total * sizes // sizes.sum(), limits)
+    by_remainder = np.argsort(-(total * sizes % sizes.sum()), kind="stable")
+    while (left := total - int(counts.sum())) > 0:
+        open_classes = by_remainder[counts[by_remainder] < limits[by_remainder]][:left]
+        counts[open_classes] += 1
+    return counts

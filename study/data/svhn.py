@@ -1,0 +1,119 @@
+"""SVHN, the cropped street-view house numbers, from its three MATLAB files.
+
+Works on `train_32x32.mat`, `test_32x32.mat` and `extra_32x32.mat`. Knows the dataset's own validation protocol:
+twice as many images of the training set as of the extra set.
+"""
+
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from study.data.dataset import Labels, RawDataset, Split
+from study.data.download import DownloadError, RemoteFile, fetch_files
+from study.data.splits import SplitIndices, stratified_split
+from study.errors import UserError
+
+INPUT_SHAPE = (3, 32, 32)
+CLASSES = tuple(str(digit) for digit in range(10))
+FILES = {"train": "train_32x32.mat", "extra": "extra_32x32.mat", "test": "test_32x32.mat"}
+
+
+def read_svhn(data_root: Path) -> RawDataset:
+    """Read the three files in `data_root`, fetching those that are missing; train first, then extra, are trained on.
+
+    Raises:
+        UserError: a file is missing and cannot be fetched, or is not what it should be.
+    """
+    _download_missing(data_root)
+    train = _read_mat(data_root / FILES["train"])
+    extra = _read_mat(data_root / FILES["extra"])
+    return RawDataset(
+        classes=CLASSES,
+        training=_joined([train, extra]),
+        test=_joined([_read_mat(data_root / FILES["test"])]),
+        max_value=255.0,
+        extra=len(extra),
+    )
+
+
+def split_with_extra(
+    labels: Labels, extra: int, validation: float, fraction: float, rng: np.random.Generator
+) -> SplitIndices:
+    """Two thirds of the validation images from the training set, one third from the extra set, the rest trains.
+
+    The default of 6,000 is 400 of each class from the training set and 200 from the extra set (noisy teacher,
+    section 4). A share below 1 is taken of each set.
+
+    Args:
+        labels: (N,), those of the extra set last.
+        extra: how many are of the extra set.
+        validation, fraction, rng: as for `stratified_split`.
+    """
+    from_extra = validation if validation < 1 else int(validation) // 3
+    from_train = validation if validation < 1 else int(validation) - from_extra
+    border = len(labels) - extra
+    if from_extra == 0:
+        raise UserError(f"data.validation: {int(validation)} is too few; a third comes from SVHN's extra set")
+    train_part = stratified_split(labels[:border], CLASSES, from_train, fraction, rng)
+    extra_part = stratified_split(labels[border:], CLASSES, from_extra, fraction, rng)
+    return SplitIndices(
+        train=np.concatenate([train_part.train, extra_part.train + border]),
+        validation=np.concatenate([train_part.validation, extra_part.validation + border]),
+    )
+
+
+def _read_mat(path: Path) -> Split:
+    """Images as a (N, 3, 32, 32) view of MATLAB's (32, 32, 3, N), and labels: its 10 is the digit 0."""
+    from scipy.io import loadmat  # these, too, only this dataset needs
+    from scipy.io.matlab import MatReadError
+
+    try:
+        content = loadmat(path, variable_names=["X", "y"])
+        pixels, labels = content["X"], content["y"]
+    except KeyError as error:
+        raise UserError(f"{path}: no variable {error} in it; SVHN's files hold X and y") from None
+    except (
+        OSError,
+        MatReadError,
+        ValueError,
+        TypeError,
+        NotImplementedError,
+        EOFError,
+        IndexError,
+        zlib.error,
+    ) as error:
+        raise UserError(f"{path}: not a readable MATLAB file: {' '.join(str(error).split())}") from None
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[:3] != (32, 32, 3) or not pixels.size:
+        raise UserError(f"{path}: X is {pixels.shape} of {pixels.dtype}, not (32, 32, 3, N) of uint8")
+    if labels.size != pixels.shape[3]:
+        raise UserError(f"{path}: {labels.size} labels for {pixels.shape[3]} images")
+    if labels.dtype.kind not in "iu" or labels.min() < 1 or labels.max() > 10:
+        raise UserError(f"{path}: labels from {labels.min()} to {labels.max()}; SVHN's are 1 to 10")
+    return Split(pixels.transpose(3, 2, 0, 1), labels.reshape(-1).astype(np.int64) % 10)
+
+
+def _joined(splits: Iterable[Split]) -> Split:
+    splits = list(splits)
+    # An array of our own making: concatenate would keep MATLAB's order of the axes.
+    images: npt.NDArray[np.uint8] = np.empty((sum(map(len, splits)), *INPUT_SHAPE), dtype=np.uint8)
+    np.concatenate([split.images for split in splits], out=images)
+    return Split(images, np.concatenate([split.labels for split in splits]))
+
+
+def _download_missing(data_root: Path) -> None:
+    missing = {name: file for name, file in FILES.items() if not (data_root / file).is_file()}
+    if not missing:
+        return
+    from torchvision.datasets import SVHN  # takes a second to import, and is rarely needed
+
+    files = [RemoteFile(file, (SVHN.split_list[name][0],), SVHN.split_list[name][2]) for name, file in missing.items()]
+    try:
+        fetch_files(files, data_root, data_root)
+    except DownloadError as error:
+        raise UserError(
+            f"SVHN is not complete in {data_root} and could not be downloaded ({error}); "
+            f"put {', '.join(missing.values())} in that folder"
+        ) from None

@@ -1,0 +1,55 @@
+"""Teachers and their logits on disk, each made once and found again by what it was made from.
+
+A key is a digest of everything that determines the content: for weights the training, its seed and the images; for
+logits the weights and the images. Files are safetensors, written whole or not at all.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from study.storage import write_whole
+
+
+def key_of(*parts: object) -> str:
+    """A short digest of JSON-able parts."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 in hex of a file's content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tensor_digest(tensor: Tensor) -> str:
+    """SHA-256 in hex of a tensor's values."""
+    return hashlib.sha256(tensor.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
+
+
+class LogitStore:
+    """Logits for every training image of a dataset, one file a teacher and dataset."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+
+    def path(self, key: str) -> Path:
+        return self._folder / f"{key}.safetensors"
+
+    def read(self, key: str, images: int) -> Tensor | None:
+        """The stored (images, classes) float32 logits, or None where there are none that can be read whole."""
+        try:
+            with safe_open(self.path(key), framework="pt") as file:
+                logits: Tensor = file.get_tensor("logits")
+        except (FileNotFoundError, SafetensorError, OSError):
+            return None
+        return logits if len(logits) == images else None
+
+    def write(self, key: str, logits: Tensor) -> None:
+        tensor = logits.detach().float().contiguous()
+        write_whole(self.path(key), lambda path: save_file({"logits": tensor}, path))

@@ -1,0 +1,288 @@
+"""The trainer: one network, one epoch a call, its whole state in one dictionary.
+
+Works on images in memory, a target of logits and a `TrialConfig`; trains students (from logits, noisy or not) and
+teachers (from labels) alike. Knows nothing of who called it, where checkpoints lie or where metrics go. It looks at
+the test set only when asked.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models import zoo
+from study.config import TrainConfig, TrialConfig, Uniform
+from study.data.batches import ImageTensors
+from study.distill import losses
+from study.distill.noise import Perturbation
+from study.distill.streams import Streams, derived
+from study.records import EpochRecord
+
+EVALUATION_BLOCK = 1000
+"""Images per forward pass where no gradient is needed."""
+
+
+class Diverged(Exception):
+    """The training loss is no longer a finite number; the message names the epoch."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The images one training sees: to learn from, and to be judged by after every epoch."""
+
+    train: ImageTensors
+    validation: ImageTensors
+    input_shape: tuple[int, int, int]
+    classes: int
+
+
+class DistillationTrainer:
+    """Trains one network as a `TrialConfig` says.
+
+    Args:
+        trial: method, noise, training settings and seed.
+        data: images on the device.
+        target: the teachers' combined logits for every training image, mirror images behind the images, float32
+            (train images, classes); None where the method is `labels`.
+        device: where to train.
+
+    Example:
+        >>> trainer = DistillationTrainer(trial, data, target)
+        >>> while not trainer.finished:
+        ...     print(trainer.run_epoch())
+        >>> trainer.load_best()
+        >>> error_of(trainer.network, test_images)
+    """
+
+    def __init__(
+        self, trial: TrialConfig, data: TrainingData, target: Tensor | None, device: torch.device | str = "cpu"
+    ):
+        self.trial = trial
+        self.data = data
+        self.device = torch.device(device)
+        self.network = initial_network(trial, data).to(self.device)
+        self.history: list[EpochRecord] = []
+        self._target = None if target is None else target.to(self.device)
+        self._streams = Streams.of(trial.seed)
+        self._teacher_noise, self._student_noise = self._perturbations()
+        self._optimizer = make_optimizer(self.network, trial.train)
+        self._dropout_state = _seeded_global_state(derived(trial.seed, "dropout"), self.device)
+        self._best_weights = _copy(self.network.state_dict())
+        self._best_val_error = math.inf
+        self._best_epoch = 0
+        if trial.train.precision == "bf16":
+            self.network.to(memory_format=torch.channels_last)
+
+    # ------------------------------------------------------------------------------------------------- progress
+
+    @property
+    def epoch(self) -> int:
+        """Epochs trained so far."""
+        return len(self.history)
+
+    @property
+    def finished(self) -> bool:
+        """All epochs are done, or `patience` epochs brought no better validation error."""
+        settings = self.trial.train
+        tired = settings.patience > 0 and self.epoch - self._best_epoch >= settings.patience
+        return self.epoch >= settings.epochs or (self.epoch > 0 and tired)
+
+    @property
+    def best_val_error(self) -> float | None:
+        return self._best_val_error if self._best_epoch else None
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The first epoch with the lowest validation error, from 1."""
+        return self._best_epoch or None
+
+    @property
+    def train_seconds(self) -> float:
+        """Seconds of all epochs, validation included, whatever process they ran in."""
+        return sum(record.seconds for record in self.history)
+
+    # ------------------------------------------------------------------------------------------------- training
+
+    def run_epoch(self) -> EpochRecord:
+        """Train on every image once, then validate.
+
+        Raises:
+            Diverged: the loss is not finite; the epoch does not count, and the trainer is of no further use.
+        """
+        started = time.perf_counter()
+        with _global_generator(self._dropout_state, self.device):
+            train_loss = self._train_on_all()
+            self._dropout_state = _global_state(self.device)
+        trained = time.perf_counter()
+        if not math.isfinite(train_loss):
+            raise Diverged(f"the training loss is {train_loss} in epoch {self.epoch + 1}")
+        val_error = error_of(self.network, self.data.validation, self._autocast)
+        record = EpochRecord(
+            epoch=self.epoch + 1,
+            train_loss=train_loss,
+            val_error=val_error,
+            images_per_second=len(self.data.train) / (trained - started),
+            seconds=time.perf_counter() - started,
+            timestamp_ms=time.time_ns() // 1_000_000,
+        )
+        self.history.append(record)
+        if val_error < self._best_val_error:
+            self._best_val_error, self._best_epoch = val_error, record.epoch
+            self._best_weights = _copy(self.network.state_dict())
+        return record
+
+    def load_best(self) -> None:
+        """Put the weights of the best validation epoch into the network."""
+        self.network.load_state_dict(self._best_weights)
+
+    def _train_on_all(self) -> float:
+        self.network.train()
+        images, size = self.data.train, self.trial.train.batch_size
+        order = torch.randperm(len(images), generator=self._streams.order)
+        # Summed on the device: a number asked for in every step would make the processor wait for the accelerator.
+        total = torch.zeros((), device=self.device)
+        batches = torch.split(order, size)
+        for step, drawn in enumerate(batches):
+            self._set_learning_rate((self.epoch + step / len(batches)) / self.trial.train.epochs)
+            indices = drawn.to(self.device, non_blocking=True)
+            with self._autocast():
+                logits = self.network(images.batch(indices))
+            loss = self._loss(logits.float(), indices, drawn)
+            self._optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._optimizer.step()
+            total += loss.detach() * len(indices)
+        return float(total) / len(images)
+
+    def _loss(self, logits: Tensor, indices: Tensor, drawn: Tensor) -> Tensor:
+        """The method's loss for one mini-batch; `drawn` are the indices where they were drawn, on the CPU."""
+        if self._target is None:
+            return F.cross_entropy(logits, self.data.train.labels(indices))
+        target = self._target[indices]
+        if self._teacher_noise is not None:
+            target = target * self._teacher_noise.factors(drawn).to(self.device, non_blocking=True)
+        if self._student_noise is not None:
+            logits = logits * self._student_noise.factors(drawn).to(self.device, non_blocking=True)
+        if self.trial.method == "soft_targets":
+            assert self.trial.temperature is not None
+            assert self.trial.hard_loss_weight is not None
+            labels = self.data.train.labels(indices)
+            return losses.soft_targets(logits, target, labels, self.trial.temperature, self.trial.hard_loss_weight)
+        return losses.logit_regression(logits, target)
+
+    def _perturbations(self) -> tuple[Perturbation | None, Perturbation | None]:
+        """The noise on the teacher's and on the student's logits; σ = 0 or α = 0 is none, which is the baseline."""
+        trial = self.trial
+        largest = trial.sigma.high if isinstance(trial.sigma, Uniform) else trial.sigma
+        if self._target is None or largest == 0 or trial.alpha == 0:
+            return None, None
+        noise = Perturbation(
+            trial.sigma, trial.alpha, trial.noise, len(self.data.train), self.data.classes, self._streams
+        )
+        return (None, noise) if trial.method == "noisy_student" else (noise, None)
+
+    def _set_learning_rate(self, progress: float) -> None:
+        """`progress` is the share of the training that is done; the rate follows from it alone, so has no state."""
+        settings = self.trial.train
+        lr = settings.lr * (1 + math.cos(math.pi * progress)) / 2 if settings.schedule == "cosine" else settings.lr
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+
+    def _autocast(self) -> torch.autocast:
+        enabled = self.trial.train.precision == "bf16"
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
+
+    # ---------------------------------------------------------------------------------------------------- state
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the next epoch depends on: tensors, numbers and text only, so that it loads without pickle.
+
+        Tensors are not copied; write the state before the next epoch.
+        """
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "streams": self._streams.state_dict(),
+            "dropout": self._dropout_state,
+            "best_weights": self._best_weights,
+            "best_val_error": self._best_val_error,
+            "best_epoch": self._best_epoch,
+            "history": [record.model_dump() for record in self.history],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where `state_dict` was taken, for a trainer made with the same arguments."""
+        self.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._streams.load_state_dict(state["streams"])
+        self._dropout_state = state["dropout"]
+        self._best_weights = _copy(state["best_weights"])
+        self._best_val_error = state["best_val_error"]
+        self._best_epoch = state["best_epoch"]
+        self.history = [EpochRecord.model_validate(record) for record in state["history"]]
+
+
+def initial_network(trial: TrialConfig, data: TrainingData) -> nn.Module:
+    """The trial's network with the initial weights of its seed (PyTorch's default initialisation)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived(trial.seed, "initial weights"))
+        return zoo.build(trial.network, data.input_shape, data.classes)
+
+
+def make_optimizer(network: nn.Module, settings: TrainConfig) -> torch.optim.Optimizer:
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(
+            network.parameters(),
+            lr=settings.lr,
+            momentum=settings.momentum,
+            nesterov=settings.momentum > 0,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+    return torch.optim.Adam(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+
+
+def error_of(network: nn.Module, images: ImageTensors, autocast: Callable[[], Any] = nullcontext) -> float:
+    """Share of misclassified images, without noise and without dropout."""
+    network.eval()
+    wrong = 0
+    with torch.inference_mode(), autocast():
+        for batch, labels in images.blocks(EVALUATION_BLOCK):
+            wrong += int((network(batch).argmax(dim=1) != labels).sum())
+    return wrong / len(images)
+
+
+def _copy(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in weights.items()}
+
+
+# Dropout modules draw from PyTorch's global generators and take no other; so a training brings its own state into
+# them for the length of an epoch and takes it out again.
+
+
+def _global_state(device: torch.device) -> dict[str, Tensor]:
+    state = {"cpu": torch.random.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+@contextmanager
+def _global_generator(state: dict[str, Tensor], device: torch.device) -> Iterator[None]:
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.random.set_rng_state(state["cpu"])
+        if "cuda" in state:
+            torch.cuda.set_rng_state(state["cuda"], device)
+        yield
+
+
+def _seeded_global_state(seed: int, device: torch.device) -> dict[str, Tensor]:
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        return _global_state(device)

@@ -1,0 +1,16 @@
+"""The one error a user is meant to see.
+
+Knows nothing else: every room raises it, the command line prints it.
+"""
+
+
+class UserError(Exception):
+    """Something the user asked for cannot be done.
+
+    The message is one line that says what is wrong, where, and what to do about it. The command line prints it on
+    standard error and exits with status 2; in a notebook it is raised as it is.
+    """
+
+
+class StudyFailed(Exception):
+    """A study that started and could not be brought to its end (status 1); the message is one line."""

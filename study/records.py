@@ -1,0 +1,51 @@
+"""What a training reports: its epochs, and how it ended.
+
+Plain data that crosses processes as JSON. Knows nothing of how a network is trained or where a report is kept.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from study.config import Model, Outcome
+
+Error = Annotated[float, Field(ge=0, le=1)]
+"""Share of misclassified images."""
+
+
+class EpochRecord(Model):
+    """One epoch of one training."""
+
+    epoch: int = Field(ge=1)
+    train_loss: float
+    val_error: Error
+    images_per_second: float = Field(description="training images per second of training, validation left out")
+    seconds: float = Field(description="the whole epoch, validation included")
+    timestamp_ms: int = Field(description="when the epoch ended, Unix time in milliseconds")
+
+
+class TrainingSummary(Model):
+    """How a training ended."""
+
+    outcome: Outcome
+    epochs: int
+    best_val_error: Error | None = None
+    best_epoch: int | None = None
+    train_seconds: float
+    test_error: Error | None = Field(
+        None, description="by the best epoch's weights; None where the test set is not seen"
+    )
+    reason: str | None = Field(None, description="one line, where the outcome is failed or diverged")
+
+
+class TrialReport(Model):
+    """What a trial tells its study after a step: the epochs since its last report, and its end if it has come.
+
+    After a recovery the epochs start over from 1: whoever listens must bear to hear an epoch twice.
+    """
+
+    number: int = Field(description="the trial's number in its stage")
+    epochs: tuple[EpochRecord, ...] = ()
+    summary: TrainingSummary | None = None
+    fatal: str | None = Field(None, description="why no trial can go on here (a full disk); the trial is not over")
+    messages: tuple[str, ...] = Field((), description="for the person who watches, one line each")

@@ -1,0 +1,1 @@
+"""Reads the tracking server, and nothing else: tables and their statistics."""

@@ -1,0 +1,27 @@
+"""Files that a study's parent run keeps, read back."""
+
+from mlflow.artifacts import load_text
+
+from study.errors import UserError
+from study.tracking import schema
+from study.tracking.address import answering
+
+
+def read_study_file(tracking_uri: str, run_id: str) -> str:
+    """The resolved study file of a tracked study.
+
+    Args:
+        tracking_uri: of an MLflow server, or `sqlite:///FILE`.
+        run_id: of the study's parent run.
+
+    Raises:
+        UserError: the server does not answer, or has no such run or file.
+    """
+    from mlflow import MlflowClient
+
+    with answering(tracking_uri):
+        run = MlflowClient(tracking_uri).get_run(run_id)
+        if run.data.tags.get(schema.KIND) != "study":
+            raise UserError(f"run {run_id} is no study but a {run.data.tags.get(schema.KIND)}; give its parent run")
+        text: str = load_text(f"{run.info.artifact_uri}/{schema.STUDY_FILE}")
+    return text

@@ -1,0 +1,71 @@
+"""How far studies are: trials by stage and outcome, and the best so far, off the tracking server."""
+
+import time
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table as RichTable
+
+from study.results.read import TrackedStudy, read_study
+from study.tracking import schema
+
+_OUTCOMES = ("completed", "running", "pruned", "diverged", "failed", "unfinished")
+_STAGES = ("grid", "search", "confirm")
+
+
+def study_status(uris: Mapping[str, str]) -> RichTable:
+    """One line per study and stage.
+
+    Args:
+        uris: each study's tracking address, by its name.
+
+    Raises:
+        UserError: a server does not answer or does not know its study.
+    """
+    return _table([read_study(uri, name) for name, uri in uris.items()])
+
+
+def watch_status(uris: Mapping[str, str], console: Console, seconds: float = 2.0) -> None:
+    """Show the status again and again until no study is running any more."""
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            studies = [read_study(uri, name) for name, uri in uris.items()]
+            live.update(_table(studies), refresh=True)
+            if all(study.status != "RUNNING" for study in studies):
+                return
+            time.sleep(seconds)
+
+
+def _table(studies: list[TrackedStudy]) -> RichTable:
+    counted = [(study, study.counts()) for study in studies]
+    outcomes = [name for name in _OUTCOMES if any(name in counts.columns for _, counts in counted)]
+    table = RichTable(box=None, pad_edge=False)
+    for column in ("study", "state", "stage"):
+        table.add_column(column)
+    for column in outcomes:
+        table.add_column(column, justify="right")
+    table.add_column("best validation error")
+    for study, counts in counted:
+        for stage in [stage for stage in _STAGES if stage in counts.index] or ["teachers"]:
+            of_stage = counts.loc[stage].to_dict() if stage in counts.index else {}
+            numbers = [str(of_stage.get(outcome) or "") for outcome in outcomes]
+            table.add_row(study.name, _state(study), stage, *numbers, _best(study, stage))
+    return table
+
+
+def _state(study: TrackedStudy) -> str:
+    return {"RUNNING": "running", "FINISHED": "finished", "KILLED": "interrupted", "FAILED": "failed"}.get(
+        study.status or "", "unknown"
+    )
+
+
+def _best(study: TrackedStudy, stage: str) -> str:
+    column = f"metrics.{schema.BEST_VAL_ERROR}"
+    if column not in study.trials:
+        return ""
+    trials = study.trials[study.trials[f"tags.{schema.STAGE}"] == stage].dropna(subset=[column])
+    if trials.empty:
+        return ""
+    best = trials.sort_values(column, kind="stable").iloc[0]
+    return f"{best[column]:.2%} ({best['tags.mlflow.runName']})"

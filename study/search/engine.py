@@ -1,0 +1,106 @@
+"""Ray for the length of one study: a local one, or a running cluster by its address.
+
+Knows nothing of studies. Whatever it starts on this machine listens on 127.0.0.1 and is gone when the study is.
+"""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+import ray
+
+from study.errors import UserError
+
+# Read by Ray when it starts: no usage statistics, no display and no signal handling of its own, no result files.
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What the nodes offer together, and the largest of them."""
+
+    cpus: int
+    gpus: float
+    node_cpus: int
+    """CPUs of the largest node."""
+
+    def workers(self, cpus: int, gpus: float) -> int:
+        """How many trials of this size run at once; at least one, which may then wait for ever bigger nodes."""
+        fit = self.cpus // cpus
+        if gpus > 0:
+            fit = min(fit, int(self.gpus / gpus))
+        return max(1, fit)
+
+
+@contextmanager
+def ray_engine(address: str | None, verbose: bool) -> Iterator[Capacity]:
+    """Start Ray here, or join the cluster at `address`; leave it at the end, whatever happens.
+
+    Inside, SIGINT and SIGTERM raise `KeyboardInterrupt`, and a second one ends the process at once.
+
+    Raises:
+        UserError: no Ray answers at the address.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if not verbose:
+        for name in ("ray", "ray.tune", "ray.train", "ray.data", "ray._private"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    try:
+        ray.init(
+            address=address or "local",
+            include_dashboard=None if address else False,
+            log_to_driver=verbose,
+            logging_level=logging.INFO if verbose else logging.ERROR,
+            configure_logging=verbose,
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"cannot reach Ray at {address or 'this machine'}: {reason}") from None
+    try:
+        with _interruptible():
+            yield _capacity()
+    finally:
+        ray.shutdown()
+
+
+def _capacity() -> Capacity:
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    return Capacity(
+        cpus=int(sum(node.get("CPU", 0) for node in nodes)),
+        gpus=sum(node.get("GPU", 0) for node in nodes),
+        node_cpus=int(max(node.get("CPU", 1) for node in nodes)),
+    )
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Our own handler for both signals, put in after Ray has put in its own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, lambda *_: os._exit(130))
+        raise KeyboardInterrupt
+
+    former = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in former.items():
+            signal.signal(each, handler)

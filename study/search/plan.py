@@ -1,0 +1,150 @@
+"""From a study file to the trainings it asks for.
+
+Pure functions on config models. Knows nothing of who runs the trainings or where.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import product
+from typing import Any, TypeVar
+
+from study.config import (
+    DEFAULT_ALPHA,
+    DEFAULT_HARD_LOSS_WEIGHT,
+    DEFAULT_TEMPERATURE,
+    ArmConfig,
+    Role,
+    Stage,
+    StudyConfig,
+    TeacherConfig,
+    TrainConfig,
+    TrialConfig,
+)
+
+T = TypeVar("T")
+
+
+def teacher_trials(config: StudyConfig) -> list[TrialConfig]:
+    """One training for each different teacher of the study and its arms, in order of appearance."""
+    teachers = (teacher for group in teacher_groups(config) for teacher in group)
+    return [
+        TrialConfig(
+            stage="teacher",
+            role="teacher",
+            network=teacher.network,
+            weights=teacher.weights,
+            method="labels",
+            train=teacher.train,
+            seed=teacher.seed,
+        )
+        for teacher in _unique(teachers)
+    ]
+
+
+def teacher_groups(config: StudyConfig) -> list[tuple[TeacherConfig, ...]]:
+    """Every combination of teachers that a student of the study learns from."""
+    return _unique([config.teachers, *(arm.teachers for arm in (config.baseline, *config.arms) if arm.teachers)])
+
+
+def grid_trials(config: StudyConfig) -> list[TrialConfig]:
+    """The baseline of every student, then every point of every arm, each over all seeds.
+
+    Empty where the study has no arms: then the baseline belongs to the confirmation of the search.
+    """
+    if not config.arms:
+        return []
+    arms = [trial for arm in config.arms for trial in expand(config, arm, "grid", "arm", config.seeds)]
+    baselines = baseline_trials(config, "grid", config.seeds, _unique(trial.network for trial in arms))
+    return _unique([*baselines, *arms])
+
+
+def baseline_trials(
+    config: StudyConfig, stage: Stage, seeds: Sequence[int], students: Iterable[str]
+) -> list[TrialConfig]:
+    """The baseline of every given student over the given seeds."""
+    points = expand(config, config.baseline, stage, "baseline", seeds)
+    return _unique(point.model_copy(update={"network": student}) for student in students for point in points)
+
+
+def confirmation_trials(config: StudyConfig, winners: Sequence[ArmConfig]) -> list[TrialConfig]:
+    """The winners of the search over the confirmation's seeds, and the baselines that the grid does not have."""
+    seeds = confirmation_seeds(config)
+    arms = [trial for winner in winners for trial in expand(config, winner, "confirm", "arm", seeds)]
+    done = {(trial.network, trial.seed) for trial in grid_trials(config) if trial.role == "baseline"}
+    baselines = baseline_trials(config, "confirm", seeds, _unique(trial.network for trial in arms))
+    return _unique([*(trial for trial in baselines if (trial.network, trial.seed) not in done), *arms])
+
+
+def confirmation_seeds(config: StudyConfig) -> tuple[int, ...]:
+    """Seeds the search never trained with: the study's own, and as many more as the confirmation asks for."""
+    assert config.search is not None
+    wanted = config.search.confirm.seeds or len(config.seeds)
+    seeds = [seed for seed in config.seeds if seed != config.search_seed]
+    following = max(*config.seeds, config.search_seed) + 1
+    seeds += range(following, following + max(0, wanted - len(seeds)))
+    return tuple(seeds[:wanted])
+
+
+def search_trial(config: StudyConfig, arm: ArmConfig) -> TrialConfig:
+    """The one training by which the search judges a proposed arm.
+
+    Raises:
+        ValueError: the arm is a grid of several points.
+    """
+    points = expand(config, arm, "search", "arm", [config.search_seed])
+    if len(points) != 1:
+        raise ValueError(f"a search space proposes one point at a time, not {len(points)}")
+    return points[0]
+
+
+def expand(config: StudyConfig, arm: ArmConfig, stage: Stage, role: Role, seeds: Sequence[int]) -> list[TrialConfig]:
+    """Every point of an arm's grid over the seeds, seeds innermost."""
+    students = arm.student.network if arm.student is not None else (config.student.network,)
+    train_keys = list(arm.train or {})
+    grid = product(
+        students,
+        arm.temperature or (None,),
+        arm.hard_loss_weight or (None,),
+        product(*(arm.train or {}).values()),
+        arm.noise or ("fresh",),
+        arm.alpha or (None,),
+        arm.sigma or (None,),
+        seeds,
+    )
+    return [
+        TrialConfig(
+            stage=stage,
+            role=role,
+            network=student,
+            method=arm.method,
+            teachers=() if arm.method == "labels" else arm.teachers or config.teachers,
+            **_noise(sigma, alpha, noise),
+            **_softness(arm, temperature, hard_loss_weight),
+            train=_train(config.train, dict(zip(train_keys, train_values, strict=True))),
+            seed=seed,
+        )
+        for student, temperature, hard_loss_weight, train_values, noise, alpha, sigma, seed in grid
+    ]
+
+
+def _noise(sigma: Any, alpha: float | None, noise: str) -> dict[str, Any]:
+    if sigma is None:
+        return {}
+    return {"sigma": sigma, "alpha": DEFAULT_ALPHA if alpha is None else alpha, "noise": noise}
+
+
+def _softness(arm: ArmConfig, temperature: float | None, hard_loss_weight: float | None) -> dict[str, float]:
+    if arm.method != "soft_targets":
+        return {}
+    return {
+        "temperature": DEFAULT_TEMPERATURE if temperature is None else temperature,
+        "hard_loss_weight": DEFAULT_HARD_LOSS_WEIGHT if hard_loss_weight is None else hard_loss_weight,
+    }
+
+
+def _train(study: TrainConfig, override: dict[str, Any]) -> TrainConfig:
+    return TrainConfig.model_validate({**study.model_dump(), **override})
+
+
+def _unique(items: Iterable[T]) -> list[T]:
+    """Each different item once, in order; for frozen models, equal means written alike."""
+    return list({repr(item): item for item in items}.values())

@@ -1,0 +1,233 @@
+"""One stage of a study as a Ray Tune run that goes on from the journal.
+
+Every start and every resume is a fresh `Tuner`; the searcher below takes up what the journal holds as running, then
+asks for more. Ray keeps nothing that a resume would need. A trial's report reaches the tracking server before the
+journal is told, so that whatever dies in between is done again and never lost.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray import tune
+from ray.tune import Stopper
+from ray.tune.search import Searcher
+
+from study.config import TrialConfig
+from study.errors import StudyFailed
+from study.records import TrainingSummary, TrialReport
+from study.search.journal import StageJournal
+from study.search.trainable import JOB, REPORT, DistillationTrainable, NodeRefs
+from study.search.trial import TrialJob
+from study.search.watcher import Watcher
+from study.tracking.client import now_ms
+from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded
+from study.tracking.names import run_name
+
+MAX_LOSSES = 5
+"""How often a trial whose worker was lost is started again before it counts as failed."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What the trials of a stage get."""
+
+    workers: int
+    cpus: int
+    gpus: float
+
+
+@dataclass
+class StageRun:
+    """A stage in progress, in the driver: what is asked, told and tracked.
+
+    Args:
+        journal: which trials there are.
+        job: makes a trial's job from its number, id and configuration.
+        params: a trial's tracked parameters.
+        track: takes an event on its way to the tracking server.
+        watcher: hears what happens.
+        workers: trials at once.
+    """
+
+    journal: StageJournal
+    job: Callable[[int, str, TrialConfig], TrialJob]
+    params: Callable[[TrialConfig], dict[str, str]]
+    track: Callable[[Event], None]
+    watcher: Watcher
+    workers: int
+    error: Exception | None = None
+    _live: dict[str, tuple[int, TrialConfig]] = field(default_factory=dict)
+    _again: list[tuple[int, TrialConfig]] = field(default_factory=list)
+    _losses: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._again = self.journal.unfinished()
+
+    def trial_id(self, number: int) -> str:
+        return f"{self.journal.stage}-{number:04d}"
+
+    def next_job(self, ray_trial: str) -> TrialJob | str | None:
+        """The next trial's job, None to be asked later, or `Searcher.FINISHED`."""
+        if self.error is not None:
+            return str(Searcher.FINISHED)
+        if len(self._live) >= self.workers:
+            return None
+        if self._again:
+            number, trial = self._again.pop(0)
+        elif (asked := self.journal.ask()) is not None:
+            number, trial = asked
+        else:
+            # A lost worker may still give its trial back.
+            return None if self._live else str(Searcher.FINISHED)
+        self._live[ray_trial] = (number, trial)
+        trial_id = self.trial_id(number)
+        self.track(
+            RunBegan(
+                trial_id=trial_id,
+                kind="teacher" if trial.stage == "teacher" else "trial",
+                role=trial.role,
+                stage=trial.stage,
+                name=run_name(trial),
+                params=self.params(trial),
+                timestamp_ms=now_ms(),
+            )
+        )
+        self.watcher.trial_begins(trial_id, trial)
+        return self.job(number, trial_id, trial)
+
+    def heard(self, ray_trial: str, report: TrialReport) -> None:
+        """A report came; the same one may come again."""
+        if ray_trial not in self._live:
+            return
+        number, trial = self._live[ray_trial]
+        for message in report.messages:
+            self.watcher.says(message)
+        if report.epochs:
+            self.track(EpochsPassed(trial_id=self.trial_id(number), epochs=report.epochs))
+        if report.summary is not None:
+            self.track(RunEnded(trial_id=self.trial_id(number), summary=report.summary, timestamp_ms=_end(report)))
+            self.journal.tell(report)
+            del self._live[ray_trial]
+        if report.fatal is not None:
+            self.error = self.error or StudyFailed(report.fatal)
+            del self._live[ray_trial]
+        self.watcher.trial_reports(self.trial_id(number), trial, report)
+
+    @contextmanager
+    def stopping_on_errors(self) -> Iterator[None]:
+        """Ray's loop would wrap an error beyond recognition: keep it, and have the stage stopped."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - raised again by `run_stage`
+            self.error = self.error or error
+
+    def lost(self, ray_trial: str) -> None:
+        """The trial's worker is gone: the same number is suggested again, a bounded number of times."""
+        if ray_trial not in self._live:
+            return
+        number, trial = self._live[ray_trial]
+        self._losses[number] = self._losses.get(number, 0) + 1
+        if self._losses[number] <= MAX_LOSSES:
+            del self._live[ray_trial]
+            self._again.append((number, trial))
+            return
+        reason = f"its worker was lost {self._losses[number]} times"
+        summary = TrainingSummary(outcome="failed", epochs=0, train_seconds=0.0, reason=reason)
+        self.heard(ray_trial, TrialReport(number=number, summary=summary))
+
+
+class JournalSearcher(Searcher):
+    """Ray Tune's way to the journal. It has no state worth saving, and keeps the concurrency itself."""
+
+    def __init__(self, stage: StageRun) -> None:
+        super().__init__(metric="val_error", mode="min")
+        self._stage = stage
+
+    def suggest(self, trial_id: str) -> Any:
+        """A configuration, None for "ask later", or `Searcher.FINISHED`."""
+        job: TrialJob | str | None = Searcher.FINISHED
+        with self._stage.stopping_on_errors():
+            job = self._stage.next_job(trial_id)
+        return {JOB: job} if isinstance(job, TrialJob) else job
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        with self._stage.stopping_on_errors():
+            self._stage.heard(trial_id, TrialReport.model_validate_json(result[REPORT]))
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Ray keeps a trial's last result from `on_trial_result`, so it is heard here."""
+        with self._stage.stopping_on_errors():
+            if error or result is None or REPORT not in result:
+                self._stage.lost(trial_id)
+            else:
+                self._stage.heard(trial_id, TrialReport.model_validate_json(result[REPORT]))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray pickles its configuration for a restore that never comes."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """The journal is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """The journal is the state."""
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """The journal is the state."""
+
+
+class StopOnError(Stopper):
+    """Stops every trial at its next report once the stage has an error."""
+
+    def __init__(self, stage: StageRun) -> None:
+        self._stage: StageRun | None = stage
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return self.stop_all()
+
+    def stop_all(self) -> bool:
+        return self._stage is not None and self._stage.error is not None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray pickles its run configuration for a restore that never comes."""
+        return {"_stage": None}
+
+
+def run_stage(stage: StageRun, placement: Placement, node_data: NodeRefs) -> None:
+    """Run a stage until every trial of it is told.
+
+    Raises:
+        StudyFailed: no trial can go on (a full disk).
+        Exception: whatever asking, telling or tracking raised in the driver.
+    """
+    source = stage.journal.source
+    stage.watcher.stage_begins(stage.journal.stage, source.total, stage.journal.finished(), placement.workers)
+    with tempfile.TemporaryDirectory(prefix="noisy-study-ray-") as scratch:
+        trainable = tune.with_resources(
+            tune.with_parameters(DistillationTrainable, node_refs=node_data, threads=placement.cpus),
+            {"cpu": placement.cpus, "gpu": placement.gpus},
+        )
+        tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(search_alg=JournalSearcher(stage), num_samples=-1, reuse_actors=True),
+            run_config=tune.RunConfig(
+                name=stage.journal.stage,
+                storage_path=scratch,
+                stop=StopOnError(stage),
+                # A lost worker is the searcher's business: it suggests the same number again.
+                failure_config=tune.FailureConfig(max_failures=0),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+                verbose=0,
+            ),
+        ).fit()
+    if stage.error is not None:
+        raise stage.error
+    stage.watcher.stage_ends(stage.journal.stage)
+
+
+def _end(report: TrialReport) -> int:
+    """When a trial ended: its last epoch, so that hearing it again says the same."""
+    return report.epochs[-1].timestamp_ms if report.epochs else now_ms()

@@ -1,0 +1,75 @@
+"""The Ray Tune trainable: a thin coat over `TrialRun`, one epoch a step.
+
+Its actor is reused from trial to trial: `reset_config` only takes the configuration, everything else is loaded at
+the first step. Ray's own checkpoints are off, a trial writes its own.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+
+from study.data.dataset import Dataset
+from study.records import TrialReport
+from study.search.trial import DeviceImages, FloatArray, TrialJob, TrialRun
+
+JOB, REPORT = "job", "report"
+"""Keys of the configuration and of a result: a `TrialJob`, and a `TrialReport` as JSON."""
+
+
+@dataclass(frozen=True)
+class NodeRefs:
+    """What all trials share, in Ray's object store: one copy a node, read-only, whatever the number of trials."""
+
+    dataset: "ray.ObjectRef[Dataset]"
+    targets: "ray.ObjectRef[dict[str, FloatArray]]"
+    """Combined teacher logits by the key a `TrialJob` names."""
+
+
+class DistillationTrainable(tune.Trainable):
+    """Runs trials one after another in one actor.
+
+    Its results carry `val_error` and `epoch` for schedulers, `done`, and the whole report.
+    """
+
+    def setup(self, config: dict[str, Any], node_refs: NodeRefs | None = None, threads: int = 1) -> None:
+        assert node_refs is not None
+        torch.set_num_threads(threads)
+        device = "cuda" if torch.cuda.is_available() and os.environ.get("CUDA_VISIBLE_DEVICES") else "cpu"
+        self._targets: dict[str, FloatArray] = ray.get(node_refs.targets)
+        self._images = DeviceImages(ray.get(node_refs.dataset), device)
+        self._run: TrialRun | None = None
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._job: TrialJob = new_config[JOB]
+        self._run = None
+        return True
+
+    def step(self) -> dict[str, Any]:
+        if self._run is None:
+            self._run = TrialRun(self._job, self._targets, self._images)
+        report = self._run.step()
+        if report.summary is not None or report.fatal is not None:
+            self._run = None
+        return result_of(report)
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Ray asks for one when an actor is paused; the trial has its own, so there is nothing to add."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """See `save_checkpoint`."""
+
+
+def result_of(report: TrialReport) -> dict[str, Any]:
+    """A report as Ray Tune takes it. `val_error` is 1 where there is none: a failed trial is as bad as can be."""
+    last = report.epochs[-1] if report.epochs else None
+    return {
+        "epoch": last.epoch if last else 0,
+        "val_error": last.val_error if last else 1.0,
+        "done": report.summary is not None or report.fatal is not None,
+        REPORT: report.model_dump_json(),
+    }

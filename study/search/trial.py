@@ -1,0 +1,262 @@
+"""One trial from its first epoch to its result, over as many processes as it takes.
+
+Works on a `TrialConfig`, images and targets in memory, and a folder of its own. Knows nothing of Ray: `step()` is
+called until the report has a summary. Whatever process calls it next goes on from the last checkpoint; a trial that
+had ended answers at once with what it stored.
+"""
+
+import pickle
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from study.config import TrialConfig
+from study.data.batches import ImageTensors, shared_tensor
+from study.data.dataset import Dataset
+from study.distill.logit_store import LogitStore
+from study.distill.teachers import load_weights, logits_of
+from study.distill.trainer import DistillationTrainer, Diverged, TrainingData, error_of, initial_network
+from study.errors import UserError
+from study.records import EpochRecord, TrainingSummary, TrialReport
+from study.storage import write_whole
+
+CHECKPOINT_COST = 30
+"""A checkpoint is written once the time since the last one is this many times what that one took (about 3 %)."""
+
+
+FloatArray = np.ndarray[Any, np.dtype[np.float32]]
+
+
+class DeviceImages:
+    """A dataset's splits on one device, brought there once and used by one trial after another."""
+
+    def __init__(self, dataset: Dataset, device: str = "cpu") -> None:
+        self.dataset, self.device = dataset, device
+
+    @cached_property
+    def train(self) -> ImageTensors:
+        return ImageTensors.of(self.dataset, "train").to(self.device)
+
+    @cached_property
+    def validation(self) -> ImageTensors:
+        return ImageTensors.of(self.dataset, "validation").to(self.device)
+
+    @cached_property
+    def test(self) -> ImageTensors:
+        return ImageTensors.of(self.dataset, "test").to(self.device)
+
+
+@dataclass(frozen=True)
+class TrialJob:
+    """One trial as it is handed to a worker."""
+
+    number: int
+    trial: TrialConfig
+    folder: Path
+    target: str | None
+    """Key of its target (combined teacher logits); None where it learns from labels."""
+    logit_store: Path
+    logit_key: str | None = None
+    """For a teacher: under which key its logits are stored."""
+
+
+@dataclass
+class TrialRun:
+    """A trial on one device."""
+
+    job: TrialJob
+    targets: Mapping[str, FloatArray]
+    """Combined teacher logits by key, (training images, classes) float32: shared, so never written to."""
+    images: DeviceImages
+    _trainer: DistillationTrainer | None = field(default=None, init=False)
+    _unreported: list[EpochRecord] = field(default_factory=list, init=False)
+    _messages: list[str] = field(default_factory=list, init=False)
+    _written_at: float = field(default=0.0, init=False)
+    _write_seconds: float = field(default=0.0, init=False)
+
+    def step(self) -> TrialReport:
+        """Train one epoch, or report what a former process left.
+
+        Returns:
+            the report; the trial's own failure is an outcome in it, a disk that cannot be written is `fatal`.
+        """
+        try:
+            return self._step()
+        except UserError as error:
+            return TrialReport(number=self.job.number, fatal=str(error))
+        except Diverged as error:
+            return self._failure("diverged", str(error))
+        except (
+            RuntimeError,
+            ValueError,
+            TypeError,
+            ArithmeticError,
+            LookupError,
+            AssertionError,
+            MemoryError,
+        ) as error:
+            return self._failure("failed", f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+
+    def _step(self) -> TrialReport:
+        stored = self._stored_result()
+        if stored is not None:
+            return stored
+        if self.job.trial.weights is not None:
+            return self._given_teacher(Path(self.job.trial.weights))
+        if self._trainer is None:
+            self._trainer = self._resumed_trainer()
+        if not self._trainer.finished:
+            self._unreported.append(self._trainer.run_epoch())
+        if self._trainer.finished:
+            return self._finish(self._trainer)
+        self._checkpoint_if_due(self._trainer)
+        report = TrialReport(number=self.job.number, epochs=tuple(self._unreported), messages=tuple(self._messages))
+        self._unreported, self._messages = [], []
+        return report
+
+    # -------------------------------------------------------------------------------------------------- the end
+
+    def _finish(self, trainer: DistillationTrainer) -> TrialReport:
+        trainer.load_best()
+        test_error = None
+        if self.job.trial.sees_test_set:
+            test_error = error_of(trainer.network, self.images.test)
+        if self.job.trial.stage == "teacher":
+            self._store_logits(trainer.network)
+        summary = TrainingSummary(
+            outcome="completed",
+            epochs=trainer.epoch,
+            best_val_error=trainer.best_val_error,
+            best_epoch=trainer.best_epoch,
+            train_seconds=trainer.train_seconds,
+            test_error=test_error,
+        )
+        weights = {name: tensor.contiguous() for name, tensor in trainer.network.state_dict().items()}
+        write_whole(self.weights_file, lambda path: save_file(weights, path))
+        return self._keep(tuple(trainer.history), summary)
+
+    def _given_teacher(self, file: Path) -> TrialReport:
+        """A teacher whose weights came as a file: nothing is trained, all else is as for the others."""
+        started = time.perf_counter()
+        network = initial_network(self.job.trial, self._training_data())
+        load_weights(network, file)
+        network.to(self.images.device)
+        self._store_logits(network)
+        summary = TrainingSummary(
+            outcome="completed",
+            epochs=0,
+            best_val_error=error_of(network, self.images.validation),
+            train_seconds=time.perf_counter() - started,
+            test_error=error_of(network, self.images.test),
+        )
+        return self._keep((), summary)
+
+    def _failure(self, outcome: Any, reason: str) -> TrialReport:
+        trainer = self._trainer
+        history = tuple(trainer.history) if trainer is not None else ()
+        summary = TrainingSummary(
+            outcome=outcome,
+            epochs=len(history),
+            best_val_error=trainer.best_val_error if trainer is not None else None,
+            best_epoch=trainer.best_epoch if trainer is not None else None,
+            train_seconds=trainer.train_seconds if trainer is not None else 0.0,
+            reason=reason,
+        )
+        try:
+            return self._keep(history, summary)
+        except UserError as error:
+            return TrialReport(number=self.job.number, fatal=str(error))
+
+    def _keep(self, history: tuple[EpochRecord, ...], summary: TrainingSummary) -> TrialReport:
+        """Bring the result to the disk before anyone hears of it."""
+        report = TrialReport(number=self.job.number, epochs=history, summary=summary, messages=tuple(self._messages))
+        write_whole(self.result_file, lambda path: path.write_text(report.model_dump_json(), encoding="utf-8"))
+        for file in self._checkpoints:
+            file.unlink(missing_ok=True)
+        return report
+
+    def _stored_result(self) -> TrialReport | None:
+        if not self.result_file.exists():
+            return None
+        report = TrialReport.model_validate_json(self.result_file.read_bytes())
+        if self.job.logit_key is not None and self._logit_store.read(self.job.logit_key, self._train_size) is None:
+            if report.summary is None or report.summary.outcome != "completed":
+                return report
+            network = initial_network(self.job.trial, self._training_data())
+            network.load_state_dict(load_file(self.weights_file))
+            self._store_logits(network.to(self.images.device))
+        return report.model_copy(update={"number": self.job.number})
+
+    # ---------------------------------------------------------------------------------------------- checkpoints
+
+    @property
+    def result_file(self) -> Path:
+        return self.job.folder / "result.json"
+
+    @property
+    def weights_file(self) -> Path:
+        """The weights of the best validation epoch."""
+        return self.job.folder / "weights.safetensors"
+
+    @property
+    def _checkpoints(self) -> tuple[Path, Path]:
+        """The newest and the one before it."""
+        return self.job.folder / "checkpoint.pt", self.job.folder / "checkpoint.previous.pt"
+
+    def _checkpoint_if_due(self, trainer: DistillationTrainer) -> None:
+        now = time.monotonic()
+        if self._written_at and now - self._written_at < CHECKPOINT_COST * self._write_seconds:
+            return
+        newest, previous = self._checkpoints
+        if newest.exists():
+            newest.replace(previous)
+        state = {"trial": self.job.trial.model_dump_json(), "trainer": trainer.state_dict()}
+        write_whole(newest, lambda path: torch.save(state, path))
+        self._written_at = time.monotonic()
+        self._write_seconds = self._written_at - now
+
+    def _resumed_trainer(self) -> DistillationTrainer:
+        """A trainer that goes on from the newest checkpoint that can be read, or starts."""
+        target = None if self.job.target is None else shared_tensor(self.targets[self.job.target])
+        trainer = DistillationTrainer(self.job.trial, self._training_data(), target, self.images.device)
+        for file in self._checkpoints:
+            if not file.exists():
+                continue
+            try:
+                state = torch.load(file, map_location="cpu", weights_only=True)
+                if state["trial"] != self.job.trial.model_dump_json():
+                    raise ValueError("it belongs to another trial")
+                trainer.load_state_dict(state["trainer"])
+            except (RuntimeError, ValueError, KeyError, EOFError, OSError, TypeError, pickle.UnpicklingError) as error:
+                reason = " ".join(str(error).split())[:120]
+                self._messages.append(f"{file}: unreadable checkpoint ({reason}); going back to the one before it")
+                trainer = DistillationTrainer(self.job.trial, self._training_data(), target, self.images.device)
+                continue
+            self._unreported = list(trainer.history)
+            break
+        return trainer
+
+    # -------------------------------------------------------------------------------------------------- the data
+
+    @property
+    def _logit_store(self) -> LogitStore:
+        return LogitStore(self.job.logit_store)
+
+    @property
+    def _train_size(self) -> int:
+        return self.images.dataset.train_size
+
+    def _store_logits(self, network: torch.nn.Module) -> None:
+        if self.job.logit_key is not None:
+            self._logit_store.write(self.job.logit_key, logits_of(network, self.images.train))
+
+    def _training_data(self) -> TrainingData:
+        dataset = self.images.dataset
+        return TrainingData(self.images.train, self.images.validation, dataset.input_shape, dataset.class_count)

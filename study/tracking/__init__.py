@@ -1,0 +1,1 @@
+"""MLflow: what is tracked, under which names, and the client that writes it."""

@@ -1,0 +1,47 @@
+"""What it takes to run a study again: code, versions and data, as tags of its parent run."""
+
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+from study.config import StudyConfig
+from study.tracking import schema
+
+PACKAGES = ("noisy-teacher-study", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy", "pandas")
+
+
+def provenance(config: StudyConfig, data_digest: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The parent run's parameters and tags.
+
+    Args:
+        config: the resolved study.
+        data_digest: SHA-256 of the images, labels and splits.
+    """
+    params = {
+        schema.DATASET: config.data.name,
+        "teachers": "+".join(teacher.network for teacher in config.teachers),
+        schema.STUDENT: config.student.network,
+        "seeds": ",".join(map(str, config.seeds)),
+        "data_digest": data_digest,
+    }
+    if config.published is not None:
+        params[schema.PUBLISHED] = config.published
+    if config.search is not None:
+        params |= {"search_space": config.search.space, "sampler": config.search.sampler}
+    tags = {f"noisy_study.version.{package}": version(package) for package in PACKAGES}
+    commit = git_commit()
+    if commit is not None:
+        tags["mlflow.source.git.commit"] = commit
+    return params, tags
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout this code runs from, None for an installed package."""
+    here = Path(__file__).parent
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()

@@ -1,0 +1,47 @@
+"""The tracking schema: every tag, parameter and metric name, in one place.
+
+Works on names only. Whoever logs a study in this shape, by hand too, gets its tables; `study.results` reads nothing
+else. One MLflow experiment per study name; a parent run of kind `study`, below it runs of kind `trial` and `teacher`.
+"""
+
+from typing import Literal
+
+Kind = Literal["study", "trial", "teacher"]
+
+# Tags
+KIND = "noisy_study.kind"
+PARENT = "mlflow.parentRunId"
+TRIAL_ID = "noisy_study.trial_id"
+ROLE = "noisy_study.role"
+STAGE = "noisy_study.stage"
+OUTCOME = "noisy_study.outcome"
+REASON = "noisy_study.reason"  # one line, where the outcome is failed or diverged
+
+# Parameters of a trial. `sigma` is a number, or "[low, high]" where `sigma_mode` is "uniform".
+DATASET = "dataset"
+TEACHER = "teacher"  # several are joined by "+"
+STUDENT = "student"
+METHOD = "method"
+SIGMA = "sigma"
+SIGMA_MODE = "sigma_mode"  # fixed | uniform
+NOISE = "noise"  # fresh | frozen
+ALPHA = "alpha"
+SEED = "seed"
+MULTIPLICATIONS = "multiplications"
+PARAMETERS = "parameters"
+TEACHER_MULTIPLICATIONS = "teacher_multiplications"  # summed over several teachers
+
+# Metrics of every epoch; the step is the epoch, from 1. Errors are fractions of 1.
+TRAIN_LOSS = "train_loss"
+VAL_ERROR = "val_error"
+IMAGES_PER_SECOND = "images_per_second"
+
+# Metrics logged once, at the end, with the last epoch as their step.
+BEST_VAL_ERROR = "best_val_error"
+BEST_EPOCH = "best_epoch"
+TRAIN_SECONDS = "train_seconds"
+TEST_ERROR = "test_error"  # stages grid and confirm, and teachers; never search
+
+# Artifacts and parameters of the parent run
+STUDY_FILE = "study.yaml"
+PUBLISHED = "published"  # parameter of the parent: a name in search_spaces.published

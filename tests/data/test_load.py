@@ -1,0 +1,163 @@
+"""From a study file's data section to a dataset."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dataset_files import image_set, write_folder, write_mnist, write_svhn, write_tar
+from sklearn.datasets import load_digits
+
+from study.config import DataConfig
+from study.data import Dataset, describe_dataset, load_dataset
+from study.data.lcn import local_contrast_normalization
+from study.errors import UserError
+
+
+def _load(data_root: Path = Path(), **settings: object) -> Dataset:
+    return load_dataset(DataConfig.model_validate(settings), data_root)
+
+
+def test_the_digits_are_split_by_class() -> None:
+    dataset = _load(name="digits")
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (997, 300, 500)
+    assert np.bincount(dataset.test.labels).tolist() == [50] * 10
+    assert np.bincount(dataset.validation.labels).tolist() == [30] * 10
+    assert dataset.input_shape == (1, 8, 8)
+    assert dataset.class_count == 10
+    assert dataset.max_value == 16
+    assert dataset.pixel_mean is None
+    assert dataset.train_size == 997
+    assert dataset.train.images.dtype == np.uint8
+
+
+def test_every_digit_is_in_one_split() -> None:
+    dataset = _load(name="digits")
+    everything = np.concatenate([split.images for split in (dataset.train, dataset.validation, dataset.test)])
+    original = load_digits().images.astype(np.uint8)
+    assert sorted(image.tobytes() for image in everything) == sorted(image.tobytes() for image in original)
+
+
+def test_another_split_seed_gives_another_test_set_of_digits() -> None:
+    one, other = _load(name="digits"), _load(name="digits", split_seed=1)
+    assert not np.array_equal(one.test.images, other.test.images)
+    assert one.digest != other.digest
+
+
+def test_the_same_settings_give_the_same_dataset(tmp_path: Path) -> None:
+    files = image_set({"a": 6, "b": 6}, {"a": 2, "b": 2})
+    folder = write_folder(tmp_path / "folder", files)
+    archive = write_tar(tmp_path / "a.tar.gz", dict(reversed(files.items())))
+    one, other = (_load(name="image_folder", path=str(path), validation=2) for path in (folder, archive))
+    assert one.digest == other.digest
+    assert len(one.digest) == 64
+    assert np.array_equal(one.train.images, other.train.images)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"validation": 20},
+        {"fraction": 0.5},
+        {"preprocess": ["subtract_pixel_mean"]},
+        {"preprocess": ["local_contrast_normalization"]},
+        {"preprocess": ["local_contrast_normalization", "subtract_pixel_mean"]},
+        {"augment": ["mirror"]},
+        {"split_seed": 5},
+    ],
+)
+def test_the_digest_changes_with_every_setting(tmp_path: Path, change: dict[str, object]) -> None:
+    write_mnist(tmp_path)
+    plain: dict[str, object] = {"name": "mnist", "validation": 10}
+    assert _load(tmp_path, **plain).digest != _load(tmp_path, **plain | change).digest
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_the_digest_changes_with_any_pixel_and_class_name(tmp_path: Path, part: str) -> None:
+    files = image_set({"a": 3, "b": 3}, {"a": 3, "b": 3})
+    other_pixels = dict(files)
+    other_pixels[f"{part}/a/000.png"] = files["train/b/002.png"]
+    other_names = {name.replace("/b/", "/c/"): content for name, content in files.items()}
+    digests = {
+        _load(name="image_folder", path=str(write_folder(tmp_path / str(number), kind)), validation=2).digest
+        for number, kind in enumerate([files, other_pixels, other_names])
+    }
+    assert len(digests) == 3
+
+
+def test_the_mean_is_that_of_the_training_images_alone(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    dataset = _load(tmp_path, name="mnist", validation=10, fraction=0.5, preprocess=["subtract_pixel_mean"])
+    assert len(dataset.train) == 20  # of 40, after 10 for validation, 15 rounded up to the same of each class
+    assert dataset.pixel_mean is not None
+    assert dataset.pixel_mean.dtype == np.float32
+    expected = (dataset.train.images / 255).mean(axis=0)
+    np.testing.assert_allclose(dataset.pixel_mean, expected, atol=1e-6)
+
+
+def test_mirroring_doubles_the_training_set_and_stores_nothing(tmp_path: Path) -> None:
+    path = write_folder(tmp_path, image_set({"a": 6, "b": 6}, {"a": 2, "b": 2}))
+    dataset = _load(name="image_folder", path=str(path), validation=2)
+    assert dataset.mirror
+    assert len(dataset.train) == 10
+    assert dataset.train_size == 20
+
+
+def test_svhn_is_normalised_and_split_its_own_way(tmp_path: Path) -> None:
+    written = write_svhn(tmp_path, train=60, extra=40)
+    dataset = _load(tmp_path, name="svhn", validation=30)
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (70, 30, 20)
+    assert np.bincount(dataset.validation.labels).tolist() == [3] * 10
+    assert dataset.max_value == 1
+    assert dataset.train.images.dtype == np.float32
+    expected = local_contrast_normalization(written["test"], np.arange(20), 255.0)
+    assert np.array_equal(dataset.test.images, expected)
+
+
+@pytest.mark.parametrize(
+    "preprocess",
+    [
+        ["subtract_pixel_mean", "local_contrast_normalization"],
+        ["subtract_pixel_mean", "subtract_pixel_mean"],
+    ],
+)
+def test_preprocessing_that_makes_no_sense_is_refused(preprocess: list[str]) -> None:
+    with pytest.raises(UserError, match=r"data\.preprocess: .* local_contrast_normalization first"):
+        _load(name="digits", preprocess=preprocess)
+
+
+def test_a_relative_path_is_found_in_the_working_directory_and_then_in_the_data_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "data" / "pictures", image_set({"a": 2, "b": 2}, {"a": 1}))
+    write_folder(tmp_path / "work" / "pictures", image_set({"c": 2, "d": 2}, {"c": 1}))
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    settings: dict[str, object] = {"name": "image_folder", "path": "pictures", "validation": 2}
+    assert _load(tmp_path / "data", **settings).classes == ("a", "b")
+    monkeypatch.chdir(tmp_path / "work")
+    assert _load(tmp_path / "data", **settings).classes == ("c", "d")
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist", "svhn"])
+def test_what_is_said_before_loading_holds_after_it(tmp_path: Path, name: str) -> None:
+    if name == "mnist":
+        write_mnist(tmp_path)
+    elif name == "svhn":
+        write_svhn(tmp_path)
+    config = DataConfig.model_validate({"name": name, "validation": 30 if name == "digits" else 0.3})
+    facts = describe_dataset(config, tmp_path)
+    dataset = load_dataset(config, tmp_path)
+    assert (facts.input_shape, facts.class_count) == (dataset.input_shape, dataset.class_count)
+
+
+@pytest.mark.parametrize(("name", "classes"), [("cifar10", 10), ("cifar100", 100)])
+def test_cifar_is_described_without_its_files(tmp_path: Path, name: str, classes: int) -> None:
+    facts = describe_dataset(DataConfig.model_validate({"name": name}), tmp_path)
+    assert (facts.input_shape, facts.class_count) == ((3, 32, 32), classes)
+
+
+def test_reading_datasets_needs_no_torch() -> None:
+    script = "import sys, study.data; assert not {'torch', 'sklearn', 'scipy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)

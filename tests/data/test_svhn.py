@@ -1,0 +1,96 @@
+"""SVHN's MATLAB files and its own validation protocol."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torchvision.datasets
+from dataset_files import pictures, write_svhn
+from scipy.io import savemat
+
+from study.data.svhn import read_svhn, split_with_extra
+from study.errors import UserError
+
+
+def test_the_three_files_are_read_as_they_are(tmp_path: Path) -> None:
+    written = write_svhn(tmp_path)
+    raw = read_svhn(tmp_path)
+    assert np.array_equal(raw.training.images, np.concatenate([written["train"], written["extra"]]))
+    assert np.array_equal(raw.test.images, written["test"])
+    assert raw.training.images.flags.c_contiguous
+    assert raw.extra == 30
+    assert raw.test.labels[:11].tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
+
+
+def test_our_reader_agrees_with_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_svhn(tmp_path)
+    monkeypatch.setattr(torchvision.datasets.SVHN, "_check_integrity", lambda _: True)  # it knows the true files only
+    theirs = torchvision.datasets.SVHN(str(tmp_path), split="test")
+    raw = read_svhn(tmp_path)
+    assert np.array_equal(raw.test.images, theirs.data)
+    assert np.array_equal(raw.test.labels, theirs.labels)
+
+
+def test_validation_is_two_thirds_train_and_one_third_extra() -> None:
+    labels = np.arange(1000, dtype=np.int64) % 10
+    split = split_with_extra(labels, extra=600, validation=60, fraction=1.0, rng=np.random.default_rng(0))
+    from_train, from_extra = labels[split.validation[split.validation < 400]], split.validation[40:]
+    assert np.bincount(from_train).tolist() == [4] * 10
+    assert (from_extra >= 400).all()
+    assert np.bincount(labels[from_extra]).tolist() == [2] * 10
+    assert sorted([*split.train, *split.validation]) == list(range(1000))
+
+
+def test_a_share_is_taken_of_both_sets() -> None:
+    labels = np.arange(1000, dtype=np.int64) % 10
+    split = split_with_extra(labels, extra=600, validation=0.1, fraction=0.5, rng=np.random.default_rng(0))
+    assert [(split.validation < 400).sum(), (split.validation >= 400).sum()] == [40, 60]
+    assert [(split.train < 400).sum(), (split.train >= 400).sum()] == [180, 270]
+
+
+def test_a_validation_set_too_small_to_divide_is_refused() -> None:
+    with pytest.raises(UserError, match="2 is too few"):
+        split_with_extra(np.arange(40) % 10, 20, 2, 1.0, np.random.default_rng(0))
+
+
+_X = pictures((32, 32, 3, 4))
+_Y = np.array([[1], [2], [3], [10]], dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"X": _X}, "no variable 'y'"),
+        ({"X": _X[:, :, :2], "y": _Y}, r"X is \(32, 32, 2, 4\) of uint8"),
+        ({"X": _X / 255, "y": _Y}, "of float64"),
+        ({"X": _X, "y": _Y[:3]}, "3 labels for 4 images"),
+        ({"X": _X, "y": _Y - 1}, "labels from 0 to 9"),
+    ],
+)
+def test_a_wrong_content_is_named(tmp_path: Path, content: dict[str, object], message: str) -> None:
+    write_svhn(tmp_path)
+    savemat(tmp_path / "extra_32x32.mat", content)
+    with pytest.raises(UserError, match=message) as error:
+        read_svhn(tmp_path)
+    assert "extra_32x32.mat" in str(error.value)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    write_svhn(tmp_path)
+    path = tmp_path / "test_32x32.mat"
+    whole = path.read_bytes()
+    for damaged in (b"", b"no MATLAB file", b"x" * 500, whole[:200], whole[: len(whole) // 2], whole[:-3]):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"test_32x32\.mat: ") as error:
+            read_svhn(tmp_path)
+        assert "\n" not in str(error.value)
+
+
+def test_missing_files_that_cannot_be_fetched_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_svhn(tmp_path)
+    (tmp_path / "extra_32x32.mat").unlink()
+    nowhere = {"extra": [(tmp_path / "nowhere").as_uri(), "extra_32x32.mat", "0" * 32]}
+    monkeypatch.setattr(torchvision.datasets.SVHN, "split_list", nowhere)
+    with pytest.raises(UserError, match=r"put extra_32x32\.mat in that folder"):
+        read_svhn(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["test_32x32.mat", "train_32x32.mat"]

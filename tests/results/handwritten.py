@@ -1,0 +1,99 @@
+"""Writes a study into MLflow by hand, in the shape of the tracking schema: what a reader must be able to read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+
+from study.tracking import schema
+
+T0 = 1_700_000_000_000
+
+COMMON: dict[str, object] = {
+    "dataset": "mnist",
+    "teacher": "lenet-mnist",
+    "student": "fc800",
+    "method": "noisy_teacher",
+    "sigma_mode": "fixed",
+    "noise": "fresh",
+    "multiplications": 1_275_200,
+    "parameters": 1_276_810,
+    "teacher_multiplications": 2_293_000,
+    "epochs": 20,
+    "lr": 0.001,
+}
+BASELINE: dict[str, object] = {"method": "logit_regression", "sigma": "0.0", "alpha": "0.0"}
+
+# Of the study that the fixture `mnist` writes.
+BASELINE_ERRORS = {0: 0.0101, 1: 0.0094, 2: 0.0103, 3: 0.0098, 4: 0.0092}
+
+
+class Writer:
+    """Writes one study, run by run; runs begin a second apart in the order they are written."""
+
+    def __init__(self, client: MlflowClient, name: str, params: Mapping[str, object] | None = None) -> None:
+        self.name = name
+        self._client = client
+        self._experiment = client.create_experiment(name)
+        self._written = 0
+        self.parent = self.run({schema.KIND: "study"}, params or {}, {})
+
+    def run(
+        self,
+        tags: Mapping[str, str],
+        params: Mapping[str, object],
+        metrics: Mapping[str, float],
+        *,
+        status: str = "FINISHED",
+        ended: int | None = None,
+    ) -> str:
+        """One run of any kind; `ended` is in seconds after the first."""
+        began = T0 + 1000 * self._written
+        self._written += 1
+        run_id = str(self._client.create_run(self._experiment, start_time=began, tags=dict(tags)).info.run_id)
+        self._client.log_batch(
+            run_id,
+            metrics=[Metric(name, value, began, 1) for name, value in metrics.items()],
+            params=[Param(name, str(value)) for name, value in params.items()],
+            tags=[RunTag("note", "by hand")],
+        )
+        if status != "RUNNING":
+            self._client.set_terminated(run_id, status, T0 + 1000 * ended if ended is not None else began + 500)
+        return run_id
+
+    def trial(
+        self,
+        seed: int,
+        error: float | None,
+        *,
+        role: str = "arm",
+        stage: str = "grid",
+        outcome: str | None = "completed",
+        ended: int | None = None,
+        **params: Any,
+    ) -> str:
+        tags = {schema.KIND: "trial", schema.PARENT: self.parent, schema.ROLE: role, schema.STAGE: stage}
+        if outcome is not None:
+            tags[schema.OUTCOME] = outcome
+        return self.run(
+            tags,
+            {**COMMON, **(BASELINE if role == "baseline" else {}), **params, "seed": seed},
+            {schema.BEST_VAL_ERROR: 0.5, **({} if error is None else {schema.TEST_ERROR: error})},
+            status="RUNNING" if outcome is None else "FINISHED",
+            ended=ended,
+        )
+
+    def arm(self, errors: Mapping[int, float], *, role: str = "arm", stage: str = "grid", **params: Any) -> None:
+        for seed, error in errors.items():
+            self.trial(seed, error, role=role, stage=stage, **params)
+
+    def baseline(self, errors: Mapping[int, float], **params: Any) -> None:
+        self.arm(errors, role="baseline", **params)
+
+    def teacher(self, network: str, error: float) -> None:
+        self.run(
+            {schema.KIND: "teacher", schema.PARENT: self.parent, schema.ROLE: "teacher", schema.OUTCOME: "completed"},
+            {"dataset": "mnist", "teacher": network, "seed": 0},
+            {schema.TEST_ERROR: error},
+        )

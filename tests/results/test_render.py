@@ -1,0 +1,259 @@
+"""Every format of a table, read back by a reader of that format."""
+
+import io
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+from markdown_it import MarkdownIt
+from rich.cells import cell_len
+
+from study.errors import UserError
+from study.results.render import FORMATS, PIPED_WIDTH, columns, frame, render, subtitle
+from study.results.table import Row, Table, build_table
+
+AWKWARD = "[C5(S1P2)@64-MP2(S2)]-FC10 | 50% <b>&_$#{x}*~`^\\"
+
+
+@pytest.fixture(scope="module")
+def mnist_table(uri: str, mnist: str) -> Table:
+    return build_table(uri, mnist)
+
+
+BASE = Row(
+    role="baseline",
+    stage="grid",
+    student=AWKWARD,
+    teacher="nin",
+    method="logit_regression",
+    sigma=None,
+    sigma_mode=None,
+    noise=None,
+    alpha=None,
+    n=3,
+    test_error_mean=0.2194,
+    test_error_ci95=(0.21, 0.23),
+    improvement_percent=None,
+    improvement_ci95=None,
+    p_value=None,
+    p_holm=None,
+    verdict="baseline",
+    compression_ratio=3.38,
+    published_error_percent=None,
+    published_improvement_percent=None,
+    settings={},
+)
+ARM = replace(
+    BASE,
+    role="arm",
+    method="noisy_teacher",
+    sigma=0.6,
+    sigma_mode="fixed",
+    noise="fresh",
+    alpha=0.5,
+    improvement_percent=3.1415,
+    improvement_ci95=(-0.52, 6.83),
+    p_value=0.0712,
+    p_holm=0.0712,
+    verdict="within noise",
+)
+
+
+def table_of(*rows: Row, notes: tuple[str, ...] = ("A note.",)) -> Table:
+    return Table("a_study", "default settings", notes, rows)
+
+
+@pytest.fixture
+def awkward() -> Table:
+    return table_of(BASE, ARM, replace(ARM, student="fc800", sigma=(0.01, 1.0)), notes=(f"A note on {AWKWARD}.",))
+
+
+def printed(table: Table) -> list[list[str]]:
+    shown = columns(table)
+    return [[column.heading for column in shown], *([column.cell(row) for column in shown] for row in table.rows)]
+
+
+class Cells(HTMLParser):
+    """The cells of all table rows, the texts of all list items, and the tags that were left open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.items: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag != "meta":
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+        if tag == "li":
+            self.items.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in ("td", "th"):
+            self.rows[-1][-1] += data
+        if self.open and self.open[-1] == "li":
+            self.items[-1] += data
+
+
+def test_cells_are_per_cent_with_their_intervals() -> None:
+    head, baseline, arm = printed(table_of(BASE, ARM))
+    assert dict(zip(head, arm, strict=True)) == {
+        "method": "noisy teacher",
+        "σ": "0.6",
+        "α": "0.5",
+        "n": "3",
+        "test error %": "21.94 [21.00, 23.00]",
+        "improvement": "+3.1 [−0.5, 6.8] %",
+        "p": "0.071",
+        "p Holm": "0.071",
+        "verdict": "within noise",
+    }
+    assert dict(zip(head, baseline, strict=True))["improvement"] == ""
+    assert baseline[0] == "logit regression (baseline)"
+
+
+@pytest.mark.parametrize(
+    ("improvement", "shown"),
+    [(0.04, "0.0 %"), (-0.04, "0.0 %"), (-3.26, "−3.3 %"), (3.26, "+3.3 %"), (0.0, "0.0 %")],
+)
+def test_an_improvement_has_its_sign_and_zero_has_none(improvement: float, shown: str) -> None:
+    row = replace(ARM, improvement_percent=improvement, improvement_ci95=None)
+    head, cells = printed(table_of(row))
+    assert dict(zip(head, cells, strict=True))["improvement"] == shown
+
+
+def test_a_tiny_p_value_is_not_printed_as_zero() -> None:
+    head, cells = printed(table_of(replace(ARM, p_value=1e-9, p_holm=0.0)))
+    row = dict(zip(head, cells, strict=True))
+    assert (row["p"], row["p Holm"]) == ("<0.001", "<0.001")
+
+
+def test_what_all_rows_share_is_said_once() -> None:
+    table = table_of(BASE, ARM)
+    assert subtitle(table) == f"student {AWKWARD}, teacher nin, fresh noise, compression ratio 3.38"
+    assert not {"student", "teacher", "noise", "compression", "stage"} & set(printed(table)[0])
+
+
+def test_what_differs_between_rows_is_a_column() -> None:
+    other = replace(ARM, student="fc800", teacher="nin+alexnet", noise="frozen", compression_ratio=7.0, stage="confirm")
+    assert {"student", "teacher", "noise", "compression", "stage"} <= set(printed(table_of(ARM, other))[0])
+
+
+def test_published_columns_stand_only_where_something_is_published() -> None:
+    assert "published error %" not in printed(table_of(BASE, ARM))[0]
+    head, cells = printed(table_of(replace(ARM, published_error_percent=19.15, published_improvement_percent=12.71)))
+    row = dict(zip(head, cells, strict=True))
+    assert (row["published error %"], row["published improvement"]) == ("19.15", "+12.7 %")
+
+
+def test_settings_of_the_arms_are_columns_by_their_names() -> None:
+    rows = [
+        replace(BASE, settings={"lr": 0.001, "temperature": None}),
+        replace(ARM, settings={"lr": 1e-5, "temperature": 4}),
+    ]
+    head, *body = printed(table_of(*rows))
+    shown = [dict(zip(head, cells, strict=True)) for cells in body]
+    assert [(row["lr"], row["temperature"]) for row in shown] == [("0.001", ""), ("1e-05", "4")]
+
+
+def test_json_reads_back_as_the_table(mnist_table: Table) -> None:
+    assert json.loads(render(mnist_table, "json")) == json.loads(json.dumps(mnist_table.as_json()))
+
+
+def test_csv_reads_back_as_the_frame(mnist_table: Table) -> None:
+    back, written = pd.read_csv(io.StringIO(render(mnist_table, "csv"))), frame(mnist_table)
+    pd.testing.assert_frame_equal(back.drop(columns="sigma"), written.drop(columns="sigma"), check_dtype=False)
+    assert back["test_error_ci95_low"].lt(back["test_error_mean"]).all()
+    assert [json.loads(sigma) for sigma in back["sigma"].dropna()] == [0.1, 0.5, [0.01, 1.0], 0.437]
+
+
+def test_csv_keeps_commas_and_quotes_of_names() -> None:
+    name = 'a, "b"'
+    back = pd.read_csv(io.StringIO(render(table_of(replace(ARM, student=name)), "csv")))
+    assert back["student"].tolist() == [name]
+
+
+def test_html_is_complete_and_reads_back(awkward: Table) -> None:
+    page = render(awkward, "html")
+    reader = Cells()
+    reader.feed(page)
+    reader.close()
+    assert page.startswith("<!DOCTYPE html>")
+    assert reader.open == []
+    assert reader.rows == printed(awkward)
+    assert reader.items == list(awkward.notes)
+
+
+def test_markdown_reads_back(awkward: Table) -> None:
+    reader = Cells()
+    reader.feed(MarkdownIt("commonmark").enable("table").render(render(awkward, "md")))
+    assert reader.rows == printed(awkward)
+    assert reader.items == list(awkward.notes)
+
+
+def test_latex_escapes_what_latex_would_read(awkward: Table) -> None:
+    text = render(awkward, "latex")
+    bare = re.sub(r"\\[\\&%$#_{}]", "", text)
+    assert "%" not in bare
+    assert "#" not in bare
+    assert "_" not in bare
+    assert bare.count("{") == bare.count("}")
+    assert bare.count("$") % 2 == 0
+    assert not re.search(r"\\\\\s*\[", text), "a line break followed by [ takes it for a length"
+    body = text[text.index(r"\begin{tabular}") : text.index(r"\end{tabular}")]
+    rows = [line for line in body.splitlines() if line.endswith(r"\\")]
+    assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {len(columns(awkward)) - 1}
+    assert re.findall(r"\\begin{(\w+)}", text) == ["table", "tabular", "itemize"]
+    assert re.findall(r"\\end{(\w+)}", text) == ["tabular", "itemize", "table"]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])
+def test_text_keeps_to_its_width_and_loses_nothing(mnist_table: Table, awkward: Table, width: int) -> None:
+    for table in (mnist_table, awkward):
+        text = render(table, "text", width)
+        assert max(cell_len(line) for line in text.splitlines()) <= width
+        # However cells are folded, no character may be missing.
+        for cell in (cell for row in printed(table)[1:] for cell in row):
+            assert all(text.count(character) >= cell.count(character) for character in set(cell) - {" "})
+        assert "…" not in text
+
+
+def test_text_has_a_line_for_every_row_where_there_is_room(mnist_table: Table) -> None:
+    text = render(mnist_table, "text", 200)
+    for row in printed(mnist_table):
+        (line,) = (line for line in text.splitlines() if all(cell in line for cell in row) and row[0] in line[:40])
+        assert line.split()[0] == row[0].split()[0]
+
+
+def test_text_for_a_pipe_has_a_fixed_width(mnist_table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+    assert render(mnist_table, "text") == render(mnist_table, "text", PIPED_WIDTH)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("format", ["text", "md", "latex", "html", "json"])
+def test_notes_stand_below_the_table(mnist_table: Table, format: str) -> None:
+    text = " ".join(render(mnist_table, format, 200).split())
+    assert "teacher and data split are the same for all seeds" in text
+    assert "Not in the table: 1 diverged, 1 failed, 1 running" in text
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_empty_table_renders_in_every_format(format: str) -> None:
+    text = render(Table("empty", "default settings", ("Nothing yet.",), ()), format)
+    assert text.endswith("\n")
+    assert "Nothing yet" in text or format == "csv"
+
+
+def test_an_unknown_format_is_named_with_the_known_ones() -> None:
+    with pytest.raises(UserError, match=r"--format xlsx.*text, md, csv, json, latex, html"):
+        render(table_of(BASE), "xlsx")

@@ -1,0 +1,374 @@
+"""Tables of studies that were written into a real MLflow store by hand."""
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+from handwritten import BASELINE_ERRORS, Writer
+from scipy import stats
+
+from study.errors import UserError
+from study.results.table import Row, Table, build_table
+
+NewStudy = Callable[..., Writer]
+BuildTable = Callable[[Writer], Table]
+
+
+@pytest.fixture
+def table_of(uri: str) -> BuildTable:
+    return lambda study: build_table(uri, study.name)
+
+
+@pytest.fixture(scope="module")
+def mnist_table(uri: str, mnist: str) -> Table:
+    return build_table(uri, mnist)
+
+
+@pytest.fixture
+def tracking(uri: str) -> Iterator[None]:
+    """MLflow's own functions on our store, for the length of a test."""
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    yield
+    mlflow.set_tracking_uri(before)
+
+
+def arm(table: Table, **wanted: object) -> Row:
+    (row,) = (row for row in table.rows if all(getattr(row, name) == value for name, value in wanted.items()))
+    return row
+
+
+def note(table: Table, beginning: str) -> str:
+    (found,) = (line for line in table.notes if line.startswith(beginning))
+    return found
+
+
+@pytest.mark.usefixtures("tracking")
+def test_the_table_is_what_a_dozen_lines_of_pandas_make_of_the_same_runs(mnist: str, mnist_table: Table) -> None:
+    runs = mlflow.search_runs(experiment_names=[mnist], filter_string="tags.`noisy_study.kind` = 'trial'")
+    runs = runs[(runs["tags.noisy_study.stage"] != "search") & (runs["tags.noisy_study.outcome"] == "completed")]
+    by_seed = runs.pivot_table(
+        index="params.seed", columns=["tags.noisy_study.role", "params.sigma"], values="metrics.test_error"
+    )
+    baseline = by_seed["baseline", "0.0"]
+    p_values = {sigma: stats.ttest_rel(baseline, by_seed["arm", sigma]).pvalue for sigma in by_seed["arm"].columns}
+    assert len(p_values) == len(mnist_table.rows) - 1 == 4
+    for sigma, p in p_values.items():
+        errors = by_seed["arm", sigma]
+        row = arm(mnist_table, sigma=tuple(json.loads(sigma)) if sigma.startswith("[") else float(sigma))
+        assert row.n == len(errors)
+        assert row.test_error_mean == pytest.approx(errors.mean())
+        assert row.test_error_ci95 == pytest.approx(
+            stats.t.interval(0.95, len(errors) - 1, errors.mean(), stats.sem(errors))
+        )
+        assert row.improvement_percent == pytest.approx((1 - errors.mean() / baseline.mean()) * 100)
+        assert row.p_value == pytest.approx(p)
+        smaller_or_equal = sorted(other for other in p_values.values() if other <= p)
+        assert row.p_holm == pytest.approx(
+            min(1, max(other * (len(p_values) - rank) for rank, other in enumerate(smaller_or_equal)))
+        )
+
+
+def test_the_baseline_comes_first_then_the_grid_then_what_was_confirmed(mnist_table: Table) -> None:
+    assert [(row.role, row.stage, row.sigma) for row in mnist_table.rows] == [
+        ("baseline", "grid", None),
+        ("arm", "grid", 0.1),
+        ("arm", "grid", 0.5),
+        ("arm", "grid", (0.01, 1.0)),
+        ("arm", "confirm", 0.437),
+    ]
+
+
+def test_the_baseline_has_an_error_but_nothing_to_improve_on(mnist_table: Table) -> None:
+    row = mnist_table.rows[0]
+    assert row.n == 5
+    assert row.test_error_mean == pytest.approx(np.mean(list(BASELINE_ERRORS.values())))
+    assert (row.sigma, row.alpha, row.noise, row.sigma_mode) == (None, None, None, None)
+    assert (row.improvement_percent, row.p_value, row.p_holm, row.verdict) == (None, None, None, "baseline")
+
+
+def test_the_verdict_follows_the_corrected_test(mnist_table: Table) -> None:
+    assert arm(mnist_table, sigma=0.5).verdict == "better"
+    assert arm(mnist_table, sigma=0.1).verdict == "within noise"
+    assert arm(mnist_table, sigma=0.437).verdict == "worse"
+    for row in mnist_table.rows[1:]:
+        assert row.p_holm is not None
+        assert row.improvement_ci95 is not None
+        assert row.p_value is not None
+        assert (row.verdict == "within noise") == (row.p_holm >= 0.05)
+        assert (row.improvement_ci95[0] > 0 or row.improvement_ci95[1] < 0) == (row.p_value < 0.05)
+
+
+def test_published_numbers_stand_beside_the_settings_they_were_printed_for(mnist_table: Table) -> None:
+    assert [row.published_error_percent for row in mnist_table.rows] == [0.97, 0.96, 0.87, None, None]
+    assert [row.published_improvement_percent for row in mnist_table.rows] == [
+        None,
+        pytest.approx(1 / 97 * 100),
+        pytest.approx(10 / 97 * 100),
+        None,
+        None,
+    ]
+    assert "Table 1 (section 4.1)" in note(mnist_table, "Published")
+
+
+def test_json_has_the_agreed_keys_and_nothing_that_is_no_json(mnist_table: Table) -> None:
+    document = json.loads(json.dumps(mnist_table.as_json(), allow_nan=False))
+    assert list(document) == ["study", "baseline_kind", "notes", "rows"]
+    assert list(document["rows"][1]) == [
+        "role",
+        "stage",
+        "student",
+        "teacher",
+        "method",
+        "sigma",
+        "sigma_mode",
+        "noise",
+        "alpha",
+        "n",
+        "test_error_mean",
+        "test_error_ci95",
+        "improvement_percent",
+        "improvement_ci95",
+        "p_value",
+        "p_holm",
+        "verdict",
+        "compression_ratio",
+        "published_error_percent",
+        "published_improvement_percent",
+    ]
+    assert document["rows"][3]["sigma"] == [0.01, 1.0]
+    assert document["rows"][0]["sigma"] is None
+    assert document["rows"][1]["compression_ratio"] == pytest.approx(2_293_000 / 1_275_200)
+
+
+def test_notes_say_what_the_table_stands_on(mnist_table: Table) -> None:
+    assert mnist_table.baseline_kind == "default settings"
+    assert "on 5 seeds (all seeds: 0, 1, 2, 3, 4)" in note(mnist_table, "Every row")
+    assert "the student's training only" in note(mnist_table, "Intervals")
+    assert "over the 4 tested arms" in note(mnist_table, "Improvement")
+    assert note(mnist_table, "Teacher") == "Teacher lenet-mnist: test error 0.71 % (published: 0.68 %)."
+    assert "1 diverged, 1 failed, 1 running" in note(mnist_table, "Not in the table")
+    assert not any(line.startswith(("More than one", "Not paired", "No completed")) for line in mnist_table.notes)
+
+
+def test_a_single_seed_has_an_improvement_but_no_interval(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study()
+    study.baseline({0: 0.04})
+    study.arm({0: 0.03}, sigma=0.3, alpha=0.5)
+    table = table_of(study)
+    row = table.rows[1]
+    assert (row.n, row.test_error_ci95, row.improvement_ci95, row.p_value, row.p_holm) == (1, None, None, None, None)
+    assert row.improvement_percent == pytest.approx(25)
+    assert row.verdict == "one seed: no interval"
+    assert "on 1 seed (all seeds: 0)" in note(table, "Every row")
+
+
+def test_seeds_that_only_one_side_has_stay_out_of_the_comparison(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study()
+    study.baseline({0: 0.10, 1: 0.12, 2: 0.11})
+    study.arm({1: 0.09, 2: 0.10, 3: 0.50}, sigma=0.3, alpha=0.5)
+    row = table_of(study).rows[1]
+    assert row.n == 3
+    assert row.test_error_mean == pytest.approx(0.23)
+    assert row.improvement_percent == pytest.approx((0.115 - 0.095) / 0.115 * 100)
+    assert row.p_value == pytest.approx(stats.ttest_rel([0.12, 0.11], [0.09, 0.10]).pvalue)
+    assert "seeds 0, 3 of noisy_teacher σ=0.3 α=0.5 (fc800)" in note(table_of(study), "Not paired")
+
+
+def test_an_arm_without_a_seed_in_common_is_not_compared(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study()
+    study.baseline({0: 0.10})
+    study.arm({1: 0.09}, sigma=0.3, alpha=0.5)
+    row = table_of(study).rows[1]
+    assert (row.improvement_percent, row.verdict) == (None, "no common seed")
+
+
+def test_a_seed_that_came_twice_counts_once_by_the_latest_finished(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study()
+    study.trial(0, 0.9, sigma=0.3, alpha=0.5, ended=100)
+    study.trial(0, 0.2, sigma=0.3, alpha=0.5, ended=300)
+    study.trial(0, 0.8, sigma=0.3, alpha=0.5, ended=200)
+    table = table_of(study)
+    assert (table.rows[0].n, table.rows[0].test_error_mean) == (1, 0.2)
+    assert note(table, "More than one").endswith("noisy_teacher σ=0.3 α=0.5 (fc800) seed 0.")
+
+
+def test_a_student_without_a_baseline_stands_without_an_improvement(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study()
+    study.baseline({0: 0.10, 1: 0.11}, student="student1")
+    study.arm({0: 0.09, 1: 0.08}, sigma=0.3, alpha=0.5, student="student1")
+    study.arm({0: 0.09, 1: 0.08}, sigma=0.3, alpha=0.5, student="student2")
+    table = table_of(study)
+    assert [(row.student, row.role) for row in table.rows] == [
+        ("student1", "baseline"),
+        ("student1", "arm"),
+        ("student2", "arm"),
+    ]
+    assert table.rows[1].improvement_percent is not None
+    assert (table.rows[2].improvement_percent, table.rows[2].verdict) == (None, "no baseline")
+    assert "student2" in note(table, "No completed baseline")
+
+
+def test_two_different_baselines_of_a_student_leave_the_comparison_open(
+    new_study: NewStudy, table_of: BuildTable
+) -> None:
+    study = new_study()
+    study.baseline({0: 0.10, 1: 0.11})
+    study.baseline({0: 0.20, 1: 0.21}, lr=0.01)
+    study.arm({0: 0.09, 1: 0.08}, sigma=0.3, alpha=0.5)
+    table = table_of(study)
+    assert table.rows[2].verdict == "no baseline"
+    assert note(table, "2 different baselines")
+
+
+def test_a_baseline_trained_for_the_confirmation_adds_seeds_to_the_baseline(
+    new_study: NewStudy, table_of: BuildTable
+) -> None:
+    study = new_study()
+    study.baseline({0: 0.10, 1: 0.12})
+    study.baseline({10: 0.11, 11: 0.13}, stage="confirm")
+    study.arm({10: 0.09, 11: 0.12}, stage="confirm", sigma=0.3, alpha=0.5)
+    baseline, confirmed = table_of(study).rows
+    assert (baseline.n, baseline.stage) == (4, "grid")
+    assert confirmed.improvement_percent == pytest.approx((0.12 - 0.105) / 0.12 * 100)
+
+
+def test_differences_without_spread_are_not_tested(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study()
+    study.baseline({0: 0.05, 1: 0.04})
+    study.arm({0: 0.04, 1: 0.03}, sigma=0.3, alpha=0.5)
+    study.arm({0: 0.05, 1: 0.04}, sigma=0.4, alpha=0.5)
+    table = table_of(study)
+    same, none = table.rows[1:]
+    assert (same.p_value, same.improvement_ci95, same.verdict) == (None, None, "no spread: no test")
+    assert (none.p_value, none.p_holm, none.improvement_ci95, none.verdict) == (1.0, 1.0, (0.0, 0.0), "within noise")
+    assert "σ=0.3" in note(table, "The difference is the same")
+    assert "over the 1 tested arm of" in note(table, "Improvement")
+
+
+def test_settings_that_differ_between_rows_are_shown_by_name(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study()
+    study.baseline({0: 0.05})
+    study.arm({0: 0.04}, method="soft_targets", sigma=0, alpha=0, temperature="4.0", lr=0.001)
+    study.arm({0: 0.04}, method="soft_targets", sigma=0, alpha=0, temperature="16.0", lr=0.0005)
+    table = table_of(study)
+    assert table.settings == ("lr", "temperature")
+    assert [dict(row.settings) for row in table.rows] == [
+        {"lr": 0.001, "temperature": None},
+        {"lr": 0.0005, "temperature": 16},
+        {"lr": 0.001, "temperature": 4},
+    ]
+    assert table.as_json()["rows"][2]["temperature"] == 4
+
+
+def test_the_same_number_written_differently_is_the_same_arm(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study()
+    study.trial(0, 0.1, sigma="0.30", alpha="0.5", lr="1e-3")
+    study.trial(1, 0.2, sigma="0.3", alpha="5e-1", lr="0.001")
+    assert [row.n for row in table_of(study).rows] == [2]
+
+
+def test_arms_stand_in_numeric_order(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study()
+    for sigma in ("10", "9.5", "[0.5, 1]", "0.1", "[0.01, 1]"):
+        study.trial(0, 0.1, sigma=sigma, sigma_mode="uniform" if "[" in sigma else "fixed", alpha=0.5)
+    assert [row.sigma for row in table_of(study).rows] == [0.1, 9.5, 10.0, (0.01, 1.0), (0.5, 1.0)]
+
+
+def test_frozen_noise_is_an_arm_of_its_own_without_published_numbers(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study(published="table-1")
+    study.trial(0, 0.1, sigma=0.5, alpha=0.15)
+    study.trial(0, 0.1, sigma=0.5, alpha=0.15, noise="frozen")
+    fresh, frozen = table_of(study).rows
+    assert (fresh.noise, fresh.published_error_percent) == ("fresh", 0.87)
+    assert (frozen.noise, frozen.published_error_percent) == ("frozen", None)
+
+
+def test_published_numbers_of_another_dataset_are_kept_away(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study(published="table-1")
+    study.baseline({0: 0.1}, dataset="digits")
+    table = table_of(study)
+    assert table.rows[0].published_error_percent is None
+    assert "is about mnist" in note(table, "Nothing is printed beside")
+
+
+def test_an_unknown_published_table_is_a_note_and_not_the_end(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study(published="table-99")
+    study.baseline({0: 0.1})
+    assert "`table-99`" in note(table_of(study), "The study names a published table")
+
+
+def test_dropout_is_printed_by_both_readings(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study(published="table-5")
+    cifar: dict[str, Any] = {"dataset": "cifar10", "teacher": "nin", "student": "lenet-cifar10"}
+    study.baseline({0: 0.2}, **cifar)
+    study.trial(0, 0.2, **cifar, method="logit_regression", dropout=0.2)
+    table = table_of(study)
+    assert [row.published_error_percent for row in table.rows] == [21.94, 25.34]
+    assert "published 25.34 %" in note(table, "Dropping with probability 0.2")
+    assert "20.41 % if it is the probability to keep" in note(table, "Dropping with probability 0.2")
+
+
+def test_two_teachers_are_two_arms_of_the_same_student(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study(published="two-teachers")
+    cifar: dict[str, Any] = {"dataset": "cifar10", "student": "lenet-cifar10", "method": "logit_regression"}
+    study.baseline({0: 0.2}, **cifar, teacher="nin")
+    study.trial(0, 0.2, **cifar, teacher="alexnet-cifar10")
+    study.trial(0, 0.2, **cifar, teacher="nin+alexnet-cifar10")
+    rows = table_of(study).rows
+    assert [(row.teacher, row.published_error_percent) for row in rows] == [
+        ("nin", 21.94),
+        ("alexnet-cifar10", 22.62),
+        ("nin+alexnet-cifar10", 20.44),
+    ]
+
+
+def test_the_parent_run_may_say_what_the_baseline_is(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study(baseline_kind="tuned over 20 trials")
+    study.baseline({0: 0.1})
+    table = table_of(study)
+    assert table.baseline_kind == "tuned over 20 trials"
+    assert note(table, "Baseline") == "Baseline: tuned over 20 trials."
+
+
+def test_a_trial_without_a_usable_test_error_is_left_out_and_counted(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study()
+    study.trial(0, 0.1, sigma=0.5, alpha=0.5)
+    study.trial(1, None, sigma=0.5, alpha=0.5)
+    study.trial(2, math.nan, sigma=0.5, alpha=0.5)
+    table = table_of(study)
+    assert table.rows[0].n == 1
+    assert note(table, "Left out").startswith("Left out: 2 completed trials")
+
+
+def test_a_study_without_completed_trials_is_an_empty_table_that_says_so(
+    new_study: NewStudy, table_of: BuildTable
+) -> None:
+    study = new_study()
+    study.trial(9, 0.1, stage="search", sigma=0.5, alpha=0.5)
+    table = table_of(study)
+    assert table.rows == ()
+    assert table.notes[0].startswith("No completed trial")
+
+
+@pytest.mark.parametrize(
+    ("params", "named"),
+    [
+        ({"sigma": "much"}, "`sigma` is `much`"),
+        ({"sigma": "nan"}, "`sigma` is `nan`"),
+        ({"sigma": "[0.1, null]"}, "`sigma` is `None`"),
+        ({"alpha": "[1]"}, r"`alpha` is `\[1\]`"),
+    ],
+)
+def test_a_parameter_that_is_no_number_is_named_with_its_run(
+    new_study: NewStudy, table_of: BuildTable, params: dict[str, str], named: str
+) -> None:
+    study = new_study()
+    settings: dict[str, Any] = {"sigma": "0.1", "alpha": "0.5", **params}
+    study.trial(0, 0.1, **settings)
+    with pytest.raises(UserError, match=rf"run [0-9a-f]{{32}}: parameter {named}"):
+        table_of(study)
