@@ -12,7 +12,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import platformdirs
 import typer
 from rich.console import Console
@@ -20,7 +19,7 @@ from rich.table import Table as RichTable
 
 from search_spaces.library import recipe_names, recipe_text
 from study.config import StudyConfig, dump_study, parse_study, read_text
-from study.errors import StudyFailed, UserError
+from study.errors import Interrupted, StudyFailed, UserError
 from study.storage import DEFAULT_ROOT, StudyFolder, write_whole
 from study.tracking.address import bound_requests, without_credentials
 from study.tracking.address import tracking_uri as default_tracking_uri
@@ -259,7 +258,7 @@ def _drive(config: StudyConfig, data_root: Path | None, address: str | None, ver
         hint = ""
         if StudyFolder(settings.root, config.name).exists():
             hint = f"; go on with: noisy-study resume {config.name}"
-        raise KeyboardInterrupt(f"interrupted{hint}") from None
+        raise Interrupted(f"interrupted{hint}") from None
     except StudyFailed as error:
         raise StudyFailed(f"{error}; when mended: noisy-study resume {config.name}") from None
     print(render(build_table(settings.tracking_uri, config.name)))  # noqa: T201 - the table and nothing else
@@ -338,21 +337,23 @@ def main() -> None:
         status = app(standalone_mode=False) or 0
     except UserError as error:
         status = _say(str(error), 2)
-    except click.UsageError as error:
-        status = _say(f"{error.format_message()} (see noisy-study --help)", 2)
-    except click.ClickException as error:
-        status = _say(error.format_message(), 2)
+    except typer.TyperException as error:
+        message = error.format_message() if isinstance(error, typer.BadParameter) else str(error)
+        status = _say(f"{message} (see noisy-study --help)" if message else "", 2)
     except StudyFailed as error:
         status = _say(str(error), 1)
-    except (KeyboardInterrupt, click.Abort) as error:
-        status = _say(str(error) or "interrupted", 130)
+    except Interrupted as error:
+        status = _say(str(error), 130)
+    except (KeyboardInterrupt, typer.Abort):
+        status = _say("interrupted", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
 
 
 def _say(message: str, status: int) -> int:
-    errors.print(" ".join(message.split()), highlight=False, markup=False, soft_wrap=True)
+    if message:
+        errors.print(" ".join(message.split()), highlight=False, markup=False, soft_wrap=True)
     return status
 
 

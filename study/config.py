@@ -362,6 +362,16 @@ class TrialConfig(Model):
     train: TrainConfig
     seed: Seed
 
+    @model_validator(mode="after")
+    def _settings_of_the_method(self) -> Self:
+        takes = METHOD_SETTINGS[self.method]
+        if self.sigma != 0 and "sigma" not in takes:
+            raise ValueError(f"{self.method} has no noise, so no sigma")
+        for setting in ("temperature", "hard_loss_weight"):
+            if (getattr(self, setting) is None) == (setting in takes):
+                raise ValueError(f"{self.method} {'needs' if setting in takes else 'has no'} `{setting}`")
+        return self
+
     @property
     def sees_test_set(self) -> bool:
         """Search trials are judged by validation error alone."""
@@ -376,13 +386,32 @@ def one_line(error: ValidationError) -> str:
     errors = error.errors(include_url=False)
     # A list that lost an item to a mistake is reported as too short as well: that is the same mistake.
     errors = [e for e in errors if not any(_lies_within(other["loc"], e["loc"]) for other in errors)]
-    first = errors[0]
-    where = ".".join(str(part) for part in first["loc"] if part not in ("fixed", "uniform", "int", "float"))
+    first, where = errors[0], _key_of(errors[0]["loc"])
     what = first["msg"].removeprefix("Value error, ")
+    if first["type"] in _IN_YAML_TERMS:
+        what = _IN_YAML_TERMS[first["type"]].format(**first.get("ctx", {}))
     if first["type"] not in ("value_error", "missing"):
         what = f"{what[0].lower()}{what[1:]}, not {shown(first['input'])}"
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    # A value that may be of several types has one error for each of them.
+    others = len({_key_of(e["loc"]) for e in errors}) - 1
+    more = f" (and {others} more)" if others else ""
     return " ".join(f"{where + ': ' if where else ''}{what}{more}".split())
+
+
+_IN_YAML_TERMS = {
+    "tuple_type": "a list is wanted",
+    "too_short": "at least {min_length} item is wanted",
+    "too_long": "at most {max_length} items are wanted",
+    "model_type": "a mapping of keys is wanted",
+    "dict_type": "a mapping of keys is wanted",
+}
+"""What pydantic says in terms of Python."""
+
+
+def _key_of(location: tuple[int | str, ...]) -> str:
+    """The dotted key of an error, without the names of the types that were tried."""
+    types = ("fixed", "uniform", "int", "float", "literal['auto']")
+    return ".".join(str(part) for part in location if part not in types)
 
 
 def _lies_within(inner: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
@@ -486,7 +515,7 @@ def _refuse_coerced(value: Any, source: str, where: tuple[str, ...]) -> None:
 def _apply(document: dict[Any, Any], override: str) -> None:
     """Set one `dotted.key=value` in the raw document, making the mappings on its way."""
     key, equals, value = override.partition("=")
-    override = " ".join(override.split())
+    key, override = " ".join(key.split()), " ".join(override.split())[:200]
     if not equals or not key:
         raise UserError(f"--set {override}: expected key=value, for instance train.epochs=2")
     parts = key.split(".")

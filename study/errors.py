@@ -14,3 +14,7 @@ class UserError(Exception):
 
 class StudyFailed(Exception):
     """A study that started and could not be brought to its end (status 1); the message is one line."""
+
+
+class Interrupted(Exception):
+    """A person stopped the study (status 130); the message is one line and says how to go on."""

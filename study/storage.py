@@ -6,6 +6,7 @@ Works on bytes and paths. Knows nothing of what is in a file.
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,8 @@ DEFAULT_ROOT = Path(".noisy-study")
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Have `write` fill a temporary file beside `path`, bring it to the disk, and put it in `path`'s place.
 
-    A reader sees the old content or the new, a crash leaves the old.
+    A reader sees the old content or the new, a crash leaves the old. `write` uses Python's own files, whose errors
+    say what is wrong with the disk (PyTorch and safetensors hide that when they write a file themselves).
 
     Raises:
         UserError: the disk is full or the folder cannot be written; the message names the path.
@@ -33,7 +35,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}; make room or choose another place") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it was moved, or never came to be
+            temporary.unlink()
 
 
 @dataclass(frozen=True)

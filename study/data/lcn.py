@@ -13,7 +13,7 @@ from study.data.dataset import Pixels
 WINDOW = 9
 STANDARD_DEVIATION = 2.0
 FLOOR = 1e-4
-CHUNK_PIXELS = 2**20
+CHUNK_PIXELS = 2**18
 
 
 def local_contrast_normalization(
@@ -41,6 +41,7 @@ def local_contrast_normalization(
     for start in range(0, len(indices), chunk):
         x = images[indices[start : start + chunk]].astype(np.float32)
         x /= max_value
+        x -= x[:, :1, :1, :1]  # changes no v, and a constant image becomes exact zeros and not rounding over the floor
         v = x - down @ x.mean(axis=1, keepdims=True) @ across
         sigma = np.sqrt(down @ np.square(v).mean(axis=1, keepdims=True) @ across)
         c = np.maximum(sigma.mean(axis=(2, 3), keepdims=True), FLOOR)

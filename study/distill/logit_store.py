@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from study.storage import write_whole
@@ -51,5 +51,5 @@ class LogitStore:
         return logits if len(logits) == images else None
 
     def write(self, key: str, logits: Tensor) -> None:
-        tensor = logits.detach().float().contiguous()
-        write_whole(self.path(key), lambda path: save_file({"logits": tensor}, path))
+        content = save({"logits": logits.detach().float().contiguous()})
+        write_whole(self.path(key), lambda path: path.write_bytes(content))

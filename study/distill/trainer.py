@@ -52,6 +52,9 @@ class DistillationTrainer:
             (train images, classes); None where the method is `labels`.
         device: where to train.
 
+    Raises:
+        ValueError: the target is missing, not wanted, or not of the images' shape.
+
     Example:
         >>> trainer = DistillationTrainer(trial, data, target)
         >>> while not trainer.finished:
@@ -63,6 +66,10 @@ class DistillationTrainer:
     def __init__(
         self, trial: TrialConfig, data: TrainingData, target: Tensor | None, device: torch.device | str = "cpu"
     ):
+        if (target is None) != (trial.method == "labels"):
+            raise ValueError(f"method {trial.method} {'needs a target' if target is None else 'takes no target'}")
+        if target is not None and target.shape != (len(data.train), data.classes):
+            raise ValueError(f"a target of shape {tuple(target.shape)} for {len(data.train)} x {data.classes} logits")
         self.trial = trial
         self.data = data
         self.device = torch.device(device)

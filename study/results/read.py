@@ -7,18 +7,17 @@ and knows nothing of what a table is made of.
 
 import difflib
 import gc
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 import pandas as pd
 
 from study.errors import UserError
 from study.tracking import schema
+from study.tracking.address import answering, without_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -81,7 +80,7 @@ def read_study(tracking_uri: str, study: str) -> TrackedStudy:
             credentials.
     """
     _require_existing_store(tracking_uri)
-    with _answering(tracking_uri):
+    with answering(tracking_uri):
         # MLflow alone takes seconds to import: nobody pays for it who only renders a table.
         from mlflow import MlflowClient
 
@@ -105,11 +104,6 @@ def read_study(tracking_uri: str, study: str) -> TrackedStudy:
         tags=dict(parent.data.tags) if parent is not None else {},
         status=parent.info.status if parent is not None else None,
     )
-
-
-def without_credentials(text: str) -> str:
-    """An address, or a message that quotes one, without user, password and query."""
-    return re.sub(r"(?<=://)[^\s'\"]*@|(?<=\w)\?[^\s'\"]*=[^\s'\"]*", "", text)
 
 
 def _runs(client: "MlflowClient", experiment_id: str) -> Iterator["Run"]:
@@ -161,27 +155,6 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-@contextmanager
-def _answering(tracking_uri: str) -> Iterator[None]:
-    """Turn whatever MLflow, its database or the network raises into one line."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError, OSError, ImportError, ValueError) as error:
-        # The first line only: databases quote their statements below it. Credentials of the address may be quoted
-        # apart from it ("password authentication failed for ...").
-        reason = without_credentials((str(error).strip() or type(error).__name__).splitlines()[0])
-        secret = urlsplit(tracking_uri).password if "://" in tracking_uri else None
-        if secret:
-            reason = reason.replace(secret, "***").replace(unquote(secret), "***")
-        raise UserError(
-            f"cannot read the tracking server {without_credentials(tracking_uri)} ({reason[:200]}); "
-            "check that it runs and that MLFLOW_TRACKING_URI names it"
-        ) from None
 
 
 def _require_existing_store(tracking_uri: str) -> None:

@@ -18,7 +18,7 @@ from typing import Literal, get_args
 
 import pandas as pd
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -36,6 +36,8 @@ PIPED_WIDTH = 160
 MIN_WIDTH = 40
 STACKED_WIDTH = 12
 """Words wrap at this width where rows of one line do not fit."""
+_DISPENSABLE = ("p", "published improvement", "p Holm")
+"""What a narrow terminal goes without first: the intervals, the published errors and the verdict tell it too."""
 
 
 @dataclass(frozen=True)
@@ -207,8 +209,6 @@ def _terminal_width() -> int:
 
 
 def _text(table: Table, width: int) -> str:
-    """Rows of one line if they fit; else cells stacked; else without the raw p, which the interval tells too; on the
-    narrowest terminals a paragraph per row."""
     shown = columns(table)
     page = io.StringIO()
     console = Console(file=page, width=width, color_system=None, force_terminal=False, legacy_windows=False)
@@ -216,31 +216,50 @@ def _text(table: Table, width: int) -> str:
         console.print(Text(line))
     console.print()
     if table.rows:
-        without_p = [column for column in shown if column.heading != "p"]
-        layouts = (_grid(table, shown, False), _grid(table, shown, True), _grid(table, without_p, True))
-        fitting = (grid for grid in layouts if console.measure(grid).maximum <= width)
-        console.print(next(fitting, None) or Text(_paragraphs(table, shown, width)))
+        console.print(_fitting(table, shown, console))
         console.print()
     for note in table.notes:
         console.print(Text(textwrap.fill(note, width, initial_indent="- ", subsequent_indent="  ")))
     return "\n".join(line.rstrip() for line in page.getvalue().splitlines()) + "\n"
 
 
+def _fitting(table: Table, shown: Sequence[Column], console: Console) -> RenderableType:
+    """Rows of one line if they fit; else cells stacked; else without columns that others tell too; and where that is
+    too wide, a paragraph per row."""
+
+    def fits(grid: RichTable) -> bool:
+        unbounded = console.options.update(max_width=1_000_000)
+        return console.measure(grid, options=unbounded).maximum <= console.width
+
+    if fits(whole := _grid(table, shown, stacked=False)):
+        return whole
+    for count in range(len(_DISPENSABLE) + 1):
+        left_out = [column.heading for column in shown if column.heading in _DISPENSABLE[:count]]
+        kept = [column for column in shown if column.heading not in left_out]
+        if fits(grid := _grid(table, kept, stacked=True)):
+            return Group(grid, Text(f"\nToo wide for this terminal: {', '.join(left_out)}.")) if left_out else grid
+    return Text(_paragraphs(table, shown, console.width))
+
+
 def _grid(table: Table, shown: Sequence[Column], stacked: bool) -> RichTable:
-    def cell(text: str, numeric: bool) -> Text:
-        # Text, since rich would read "[0.90, 1.04]" in a string as markup.
-        if not stacked:
-            return Text(text, no_wrap=True)
-        wrapped = text.replace(" [", "\n[") if numeric else textwrap.fill(text, STACKED_WIDTH, break_long_words=False)
-        return Text(wrapped, no_wrap=True)
+    def wrapped(words: str) -> str:
+        return textwrap.fill(words, STACKED_WIDTH, break_long_words=False)
+
+    def cell(text: str, numeric: bool) -> str:
+        return text if not stacked else text.replace(" [", "\n[") if numeric else wrapped(text)
 
     grid = RichTable(
-        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, leading=1 if stacked else 0
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=0 if stacked else (0, 1, 0, 0),
+        leading=1 if stacked else 0,
     )
     for column in shown:
-        grid.add_column(cell(column.heading, numeric=False), justify="right" if column.numeric else "left")
+        grid.add_column(Text(wrapped(column.heading)), justify="right" if column.numeric else "left", no_wrap=True)
     for row in table.rows:
-        grid.add_row(*(cell(column.cell(row), column.numeric) for column in shown))
+        # Text, since rich would read "[0.90, 1.04]" in a string as markup.
+        grid.add_row(*(Text(cell(column.cell(row), column.numeric)) for column in shown))
     return grid
 
 

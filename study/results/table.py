@@ -29,7 +29,6 @@ from study.tracking import schema
 
 SIGNIFICANCE = 0.05
 DEFAULT_BASELINE_KIND = "default settings"
-BASELINE_KIND = "baseline_kind"
 DROPOUT = "dropout"
 
 Setting = int | float | str
@@ -208,7 +207,7 @@ def table_of(tracked: TrackedStudy) -> Table:
         _row(arm, by_arm[arm], arm.student in baselines, comparisons.get(arm), corrected.get(arm), varying, published)
         for arm in sorted(by_arm, key=_order)
     )
-    kind = tracked.params.get(BASELINE_KIND, DEFAULT_BASELINE_KIND)
+    kind = tracked.params.get(schema.BASELINE_KIND, DEFAULT_BASELINE_KIND)
     notes = [
         *_method_notes(kind, by_arm, corrected),
         *_teacher_notes(tracked, published),

@@ -4,27 +4,31 @@ Works on a study file, images in memory, a journal and a tracking client; each s
 stands. Knows nothing of how a study was started or by whom it is watched.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import ray
 from torch import Tensor
 
+from models import zoo
 from models.cost import network_cost
 from search_spaces.spaces import get_space
 from study.config import Stage, StudyConfig, TeacherConfig, TrialConfig
+from study.data.batches import ImageTensors
 from study.data.dataset import Dataset
 from study.distill.logit_store import LogitStore, file_digest, key_of, tensor_digest
-from study.distill.teachers import combined
+from study.distill.teachers import combined, load_weights, logits_of
 from study.errors import StudyFailed
 from study.search import plan
 from study.search.engine import Capacity
 from study.search.journal import Planned, Searched, Source, StageJournal, open_storage
 from study.search.stage import Placement, StageRun, run_stage
 from study.search.trainable import NodeRefs
-from study.search.trial import FloatArray, TrialJob
+from study.search.trial import WEIGHTS, FloatArray, TrialJob
 from study.search.watcher import Watcher
 from study.storage import StudyFolder
+from study.tracking import schema
 from study.tracking.client import TrackingClient
 from study.tracking.names import Cost, run_params
 
@@ -146,15 +150,20 @@ class Pipeline:
         for teachers in plan.teacher_groups(self._config):
             target = combined([self._read_logits(teacher) for teacher in teachers])
             targets[_target_key(teachers)] = target.numpy()
-            digests["logits_digest." + "+".join(teacher.network for teacher in teachers)] = tensor_digest(target)
+            digests["+".join(teacher.network for teacher in teachers)] = tensor_digest(target)
         self._targets_ref = ray.put(targets)
-        self._tracking.log_study(params=digests)
+        self._tracking.log_study(params={schema.LOGITS_DIGESTS: json.dumps(digests)})
 
     def _read_logits(self, teacher: TeacherConfig) -> Tensor:
+        """A trained teacher's logits; should somebody have cleared the store, they are made again."""
         key = self._teacher_key(teacher.network, teacher.weights, teacher)
-        logits = LogitStore(self._logits).read(key, self._dataset.train_size)
+        store = LogitStore(self._logits)
+        logits = store.read(key, self._dataset.train_size)
         if logits is None:
-            raise StudyFailed(f"teacher {teacher.network}: its logits are gone from {self._logits}; resume the study")
+            network = zoo.build(teacher.network, self._dataset.input_shape, self._dataset.class_count)
+            load_weights(network, Path(teacher.weights or self._root / "teachers" / key / WEIGHTS))
+            logits = logits_of(network, ImageTensors.of(self._dataset, "train"))
+            store.write(key, logits)
         return logits
 
 

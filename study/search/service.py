@@ -22,8 +22,8 @@ from study.search.engine import ray_engine
 from study.search.pipeline import Pipeline
 from study.search.watcher import Watcher
 from study.storage import DEFAULT_ROOT, StudyFolder
-from study.tracking.address import answering, without_credentials
-from study.tracking.client import TrackingClient
+from study.tracking.address import answering, store_exists, without_credentials
+from study.tracking.client import RunStatus, TrackingClient
 from study.tracking.provenance import provenance
 
 
@@ -53,18 +53,11 @@ def start(config: StudyConfig, settings: Settings, watcher: Watcher) -> None:
             f"`noisy-study resume {config.name}`, or choose another name with --name"
         )
     check_study(config, describe_dataset(config.data, settings.data_root))
-    with answering(settings.tracking_uri):
-        taken = TrackingClient(settings.tracking_uri, config.name).find_study()
-    if taken is not None:
-        raise UserError(
-            f"a study named {config.name} exists already on the tracking server (run {taken}); go on with it by "
-            f"`noisy-study resume {config.name}` where it was started, or choose another name with --name"
-        )
+    _refuse_tracked_name(config.name, settings.tracking_uri)
     watcher.says(f"loading {config.data.name}")
     dataset = load_dataset(config.data, settings.data_root)
     check_study(config, DatasetFacts(dataset.input_shape, dataset.class_count))
     with _locked(folder):
-        folder.claim(dump_study(config), without_credentials(settings.tracking_uri))
         _go_on(config, dataset, folder, settings, watcher)
 
 
@@ -97,23 +90,38 @@ def find_study(name: str, root: Path = DEFAULT_ROOT) -> StudyFolder:
 
 
 def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings: Settings, watcher: Watcher) -> None:
-    """The one code path of starting and resuming."""
-    with answering(settings.tracking_uri):
-        tracking = TrackingClient(settings.tracking_uri, config.name)
-        tracking.begin_study(dump_study(config), *provenance(config, dataset.digest))
-    status = "FAILED"
-    try:
-        with ray_engine(settings.address, settings.verbose) as capacity:
-            pipeline = Pipeline(config, dataset, folder, settings.root, watcher, tracking, capacity)
-            failures = pipeline.run()
-        status = "FAILED" if failures else "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    finally:
-        tracking.end_study(status)
+    """The one code path of starting and resuming; a study that is new exists once Ray and its images are there."""
+    with ray_engine(settings.address, settings.verbose) as capacity:
+        if not folder.exists():
+            folder.claim(dump_study(config), without_credentials(settings.tracking_uri))
+        with answering(settings.tracking_uri):
+            tracking = TrackingClient(settings.tracking_uri, config.name)
+            tracking.begin_study(dump_study(config), *provenance(config, dataset.digest))
+        status: RunStatus = "FAILED"
+        try:
+            failures = Pipeline(config, dataset, folder, settings.root, watcher, tracking, capacity).run()
+            status = "FAILED" if failures else "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        finally:
+            with answering(settings.tracking_uri):
+                tracking.end_study(status)
     if failures:
         raise StudyFailed(f"{len(failures)} trials failed and are not in the table; the first: {failures[0]}")
+
+
+def _refuse_tracked_name(name: str, uri: str) -> None:
+    """A name belongs to one study, on the tracking server too. Makes no store that is not there yet."""
+    if not store_exists(uri):
+        return
+    with answering(uri):
+        taken = TrackingClient(uri, name).find_study()
+    if taken is not None:
+        raise UserError(
+            f"a study named {name} exists already on the tracking server (run {taken}); go on with it by "
+            f"`noisy-study resume {name}` where it was started, or choose another name with --name"
+        )
 
 
 @contextmanager

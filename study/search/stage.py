@@ -203,8 +203,10 @@ def run_stage(stage: StageRun, placement: Placement, node_data: NodeRefs) -> Non
         StudyFailed: no trial can go on (a full disk).
         Exception: whatever asking, telling or tracking raised in the driver.
     """
-    source = stage.journal.source
-    stage.watcher.stage_begins(stage.journal.stage, source.total, stage.journal.finished(), placement.workers)
+    total, finished = stage.journal.source.total, stage.journal.finished()
+    stage.watcher.stage_begins(stage.journal.stage, total, finished, placement.workers)
+    if finished >= total:
+        return
     with tempfile.TemporaryDirectory(prefix="noisy-study-ray-") as scratch:
         trainable = tune.with_resources(
             tune.with_parameters(DistillationTrainable, node_refs=node_data, threads=placement.cpus),

@@ -5,7 +5,7 @@ called until the report has a summary. Whatever process calls it next goes on fr
 had ended answers at once with what it stored.
 """
 
-import pickle
+import io
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from pydantic import ValidationError
+from safetensors.torch import save
 
 from study.config import TrialConfig
 from study.data.batches import ImageTensors, shared_tensor
@@ -27,9 +28,10 @@ from study.errors import UserError
 from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.storage import write_whole
 
+WEIGHTS = "weights.safetensors"
+
 CHECKPOINT_COST = 30
 """A checkpoint is written once the time since the last one is this many times what that one took (about 3 %)."""
-
 
 FloatArray = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -85,23 +87,18 @@ class TrialRun:
         """Train one epoch, or report what a former process left.
 
         Returns:
-            the report; the trial's own failure is an outcome in it, a disk that cannot be written is `fatal`.
+            the report; the trial's own failure is an outcome in it, a disk that cannot be used is `fatal`.
         """
         try:
             return self._step()
         except UserError as error:
             return TrialReport(number=self.job.number, fatal=str(error))
+        except OSError as error:
+            reason = " ".join(str(error).split())
+            return TrialReport(number=self.job.number, fatal=f"{self.job.folder}: cannot go on here ({reason})")
         except Diverged as error:
             return self._failure("diverged", str(error))
-        except (
-            RuntimeError,
-            ValueError,
-            TypeError,
-            ArithmeticError,
-            LookupError,
-            AssertionError,
-            MemoryError,
-        ) as error:
+        except Exception as error:  # noqa: BLE001 - whatever a training raises is its own outcome, not the worker's
             return self._failure("failed", f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
 
     def _step(self) -> TrialReport:
@@ -139,7 +136,8 @@ class TrialRun:
             test_error=test_error,
         )
         weights = {name: tensor.contiguous() for name, tensor in trainer.network.state_dict().items()}
-        write_whole(self.weights_file, lambda path: save_file(weights, path))
+        content = save(weights)
+        write_whole(self.weights_file, lambda path: path.write_bytes(content))
         return self._keep(tuple(trainer.history), summary)
 
     def _given_teacher(self, file: Path) -> TrialReport:
@@ -185,13 +183,11 @@ class TrialRun:
     def _stored_result(self) -> TrialReport | None:
         if not self.result_file.exists():
             return None
-        report = TrialReport.model_validate_json(self.result_file.read_bytes())
-        if self.job.logit_key is not None and self._logit_store.read(self.job.logit_key, self._train_size) is None:
-            if report.summary is None or report.summary.outcome != "completed":
-                return report
-            network = initial_network(self.job.trial, self._training_data())
-            network.load_state_dict(load_file(self.weights_file))
-            self._store_logits(network.to(self.images.device))
+        try:
+            report = TrialReport.model_validate_json(self.result_file.read_bytes())
+        except ValidationError:
+            self._messages.append(f"{self.result_file}: not a trial's result; the trial is run again")
+            return None
         return report.model_copy(update={"number": self.job.number})
 
     # ---------------------------------------------------------------------------------------------- checkpoints
@@ -203,7 +199,7 @@ class TrialRun:
     @property
     def weights_file(self) -> Path:
         """The weights of the best validation epoch."""
-        return self.job.folder / "weights.safetensors"
+        return self.job.folder / WEIGHTS
 
     @property
     def _checkpoints(self) -> tuple[Path, Path]:
@@ -218,7 +214,9 @@ class TrialRun:
         if newest.exists():
             newest.replace(previous)
         state = {"trial": self.job.trial.model_dump_json(), "trainer": trainer.state_dict()}
-        write_whole(newest, lambda path: torch.save(state, path))
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_whole(newest, lambda path: path.write_bytes(buffer.getbuffer()))
         self._written_at = time.monotonic()
         self._write_seconds = self._written_at - now
 
@@ -234,9 +232,9 @@ class TrialRun:
                 if state["trial"] != self.job.trial.model_dump_json():
                     raise ValueError("it belongs to another trial")
                 trainer.load_state_dict(state["trainer"])
-            except (RuntimeError, ValueError, KeyError, EOFError, OSError, TypeError, pickle.UnpicklingError) as error:
+            except Exception as error:  # noqa: BLE001 - a damaged file may raise anything
                 reason = " ".join(str(error).split())[:120]
-                self._messages.append(f"{file}: unreadable checkpoint ({reason}); going back to the one before it")
+                self._messages.append(f"{file}: unreadable checkpoint ({reason}); going further back")
                 trainer = DistillationTrainer(self.job.trial, self._training_data(), target, self.images.device)
                 continue
             self._unreported = list(trainer.history)

@@ -4,10 +4,11 @@ Works on addresses and on the environment MLflow reads. Imports nothing heavy: t
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
 
@@ -39,20 +40,17 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
-def without_credentials(uri: str) -> str:
-    """An address fit for a terminal, a log or a file."""
-    parts = urlsplit(uri)
-    if "@" not in parts.netloc:
-        return uri
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+def without_credentials(text: str) -> str:
+    """An address, or a message that quotes one, without user, password and query: fit for a terminal or a log."""
+    return re.sub(r"(?<=://)[^\s'\"]*@|(?<=\w)\?[^\s'\"]*=[^\s'\"]*", "", text)
 
 
 @contextmanager
 def answering(uri: str) -> Iterator[None]:
-    """Turn whatever a tracking server that does not answer raises into one line.
+    """Turn whatever MLflow, its database or the network raises into one line.
 
     Raises:
-        UserError: names the address, without credentials.
+        UserError: names the address; no credentials, also where a message quotes them apart from it.
     """
     import requests
     from mlflow.exceptions import MlflowException
@@ -60,26 +58,38 @@ def answering(uri: str) -> Iterator[None]:
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
-        reason = " ".join(str(error).split()).replace(uri, without_credentials(uri))
+    except (MlflowException, SQLAlchemyError, requests.RequestException, OSError, ImportError, ValueError) as error:
+        # The first line only: databases quote their statements below it.
+        reason = without_credentials((str(error).strip() or type(error).__name__).splitlines()[0])
+        secret = urlsplit(uri).password if "://" in uri else None
+        if secret:
+            reason = reason.replace(secret, "***").replace(unquote(secret), "***")
         raise UserError(
-            f"the tracking server {without_credentials(uri)} does not answer ({reason[:160]}); "
-            "start it, or set MLFLOW_TRACKING_URI"
+            f"the tracking server {without_credentials(uri)} does not answer ({reason[:200]}); "
+            "check that it runs and that MLFLOW_TRACKING_URI names it"
         ) from None
+
+
+def store_exists(uri: str) -> bool:
+    """Whether there is a store to ask; False for a SQLite file that is not there yet.
+
+    Raises:
+        UserError: the folder for a SQLite file does not exist.
+    """
+    if not uri.startswith("sqlite:///"):
+        return True
+    database = Path(uri.removeprefix("sqlite:///"))
+    if not database.parent.is_dir():
+        raise UserError(f"MLFLOW_TRACKING_URI {uri}: there is no folder {database.parent}; make it first")
+    return database.exists()
 
 
 @contextmanager
 def first_opening(uri: str) -> Iterator[None]:
-    """One process at a time where a SQLite store may have to be made: two at once break MLflow's migration.
-
-    Raises:
-        UserError: the store's folder does not exist.
-    """
+    """One process at a time where a SQLite store may have to be made: two at once break MLflow's migration."""
     if not uri.startswith("sqlite:///"):
         yield
         return
     database = Path(uri.removeprefix("sqlite:///"))
-    if not database.parent.is_dir():
-        raise UserError(f"MLFLOW_TRACKING_URI {uri}: there is no folder {database.parent}; make it first")
     with FileLock(database.with_name(f"{database.name}.lock")):
         yield

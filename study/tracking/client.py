@@ -7,7 +7,7 @@ already there are left out.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from study.records import EpochRecord
 from study.tracking import schema
@@ -16,6 +16,9 @@ from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+
+RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
+"""MLflow's words for a study that is done, one that failed, and one that was interrupted and can be resumed."""
 
 MAX_METRICS = 1000
 """MLflow's own limit for one `log_batch`."""
@@ -79,8 +82,8 @@ class TrackingClient:
         """More parameters of the parent run; the same ones again change nothing."""
         self._log(self._parent, params=params)
 
-    def end_study(self, status: str) -> None:
-        """`FINISHED`, `FAILED` or `KILLED` (interrupted, resumable)."""
+    def end_study(self, status: RunStatus) -> None:
+        """End the parent run; a resume sets it running again."""
         self._client.set_terminated(self._parent, status=status)
 
     def link(self) -> str | None:

@@ -22,7 +22,7 @@ def provenance(config: StudyConfig, data_digest: str) -> tuple[dict[str, str], d
         "teachers": "+".join(teacher.network for teacher in config.teachers),
         schema.STUDENT: config.student.network,
         "seeds": ",".join(map(str, config.seeds)),
-        "data_digest": data_digest,
+        schema.DATA_DIGEST: data_digest,
     }
     if config.published is not None:
         params[schema.PUBLISHED] = config.published

@@ -44,4 +44,7 @@ TEST_ERROR = "test_error"  # stages grid and confirm, and teachers; never search
 
 # Artifacts and parameters of the parent run
 STUDY_FILE = "study.yaml"
+DATA_DIGEST = "data_digest"
+LOGITS_DIGESTS = "logits_digests"  # JSON: SHA-256 of every combination of teachers' logits
+BASELINE_KIND = "baseline_kind"  # how the baseline's own settings were found
 PUBLISHED = "published"  # parameter of the parent: a name in search_spaces.published

@@ -1,5 +1,6 @@
 """CIFAR's official files in every form they come in."""
 
+import dataclasses
 import os
 import pickle
 from pathlib import Path
@@ -148,7 +149,7 @@ def test_a_file_larger_than_any_official_one_is_refused(tmp_path: Path, monkeypa
 
 
 def test_what_cannot_be_downloaded_is_asked_for(tmp_path: Path) -> None:
-    nowhere = CIFAR10.__class__(**{**vars(CIFAR10), "url": (tmp_path / "nowhere").as_uri()})
+    nowhere = dataclasses.replace(CIFAR10, url=(tmp_path / "nowhere").as_uri())
     with pytest.raises(UserError, match=r"put cifar-10-binary\.tar\.gz or cifar-10-python\.tar\.gz in that folder"):
         read_cifar(nowhere, tmp_path)
     assert list(tmp_path.iterdir()) == []

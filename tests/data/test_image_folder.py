@@ -4,7 +4,9 @@ import gzip
 import io
 import itertools
 import os
+import struct
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -235,9 +237,10 @@ def test_more_images_than_memory_may_hold_are_refused(
 
 
 def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
-    stream = io.BytesIO()
-    Image.new("1", (20_000, 20_000)).save(stream, "PNG")
-    files = FILES | {"train/cat/bomb.png": stream.getvalue()}
+    png = bytearray(image_bytes(pictures((6, 5, 3))))
+    png[16:24] = struct.pack(">II", 20_000, 20_000)  # width and height; the checksum of their chunk follows
+    png[29:33] = struct.pack(">I", zlib.crc32(png[12:29]))
+    files = FILES | {"train/cat/bomb.png": bytes(png)}
     assert "train/cat/bomb.png: a picture of far too many pixels" in _refused(write_folder(tmp_path, files))
 
 

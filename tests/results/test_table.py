@@ -14,6 +14,8 @@ from scipy import stats
 from study.errors import UserError
 from study.results.table import Row, Table, build_table
 
+pytest_plugins = ("handwritten",)
+
 NewStudy = Callable[..., Writer]
 BuildTable = Callable[[Writer], Table]
 

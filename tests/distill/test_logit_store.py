@@ -1,0 +1,110 @@
+"""Logits on disk: found by what they were made from, whole or not there."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from full_disk import full_disk
+from hypothesis import given
+from hypothesis import strategies as st
+
+from study.config import TrainConfig
+from study.distill.logit_store import LogitStore, file_digest, key_of, tensor_digest
+from study.errors import UserError
+
+
+@pytest.fixture
+def logits() -> torch.Tensor:
+    return torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
+
+
+def test_a_key_changes_with_everything_it_is_made_from() -> None:
+    train = TrainConfig()
+    made_from: list[tuple[object, ...]] = [
+        ("nin", [train.model_dump(), 0], "digest of the images"),
+        ("nin-as-printed", [train.model_dump(), 0], "digest of the images"),
+        ("nin", [train.model_dump(), 1], "digest of the images"),
+        ("nin", [train.model_dump(), 0], "digest of other images"),
+        ("nin", "digest of a weights file", "digest of the images"),
+        *(
+            ("nin", [train.model_copy(update={name: value}).model_dump(), 0], "digest of the images")
+            for name, value in {"epochs": 61, "lr": 0.002, "optimizer": "sgd", "precision": "bf16"}.items()
+        ),
+    ]
+    assert len({key_of(*parts) for parts in made_from}) == len(made_from)
+
+
+def test_a_key_does_not_depend_on_the_order_of_a_mapping() -> None:
+    assert key_of({"a": 1, "b": 2}) == key_of({"b": 2, "a": 1})
+
+
+@given(st.lists(st.text(), max_size=4), st.lists(st.text(), max_size=4))
+def test_parts_do_not_run_together_and_every_key_is_a_file_name(one: list[str], other: list[str]) -> None:
+    assert (key_of(*one) == key_of(*other)) == (one == other)
+    assert key_of(one) != key_of(*one)
+    assert key_of(*one).isalnum()
+
+
+def test_digests_change_with_the_content(tmp_path: Path, logits: torch.Tensor) -> None:
+    changed = logits.clone()
+    changed[3, 1] += 1e-6
+    assert tensor_digest(logits) == tensor_digest(logits.clone()) != tensor_digest(changed)
+    file = tmp_path / "weights"
+    file.write_bytes(b"one")
+    first = file_digest(file)
+    file.write_bytes(b"two")
+    assert file_digest(file) != first
+
+
+def test_logits_come_back_bit_identical(tmp_path: Path, logits: torch.Tensor) -> None:
+    store = LogitStore(tmp_path / "logits")
+    store.write("key", logits.requires_grad_())
+    read = store.read("key", 30)
+    assert read is not None
+    assert torch.equal(read, logits)
+    assert read.dtype == torch.float32
+    assert not read.requires_grad
+
+
+def test_what_was_never_written_reads_as_none(tmp_path: Path) -> None:
+    assert LogitStore(tmp_path / "logits").read("key", 30) is None
+
+
+def test_logits_of_another_number_of_images_read_as_none(tmp_path: Path, logits: torch.Tensor) -> None:
+    store = LogitStore(tmp_path)
+    store.write("key", logits)
+    assert store.read("key", 31) is None
+
+
+def test_a_truncated_file_reads_as_none(tmp_path: Path, logits: torch.Tensor) -> None:
+    store = LogitStore(tmp_path)
+    store.write("key", logits)
+    content = store.path("key").read_bytes()
+    for length in range(len(content)):
+        store.path("key").write_bytes(content[:length])
+        assert store.read("key", 30) is None
+
+
+def test_other_files_under_its_name_read_as_none(tmp_path: Path) -> None:
+    store = LogitStore(tmp_path)
+    torch.save(torch.zeros(30, 4), store.path("key"))
+    assert store.read("key", 30) is None
+
+
+def test_a_write_that_fails_leaves_nothing_and_names_the_file(tmp_path: Path, logits: torch.Tensor) -> None:
+    occupied = tmp_path / "logits"
+    occupied.write_text("a file where the folder should be")
+    with pytest.raises(UserError, match=r"cannot write .*key\.safetensors"):
+        LogitStore(occupied).write("key", logits)
+    assert [path.name for path in tmp_path.iterdir()] == ["logits"]
+
+
+def test_a_full_disk_leaves_the_logits_that_were_there(tmp_path: Path, logits: torch.Tensor) -> None:
+    store = LogitStore(tmp_path)
+    store.write("key", logits[:5])
+    with full_disk(), pytest.raises(UserError, match=r"cannot write .*key\.safetensors: File too large"):
+        store.write("key", logits.repeat(100, 1))
+    read = store.read("key", 5)
+    assert read is not None
+    assert torch.equal(read, logits[:5])
+    assert [path.name for path in tmp_path.iterdir()] == ["key.safetensors"]

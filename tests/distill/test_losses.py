@@ -1,0 +1,149 @@
+"""Each loss against its formula, computed a second time in NumPy; value and gradient."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import log_softmax, softmax
+from torch import Tensor, nn
+
+from study.distill import losses
+
+Array = npt.NDArray[np.float64]
+SOFT_SETTINGS = [(1.0, 0.0), (4.0, 0.0), (4.0, 0.25), (0.5, 0.9), (20.0, 1.0)]
+
+
+@pytest.fixture
+def student() -> Tensor:
+    return _logits(1).requires_grad_()
+
+
+@pytest.fixture
+def teacher() -> Tensor:
+    return _logits(2) * 5
+
+
+@pytest.fixture
+def labels() -> Tensor:
+    return torch.tensor([0, 4, 2, 1, 1, 3, 0])
+
+
+def _logits(seed: int) -> Tensor:
+    return torch.randn(7, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def _gradient(loss: Tensor, logits: Tensor) -> Array:
+    return np.asarray(torch.autograd.grad(loss, logits)[0])
+
+
+def _soft_by_hand(g: Array, z: Array, y: Array, tau: float, hard: float) -> float:
+    """(1 − λ)·CE(y, g) + λ·τ²·KL(softmax(z/τ) ‖ softmax(g/τ)), a mean over samples and a sum over classes."""
+    p = softmax(z / tau, axis=1)
+    divergence = (p * (log_softmax(z / tau, axis=1) - log_softmax(g / tau, axis=1))).sum(axis=1).mean()
+    entropy = -log_softmax(g, axis=1)[np.arange(len(y)), y].mean()
+    return float(hard * entropy + (1 - hard) * tau**2 * divergence)
+
+
+def test_logit_regression_is_half_the_mean_over_samples_of_the_squared_distance(
+    student: Tensor, teacher: Tensor
+) -> None:
+    loss = losses.logit_regression(student, teacher)
+    g, z = student.detach().numpy(), teacher.numpy()
+    by_hand = sum(np.linalg.norm(g[i] - z[i]) ** 2 for i in range(len(g))) / (2 * len(g))
+    assert loss.item() == pytest.approx(by_hand, rel=1e-12)
+    np.testing.assert_allclose(_gradient(loss, student), (g - z) / len(g), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("tau", "hard"), SOFT_SETTINGS)
+def test_soft_targets_are_the_published_mixture(
+    student: Tensor, teacher: Tensor, labels: Tensor, tau: float, hard: float
+) -> None:
+    loss = losses.soft_targets(student, teacher, labels, tau, hard)
+    g, z, y = student.detach().numpy(), teacher.numpy(), labels.numpy()
+    assert loss.item() == pytest.approx(_soft_by_hand(g, z, y, tau, hard), rel=1e-12)
+    from_labels = hard * (softmax(g, axis=1) - np.eye(5)[y])
+    from_teacher = (1 - hard) * tau * (softmax(g / tau, axis=1) - softmax(z / tau, axis=1))
+    np.testing.assert_allclose(_gradient(loss, student), (from_labels + from_teacher) / len(g), rtol=1e-9, atol=1e-12)
+
+
+def test_soft_targets_without_labels_at_temperature_one_are_the_kl_divergence(
+    student: Tensor, teacher: Tensor, labels: Tensor
+) -> None:
+    loss = losses.soft_targets(student, teacher, labels, temperature=1.0, hard_loss_weight=0.0)
+    reference = nn.KLDivLoss(reduction="batchmean")(student.log_softmax(dim=1), teacher.softmax(dim=1))
+    torch.testing.assert_close(loss, reference, rtol=1e-12, atol=0)
+
+
+def test_soft_targets_with_labels_only_are_the_cross_entropy(student: Tensor, teacher: Tensor, labels: Tensor) -> None:
+    loss = losses.soft_targets(student, teacher, labels, temperature=3.0, hard_loss_weight=1.0)
+    assert torch.equal(loss, nn.functional.cross_entropy(student, labels))
+
+
+def test_soft_targets_at_a_high_temperature_go_to_logit_regression_on_centred_logits_per_class(
+    student: Tensor, teacher: Tensor, labels: Tensor
+) -> None:
+    """Hinton, Vinyals & Dean, section 2.1: the gradient goes to (g − z)/N for zero-mean logits, N the classes."""
+    centred = (logits - logits.mean(dim=1, keepdim=True) for logits in (student, teacher))
+    soft = losses.soft_targets(*centred, labels, temperature=1e4, hard_loss_weight=0.0)
+    g, z = (logits - logits.mean(dim=1, keepdim=True) for logits in (student.detach(), teacher))
+    assert soft.item() == pytest.approx(losses.logit_regression(g, z).item() / 5, rel=1e-3)
+
+
+_LOSSES: list[Callable[[Tensor, Tensor, Tensor], Tensor]] = [
+    lambda g, z, y: losses.logit_regression(g, z),
+    lambda g, z, y: losses.soft_targets(g, z, y, 2.0, 0.3),
+]
+
+
+@pytest.mark.parametrize("loss", _LOSSES)
+def test_the_gradient_agrees_with_finite_differences(
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor], student: Tensor, teacher: Tensor, labels: Tensor
+) -> None:
+    assert torch.autograd.gradcheck(lambda g: loss(g, teacher, labels), (student,))
+
+
+@pytest.mark.parametrize("loss", _LOSSES)
+def test_a_batch_written_twice_has_the_same_loss(
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor], student: Tensor, teacher: Tensor, labels: Tensor
+) -> None:
+    twice = loss(student.repeat(2, 1), teacher.repeat(2, 1), labels.repeat(2))
+    torch.testing.assert_close(twice, loss(student, teacher, labels), rtol=1e-12, atol=0)
+
+
+def test_logit_regression_is_not_averaged_over_classes(student: Tensor, teacher: Tensor) -> None:
+    """Classes on which student and teacher agree add nothing and thin nothing out."""
+    agreed = torch.ones(7, 20, dtype=torch.float64)
+    wide = losses.logit_regression(torch.cat([student, agreed], 1), torch.cat([teacher, agreed], 1))
+    torch.testing.assert_close(wide, losses.logit_regression(student, teacher), rtol=1e-12, atol=0)
+
+
+def test_soft_targets_are_not_averaged_over_classes(student: Tensor, teacher: Tensor, labels: Tensor) -> None:
+    """Classes that neither thinks possible add nothing and thin nothing out."""
+    impossible = torch.full((7, 20), -1e4, dtype=torch.float64)
+    wide = losses.soft_targets(
+        torch.cat([student, impossible], 1), torch.cat([teacher, impossible], 1), labels, 1.0, 0.0
+    )
+    torch.testing.assert_close(wide, losses.soft_targets(student, teacher, labels, 1.0, 0.0), rtol=1e-12, atol=0)
+
+
+def test_a_student_that_says_what_the_teacher_says_has_no_loss(teacher: Tensor, labels: Tensor) -> None:
+    assert losses.logit_regression(teacher, teacher) == 0
+    assert losses.soft_targets(teacher, teacher, labels, 4.0, 0.0).abs() < 1e-12
+    shifted = losses.soft_targets(teacher + 3, teacher, labels, 4.0, 0.0)
+    assert shifted.abs() < 1e-12  # a constant per sample means nothing to a softmax
+
+
+@given(st.floats(-80, 80), st.floats(0.05, 50), st.floats(0, 1))
+@settings(deadline=None)
+def test_soft_targets_stay_finite_for_certain_teachers(size: float, tau: float, hard: float) -> None:
+    student = torch.tensor([[size, -size, 0.0]], requires_grad=True)
+    loss = losses.soft_targets(student, torch.tensor([[-size, size, 0.0]]), torch.tensor([0]), tau, hard)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.isfinite()
+    assert loss >= -1e-5
+    assert student.grad is not None
+    assert student.grad.isfinite().all()

@@ -1,0 +1,331 @@
+"""The trainer: the baseline is exact, noise is the only difference, and a stop leaves no trace in the result."""
+
+import io
+import math
+from typing import Any
+
+import pytest
+import torch
+from small_training import (
+    CLASSES,
+    NETWORK,
+    SHAPE,
+    WatchedImages,
+    images,
+    logits_for,
+    same_weights,
+    small_data,
+    trained,
+    trainer_of,
+    trial,
+)
+from torch import Tensor, nn
+
+from study.config import TrialConfig
+from study.distill import losses
+from study.distill.noise import draw_factors
+from study.distill.streams import Streams
+from study.distill.trainer import DistillationTrainer, Diverged, TrainingData, error_of, initial_network
+
+DROPOUT = "FC8-D0.5-FC3"
+CONVOLUTIONAL = "C3(S1P1)@4B-MP2(S2)-FC3"
+
+
+def _order(trainer: DistillationTrainer) -> Tensor:
+    """The images of the first epoch, in the order they were drawn."""
+    trainer.run_epoch()
+    watched = trainer.data.train
+    assert isinstance(watched, WatchedImages)
+    return torch.cat(watched.drawn)
+
+
+def _numbers(trainer: DistillationTrainer) -> list[tuple[int, float, float]]:
+    return [(record.epoch, record.train_loss, record.val_error) for record in trainer.history]
+
+
+def _stored(trainer: DistillationTrainer) -> dict[str, Any]:
+    """The trainer's state as it comes back from a file."""
+    file = io.BytesIO()
+    torch.save(trainer.state_dict(), file)
+    file.seek(0)
+    state: dict[str, Any] = torch.load(file, weights_only=True)
+    return state
+
+
+# ------------------------------------------------------------------------------------------------ common random numbers
+
+
+@pytest.mark.parametrize("noise", ["fresh", "frozen"])
+@pytest.mark.parametrize(
+    ("sigma", "alpha"), [(0.0, 0.5), (0.7, 0.0), (0.0, 0.0), ({"uniform": (0, 0)}, 0.5), ({"uniform": (0.1, 1)}, 0.0)]
+)
+@pytest.mark.parametrize("method", ["noisy_teacher", "noisy_student"])
+def test_without_sigma_or_alpha_a_noisy_arm_is_the_baseline_to_the_last_bit(
+    method: str, sigma: object, alpha: float, noise: str
+) -> None:
+    arm = trial(method, network=DROPOUT, sigma=sigma, alpha=alpha, noise=noise)
+    baseline, noiseless = trained(trial(network=DROPOUT)), trained(arm)
+    assert same_weights(baseline, noiseless)
+    assert _numbers(baseline) == _numbers(noiseless)
+
+
+def test_soft_targets_without_sigma_are_soft_targets_without_noise() -> None:
+    assert same_weights(trained(trial("soft_targets", sigma=0.0, alpha=0.5)), trained(trial("soft_targets")))
+
+
+@pytest.mark.parametrize("method", ["noisy_teacher", "noisy_student", "soft_targets"])
+def test_noise_changes_what_a_student_learns(method: str) -> None:
+    noisy, silent = (trained(trial(method, sigma=sigma, alpha=0.5)) for sigma in (0.5, 0.0))
+    assert not same_weights(noisy, silent)
+
+
+def test_one_seed_gives_one_student() -> None:
+    arm = trial("noisy_teacher", sigma={"uniform": (0.1, 1)}, alpha=0.5, network=DROPOUT, seed=4)
+    assert same_weights(trained(arm), trained(arm))
+
+
+def test_two_seeds_differ_in_initial_weights_and_order() -> None:
+    one, other = (trainer_of(trial(seed=seed)) for seed in (0, 1))
+    assert not same_weights(one, other)
+    assert not torch.equal(_order(one), _order(other))
+
+
+@pytest.mark.parametrize(
+    "arm",
+    [
+        trial("noisy_teacher", sigma=0.5, alpha=0.3),
+        trial("noisy_teacher", sigma={"uniform": (0.01, 1)}, alpha=1.0),
+        trial("noisy_teacher", sigma=0.5, alpha=0.3, noise="frozen"),
+        trial("noisy_student", sigma=0.5, alpha=0.3),
+        trial("soft_targets", sigma=0.5, alpha=0.3),
+        trial("labels"),
+    ],
+    ids=lambda arm: f"{arm.method}-{arm.noise}",
+)
+def test_an_arm_and_its_baseline_share_initial_weights_batch_order_and_dropout(arm: TrialConfig) -> None:
+    baseline, other = (trainer_of(config.model_copy(update={"network": DROPOUT})) for config in (trial(), arm))
+    assert same_weights(baseline, other)
+    assert torch.equal(_order(baseline), _order(other))
+    assert torch.equal(baseline.state_dict()["dropout"]["cpu"], other.state_dict()["dropout"]["cpu"])
+
+
+def test_arms_of_different_sigma_and_alpha_share_their_draws() -> None:
+    arms = [trial("noisy_teacher", sigma=sigma, alpha=alpha) for sigma, alpha in ((0.1, 0.2), (0.9, 0.7))]
+    one, other = (trained(arm).state_dict()["streams"] for arm in arms)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_training_neither_disturbs_nor_hears_the_callers_generator() -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    one = trained(trial(network=DROPOUT))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert same_weights(one, trained(trial(network=DROPOUT)))
+
+
+# --------------------------------------------------------------------------------------------------- what one epoch does
+
+
+@pytest.mark.parametrize("method", ["logit_regression", "noisy_teacher", "noisy_student", "soft_targets"])
+def test_an_epoch_is_plain_adam_on_the_methods_loss(method: str) -> None:
+    """Written out a second time, without the trainer."""
+    noise = {} if method == "logit_regression" else {"sigma": 0.6, "alpha": 0.4}
+    config = trial(method, seed=5, weight_decay=0.01, **noise)
+    data, streams = small_data(), Streams.of(5)
+    trainer, target = trainer_of(config), logits_for(data)
+    network = initial_network(config, data)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01, weight_decay=0.01)
+    record, order = trainer.run_epoch(), torch.randperm(45, generator=streams.order)
+    total = 0.0
+    for batch in order.split(16):
+        z, g = target[batch], network(data.train.batch(batch))
+        factors = draw_factors(len(batch), CLASSES, 0.6, 0.4, streams)
+        if method in ("noisy_teacher", "soft_targets"):
+            z = factors * z
+        elif method == "noisy_student":
+            g = factors * g
+        loss = ((g - z) ** 2).sum() / (2 * len(batch))
+        if method == "soft_targets":
+            loss = losses.soft_targets(g, z, data.train.labels(batch), 2.0, 0.3)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        total += loss.item() * len(batch)
+    assert record.train_loss == pytest.approx(total / 45, rel=1e-5)
+    for name, weights in network.state_dict().items():
+        torch.testing.assert_close(trainer.network.state_dict()[name], weights, rtol=1e-4, atol=1e-6)
+
+
+def test_every_image_and_every_mirror_image_trains_once_an_epoch() -> None:
+    trainer = trainer_of(trial(), small_data(20, mirror=True))
+    assert sorted(_order(trainer).tolist()) == list(range(40))
+
+
+def test_the_order_is_another_in_every_epoch() -> None:
+    trainer = trainer_of(trial())
+    first = _order(trainer)
+    assert not torch.equal(first, _order(trainer)[len(first) :])
+
+
+@pytest.mark.parametrize(("schedule", "expected"), [("constant", 0.01), ("cosine", None)])
+def test_the_learning_rate_follows_the_schedule_over_all_steps(schedule: str, expected: float | None) -> None:
+    trainer = trained(trial(schedule=schedule, epochs=2, batch_size=15))
+    last_step = 0.01 * (1 + math.cos(math.pi * 5 / 6)) / 2  # the sixth of six steps begins at 5/6
+    lr = trainer.state_dict()["optimizer"]["param_groups"][0]["lr"]
+    assert lr == pytest.approx(expected or last_step, rel=1e-12)
+
+
+@pytest.mark.parametrize("network", [NETWORK, CONVOLUTIONAL])
+def test_bf16_trains_on_a_cpu_with_weights_kept_in_fp32(network: str) -> None:
+    single, half = (trained(trial(network=network, precision=precision)) for precision in ("fp32", "bf16"))
+    assert not same_weights(single, half)
+    assert half.history[-1].train_loss == pytest.approx(single.history[-1].train_loss, rel=0.1)
+    assert all(weights.dtype == torch.float32 for weights in half.network.parameters())
+
+
+def test_a_noisy_student_is_noiseless_in_evaluation() -> None:
+    trainer = trainer_of(trial("noisy_student", sigma=50.0, alpha=1.0))
+    record = trainer.run_epoch()
+    validation = trainer.data.validation
+    everything = torch.arange(len(validation))
+    with torch.no_grad():
+        wrong = trainer.network(validation.batch(everything)).argmax(dim=1) != validation.labels(everything)
+    assert record.val_error == wrong.double().mean().item()
+    assert record.val_error == error_of(trainer.network, validation) == error_of(trainer.network, validation)
+
+
+def test_error_is_the_share_of_misclassified_images() -> None:
+    data = small_data()
+    says_zero = nn.Sequential(nn.Flatten(), nn.Linear(16, CLASSES))
+    with torch.no_grad():
+        for weights in says_zero.parameters():
+            weights.zero_()
+        says_zero[1].bias[0] = 1  # type: ignore[index, operator]
+    assert error_of(says_zero, data.validation) == pytest.approx(2 / 3)
+
+
+def test_there_is_no_graph_through_the_target() -> None:
+    data = small_data()
+    target = logits_for(data)
+    trainer = DistillationTrainer(trial("noisy_teacher", sigma=0.5, alpha=0.5), data, target)
+    before = target.clone()
+    trainer.run_epoch()
+    assert torch.equal(target, before)
+    assert target.grad is None
+
+
+@pytest.mark.parametrize(
+    ("method", "shape"),
+    [
+        ("logit_regression", None),
+        ("noisy_teacher", None),
+        ("labels", (45, 3)),
+        ("logit_regression", (45, 1)),
+        ("logit_regression", (90, 3)),
+        ("soft_targets", (30, 3)),
+    ],
+)
+def test_a_target_that_does_not_belong_to_the_training_is_refused(method: str, shape: tuple[int, int] | None) -> None:
+    with pytest.raises(ValueError, match="target"):
+        DistillationTrainer(trial(method), small_data(), None if shape is None else torch.zeros(shape))
+
+
+# ------------------------------------------------------------------------------------------------------------- stopping
+
+_TRIALS = {
+    "baseline": trial(epochs=4),
+    "labels": trial("labels", epochs=4),
+    "fixed-noise": trial("noisy_teacher", sigma=0.5, alpha=0.5, epochs=4),
+    "uniform-noise": trial("noisy_teacher", sigma={"uniform": (0.01, 1)}, alpha=0.5, epochs=4),
+    "frozen-noise": trial("noisy_teacher", sigma=0.5, alpha=0.5, noise="frozen", epochs=4),
+    "noisy-student": trial("noisy_student", sigma=0.5, alpha=0.5, epochs=4),
+    "soft-targets": trial("soft_targets", sigma=0.5, alpha=0.5, epochs=4),
+    "dropout": trial("noisy_teacher", sigma=0.5, alpha=0.5, epochs=4, network=DROPOUT),
+    "sgd": trial(epochs=4, optimizer="sgd", momentum=0.9, weight_decay=0.001),
+    "plain-sgd": trial(epochs=4, optimizer="sgd", momentum=0.0),
+    "cosine": trial(epochs=4, schedule="cosine"),
+    "batch-norm": trial(epochs=4, network=CONVOLUTIONAL),
+    "bf16": trial("noisy_teacher", sigma=0.5, alpha=0.5, epochs=4, network=CONVOLUTIONAL, precision="bf16"),
+}
+
+
+@pytest.mark.parametrize("config", _TRIALS.values(), ids=_TRIALS)
+def test_a_training_that_was_stopped_ends_as_if_it_had_not_been(config: TrialConfig) -> None:
+    undisturbed, first = trained(config), trainer_of(config)
+    first.run_epoch()
+    first.run_epoch()
+    second = trainer_of(config)
+    second.load_state_dict(_stored(first))
+    assert second.epoch == 2
+    assert _numbers(second) == _numbers(first)
+    while not second.finished:
+        second.run_epoch()
+    assert same_weights(undisturbed, second)
+    assert _numbers(undisturbed) == _numbers(second)
+    for trainer in (undisturbed, second):
+        trainer.load_best()
+    assert same_weights(undisturbed, second)
+
+
+def test_training_ends_when_patience_does() -> None:
+    hopeless = trained(trial(epochs=20, patience=3, lr=1e-12))
+    assert hopeless.best_epoch == 1
+    assert hopeless.epoch == 4
+
+
+def test_patience_of_zero_never_ends() -> None:
+    assert trained(trial(epochs=6, patience=0, lr=1e-12)).epoch == 6
+
+
+def test_patience_survives_a_stop() -> None:
+    config = trial(epochs=20, patience=3, lr=1e-12)
+    first, second = trainer_of(config), trainer_of(config)
+    first.run_epoch()
+    first.run_epoch()
+    second.load_state_dict(_stored(first))
+    while not second.finished:
+        second.run_epoch()
+    assert second.epoch == 4
+
+
+def test_the_best_weights_come_back_and_not_the_last() -> None:
+    trainer = trained(trial("labels", epochs=7, patience=0, lr=0.1, seed=1))
+    errors = [record.val_error for record in trainer.history]
+    assert errors[-1] > min(errors)  # else this training shows nothing
+    trainer.load_best()
+    assert error_of(trainer.network, trainer.data.validation) == min(errors) == trainer.best_val_error
+    assert trainer.best_epoch == errors.index(min(errors)) + 1  # the first of equals
+
+
+def test_before_the_first_epoch_there_is_no_best() -> None:
+    trainer = trainer_of(trial())
+    assert (trainer.epoch, trainer.finished) == (0, False)
+    assert trainer.best_val_error is trainer.best_epoch is None
+
+
+def test_a_loss_that_is_no_number_is_divergence() -> None:
+    trainer = trainer_of(trial(optimizer="sgd", lr=100.0, epochs=50, patience=0))
+    with pytest.raises(Diverged, match=r"the training loss is (nan|inf) in epoch \d+"):
+        while not trainer.finished:
+            trainer.run_epoch()
+    assert all(math.isfinite(record.train_loss) for record in trainer.history)
+
+
+def test_an_image_that_is_no_number_is_divergence_in_the_first_epoch() -> None:
+    broken = images(45, 1)
+    broken._images[7] = math.nan
+    trainer = DistillationTrainer(
+        trial(), TrainingData(broken, images(30, 2), SHAPE, CLASSES), torch.zeros(45, CLASSES)
+    )
+    with pytest.raises(Diverged, match="in epoch 1"):
+        trainer.run_epoch()
+    assert trainer.history == []
+
+
+def test_seconds_and_images_of_every_epoch_are_counted() -> None:
+    trainer = trained(trial())
+    assert trainer.train_seconds == sum(record.seconds for record in trainer.history) > 0
+    assert all(record.images_per_second >= 45 / record.seconds for record in trainer.history)
+    stamps = [record.timestamp_ms for record in trainer.history]
+    assert stamps == sorted(stamps)

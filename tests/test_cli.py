@@ -1,0 +1,213 @@
+"""Mistakes on the command line: one line on standard error, status 2, nothing left behind."""
+
+import json
+import socket
+import sys
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from models.zoo import names
+from search_spaces.library import recipe_names
+from study.cli import main
+from study.config import parse_study
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Runs `noisy-study` with these words; returns status, standard output and standard error."""
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["noisy-study", *words])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
+def refused(command: Command, workspace: Path) -> Callable[..., str]:
+    """Runs a command that must be refused, and returns its one line."""
+
+    def call(*words: str) -> str:
+        before = sorted(workspace.rglob("*"))
+        status, out, err = command(*words)
+        assert status == 2, err
+        assert out == ""
+        assert err.count("\n") == 1, err
+        assert sorted(workspace.rglob("*")) == before
+        return err.strip()
+
+    return call
+
+
+@pytest.fixture
+def pictures(workspace: Path) -> Path:
+    """A small folder of images in two classes."""
+    folder = workspace / "pictures"
+    for part, count in (("train", 8), ("test", 3)):
+        for label, name in enumerate(("cat", "dog")):
+            (folder / part / name).mkdir(parents=True)
+            for index in range(count):
+                colour = (label * 200, index * 20, 30)
+                Image.new("RGB", (8, 8), colour).save(folder / part / name / f"{index}.png")
+    return folder
+
+
+def folder_study(workspace: Path, path: Path) -> str:
+    file = workspace / "mine.yaml"
+    file.write_text(
+        yaml.safe_dump(
+            {
+                "name": "mine",
+                "data": {"name": "image_folder", "path": str(path)},
+                "teachers": [{"network": "FC4-FC2", "train": {"epochs": 1}}],
+                "student": {"network": "FC2"},
+                "train": {"epochs": 1},
+                "arms": [{"method": "noisy_teacher", "sigma": 0.5}],
+            }
+        )
+    )
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["run", "quickstrt"], "did you mean `quickstart`?"),
+        (["run", "quickstart", "--set", "train.epochz=3"], "train: unknown key `epochz`; did you mean `epochs`?"),
+        (["run", "quickstart", "--set", "arms.0.sigma=-1"], "arms.0.sigma"),
+        (["run", "quickstart", "--set", "arms.0.alpha=1.5"], "arms.0.alpha"),
+        (["run", "quickstart", "--set", "arms.0.method=wishful"], "arms.0.method"),
+        (["run", "quickstart", "--set", "arms.0.sgima=1"], "unknown key `sgima`; did you mean `sigma`?"),
+        (["run", "quickstart", "--set", "student.network=[C3(S1P0)@4-MP9(S1)]-FC10"], "MP9(S1)"),
+        (["run", "quickstart", "--set", "student.network=FC32-FC7"], "7"),
+        (["run", "quickstart", "--set", "student.network=resnet31"], "did you mean 'resnet32'?"),
+        (["run", "quickstart", "--set", "search.space=sigma_alfa"], "did you mean `sigma_alpha`?"),
+        (["run", "quickstart", "--set", "published=table-9"], "table-9"),
+        (["run", "quickstart", "--name", "../outside"], "name"),
+        (["run", "quickstart", "--set", "nonsense"], "expected key=value"),
+        (["run"], "give a recipe, a study file, or --from-run RUN_ID"),
+        (["run", "absent.yaml"], "cannot read the study file absent.yaml"),
+        (["validate", "quickstart", "--set", "teachers.0.weights=absent.safetensors"], "no such file"),
+        (["resume", "nothing"], "no study named nothing"),
+        (["table", "nothing"], "mlflow.db"),
+        (["status"], "noisy-study run quickstart"),
+        (["net", "C5(S1P2"], "character"),
+        (["net", "FC10"], "input"),
+        (["cp", "quickstrat", "x.yaml"], "did you mean `quickstart`?"),
+        (["frobnicate"], "frobnicate"),
+        (["run", "quickstart", "--sett", "a=1"], "--sett"),
+        (["ui", "--host", "0.0.0.0"], "--host 0.0.0.0"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_and_where(
+    refused: Callable[..., str], words: list[str], expected: str
+) -> None:
+    assert expected in refused(*words)
+
+
+def test_a_truncated_mnist_file_is_named(refused: Callable[..., str], workspace: Path) -> None:
+    raw = workspace / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (raw / f"{name}-ubyte").write_bytes(b"\x00\x00\x08\x03\x00\x00")
+    assert "train-images-idx3-ubyte" in refused("run", "mnist-table-1", "--data-root", "data")
+
+
+def test_an_empty_folder_is_refused(refused: Callable[..., str], workspace: Path) -> None:
+    (workspace / "empty").mkdir()
+    assert "empty" in refused("run", folder_study(workspace, workspace / "empty"))
+
+
+def test_a_folder_of_one_class_is_refused(refused: Callable[..., str], workspace: Path, pictures: Path) -> None:
+    for part in ("train", "test"):
+        (pictures / part / "dog").rename(workspace / f"dog-{part}")
+    assert "class" in refused("run", folder_study(workspace, pictures))
+
+
+def test_a_network_with_other_classes_than_the_images_is_refused_by_both_numbers(
+    refused: Callable[..., str], workspace: Path, pictures: Path
+) -> None:
+    line = refused("run", folder_study(workspace, pictures), "--set", "student.network=FC8-FC5")
+    assert "5" in line
+    assert "2" in line
+
+
+def test_a_tracking_server_that_refuses_is_one_line_within_ten_seconds(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"http://user:secret@127.0.0.1:{closed.getsockname()[1]}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    began = time.monotonic()
+    line = refused("run", "quickstart")
+    assert time.monotonic() - began < 10
+    assert "does not answer" in line
+    assert "secret" not in line
+
+
+def test_a_tracking_server_that_hangs_is_one_line_within_ten_seconds(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        began = time.monotonic()
+        assert "does not answer" in refused("run", "quickstart")
+        assert time.monotonic() - began < 10
+
+
+def test_ls_names_every_recipe(command: Command) -> None:
+    _, out, _ = command("ls", "--json")
+    assert [row["name"] for row in json.loads(out)] == recipe_names()
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
+def test_every_recipe_validates_and_reads_back_as_itself(command: Command, recipe: str) -> None:
+    status, out, err = command("validate", recipe)
+    assert status == 0, err
+    assert parse_study(out, "printed").name == recipe
+
+
+def test_cp_writes_a_recipe_once(command: Command, workspace: Path) -> None:
+    assert command("cp", "quickstart", "mine.yaml")[0] == 0
+    assert "sigma_alpha" in (workspace / "mine.yaml").read_text()
+    status, _, err = command("cp", "quickstart", "mine.yaml")
+    assert status == 2
+    assert "exists already" in err
+
+
+@pytest.mark.parametrize("name", names())
+def test_net_prints_json_alone(command: Command, name: str) -> None:
+    _, out, _ = command("net", name, "--json")
+    printed = json.loads(out)
+    assert printed["multiplications"] == sum(layer["multiplications"] for layer in printed["layers"])
+
+
+def test_net_counts_nin(command: Command) -> None:
+    assert json.loads(command("net", "nin", "--json")[1])["multiplications"] == 222_486_528
+
+
+def test_net_compares_with_a_teacher(command: Command) -> None:
+    assert "32.99 times fewer" in command("net", "student3", "--teacher", "nin")[1]
+
+
+def test_a_tar_of_images_validates_like_its_folder(command: Command, workspace: Path, pictures: Path) -> None:
+    with tarfile.open(workspace / "pictures.tar.gz", "w:gz") as tar:
+        tar.add(pictures, "pictures")
+    status, out, err = command("validate", folder_study(workspace, workspace / "pictures.tar.gz"))
+    assert status == 0, err
+    assert "image_folder" in out

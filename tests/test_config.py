@@ -1,0 +1,399 @@
+"""The study file: what is valid survives being written and read, what is not is named in one line."""
+
+import string
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from study.config import (
+    MAX_SEED,
+    METHOD_SETTINGS,
+    ArmConfig,
+    StudyConfig,
+    TrainConfig,
+    TrialConfig,
+    Uniform,
+    dump_study,
+    nearest,
+    parse_study,
+)
+from study.errors import UserError
+
+Document = dict[str, Any]
+
+# ------------------------------------------------------------------------------------------------- study files at large
+
+_text = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=12)
+_names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
+_shares = st.floats(0, 1)
+_seeds = st.integers(0, MAX_SEED)
+_sigmas = st.floats(0, 100) | st.tuples(st.floats(0, 100), st.floats(0, 100)).map(
+    lambda ends: {"uniform": sorted(ends)}
+)
+_train: dict[str, st.SearchStrategy[Any]] = {
+    "epochs": st.integers(1, 100_000),
+    "batch_size": st.integers(1, 1_000_000),
+    "optimizer": st.sampled_from(["adam", "sgd"]),
+    "lr": st.floats(0, 100, exclude_min=True),
+    "momentum": st.floats(0, 1, exclude_max=True),
+    "weight_decay": st.floats(0, 10),
+    "schedule": st.sampled_from(["constant", "cosine"]),
+    "patience": st.integers(0, 1000),
+    "precision": st.sampled_from(["fp32", "bf16"]),
+}
+_trains = st.fixed_dictionaries({}, optional=_train)
+_teachers = st.lists(
+    st.fixed_dictionaries({"network": _text}, optional={"weights": _text, "train": _trains, "seed": _seeds}),
+    min_size=1,
+    max_size=2,
+)
+_datas = st.fixed_dictionaries(
+    {"name": st.sampled_from(["digits", "mnist", "svhn", "cifar10", "cifar100"])},
+    optional={
+        "validation": st.integers(1, 5000) | st.floats(0, 1, exclude_min=True, exclude_max=True),
+        "fraction": st.floats(0, 1, exclude_min=True),
+        "preprocess": st.lists(st.sampled_from(["subtract_pixel_mean", "local_contrast_normalization"]), max_size=2),
+        "augment": st.sampled_from([[], ["mirror"]]),
+        "split_seed": _seeds,
+    },
+) | st.fixed_dictionaries({"name": st.just("image_folder"), "path": _text})
+_search = st.fixed_dictionaries(
+    {},
+    optional={
+        "space": _text,
+        "sampler": st.sampled_from(["random", "tpe", "gp", "cmaes"]),
+        "trials": st.integers(1, 1000),
+        "startup_trials": st.integers(1, 100),
+        "seed": _seeds,
+        "confirm": st.fixed_dictionaries({}, optional={"top": st.integers(1, 9), "seeds": st.integers(1, 9)}),
+    },
+)
+_resources = st.fixed_dictionaries(
+    {},
+    optional={
+        "workers": st.just("auto") | st.integers(1, 99),
+        "cpus_per_trial": st.integers(1, 64),
+        "gpus_per_trial": st.floats(0, 8),
+    },
+)
+
+
+def _grids(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return values | st.lists(values, min_size=1, max_size=3)
+
+
+@st.composite
+def _arms(draw: st.DrawFn, several: bool = True) -> Document:
+    grids = _grids if several else (lambda values: values)
+    method = draw(st.sampled_from(sorted(METHOD_SETTINGS)))
+    values: dict[str, st.SearchStrategy[Any]] = {
+        "sigma": _sigmas,
+        "alpha": _shares,
+        "noise": st.sampled_from(["fresh", "frozen"]),
+        "temperature": st.floats(0, 1000, exclude_min=True),
+        "hard_loss_weight": _shares,
+    }
+    own = {name: grids(values[name]) for name in METHOD_SETTINGS[method]}
+    needed = {"sigma": own.pop("sigma")} if method.startswith("noisy") else {}
+    if several:
+        own["student"] = st.fixed_dictionaries({"network": _grids(_text)})
+    own |= {
+        "teachers": _teachers,
+        "train": st.fixed_dictionaries({}, optional={name: grids(value) for name, value in _train.items()}),
+    }
+    return {"method": method, **draw(st.fixed_dictionaries(needed, optional=own))}
+
+
+_studies = st.fixed_dictionaries(
+    {
+        "name": _names,
+        "data": _datas,
+        "teachers": _teachers,
+        "student": st.fixed_dictionaries({"network": _text}),
+        "arms": st.lists(_arms(), min_size=1, max_size=2),
+    },
+    optional={
+        "published": _text,
+        "train": _trains,
+        "baseline": _arms(several=False),
+        "seeds": st.lists(_seeds, min_size=1, max_size=3, unique=True),
+        "search": _search,
+        "resources": _resources,
+    },
+)
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def _is_a_config_or_one_line(text: str, *overrides: str) -> StudyConfig | None:
+    try:
+        config = parse_study(text, "study.yaml", overrides)
+    except UserError as error:
+        message = str(error)
+        assert len(message.splitlines()) == 1
+        assert len(message) < 1000
+        return None
+    assert parse_study(dump_study(config), "dump") == config
+    return config
+
+
+@given(_studies)
+@settings(max_examples=100, deadline=None)
+def test_a_study_that_is_written_and_read_is_the_same_study(document: Document) -> None:
+    config = parse_study(yaml.safe_dump(document, allow_unicode=True), "study.yaml")
+    assert parse_study(dump_study(config), "dump") == config
+    assert dump_study(parse_study(dump_study(config), "dump")) == dump_study(config)
+    assert config == StudyConfig.model_validate(document)
+
+
+@given(st.text() | st.text(alphabet="abc:-[]{}&*!|>?%@#'\",\n\t 01."))
+@settings(max_examples=300, deadline=None)
+def test_any_text_is_a_study_or_a_mistake_in_one_line(text: str) -> None:
+    assert _is_a_config_or_one_line(text) is None  # nobody writes a study by chance
+
+
+@given(_json)
+@settings(max_examples=300, deadline=None)
+def test_any_document_is_a_study_or_a_mistake_in_one_line(document: Any) -> None:
+    _is_a_config_or_one_line(yaml.dump(document))
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_a_study_with_anything_in_any_place_is_a_study_or_a_mistake_in_one_line(data: st.DataObject) -> None:
+    document = data.draw(_studies)
+    here: Any = document
+    while True:
+        place = data.draw(st.sampled_from(sorted(here) if isinstance(here, dict) else range(len(here))))
+        inside = here[place]
+        if not inside or not isinstance(inside, dict | list) or data.draw(st.booleans()):
+            break
+        here = inside
+    if isinstance(here, dict) and data.draw(st.booleans()):
+        place = data.draw(st.text())
+    here[place] = data.draw(_json)
+    _is_a_config_or_one_line(yaml.dump(document))
+
+
+@given(st.text(), _json)
+@settings(max_examples=200, deadline=None)
+def test_any_override_gives_a_study_or_a_mistake_in_one_line(key: str, value: Any) -> None:
+    _is_a_config_or_one_line(_file(), f"{key}={yaml.dump(value)}", key)
+
+
+# ---------------------------------------------------------------------------------------------- mistakes, one by one
+
+_GOOD: Document = {
+    "name": "mine",
+    "data": {"name": "digits"},
+    "teachers": [{"network": "digits-cnn"}],
+    "student": {"network": "digits-fc32"},
+    "arms": [{"method": "noisy_teacher", "sigma": 0.5}],
+}
+
+
+def _file(**changes: Any) -> str:
+    return yaml.safe_dump({**_GOOD, **changes})
+
+
+def _mistake(text: str, *overrides: str) -> str:
+    with pytest.raises(UserError) as error:
+        parse_study(text, "f", overrides)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("sead=1", "f: unknown key `sead`; did you mean `seeds`?"),
+        ("train.epoch=1", "f: train: unknown key `epoch`; did you mean `epochs`?"),
+        ("arms.0.train.epoch=1", "f: arms.0: train: unknown key `epoch`; did you mean `epochs`?"),
+        ("search.zzz=1", "f: search: unknown key `zzz`; known: space, sampler, trials, startup_trials, scheduler, "),
+        ("arms.0.sigma=-1", "f: arms.0.sigma.0: input should be greater than or equal to 0, not -1"),
+        ("arms.0.sigma=101", "f: arms.0.sigma.0: input should be less than or equal to 100, not 101"),
+        ("arms.0.sigma=[0.1, -1]", "f: arms.0.sigma.1: input should be greater than or equal to 0, not -1"),
+        ("arms.0.sigma=abc", "f: arms.0.sigma.0: input should be a valid number, unable to parse string as a number, "),
+        ("arms.0.sigma=.nan", "f: arms.0.sigma.0: input should be a finite number, not nan"),
+        ("arms.0.sigma=[]", "f: arms.0.sigma: at least 1 item is wanted, not []"),
+        ("arms.0.sigma={uniform: [1, 0.5]}", "f: arms.0.sigma.0: the low end 1.0 lies above the high end 0.5"),
+        ("arms.0.sigma={uniform: [1, 2, 3]}", "f: arms.0.sigma.0: at most 2 items are wanted, not [1, 2, 3]"),
+        ("arms.0.sigma={unifrom: [0, 1]}", "f: arms.0.sigma.0: unknown key `unifrom`; did you mean `uniform`?"),
+        ("arms.0.alpha=1.2", "f: arms.0.alpha.0: input should be less than or equal to 1, not 1.2"),
+        ("arms.0.method=noisy_techer", "f: arms.0.method: input should be 'logit_regression', 'noisy_teacher', "),
+        ("arms.0.method=noisy_student", None),
+        ("arms.0.method=labels", "f: arms.0: `sigma` is not a setting of labels, but of noisy_teacher, noisy_student, "),
+        ("arms.0={method: noisy_teacher}", "f: arms.0: noisy_teacher needs `sigma` (a standard deviation, a list"),
+        ("arms.0.train.lr=-1", "f: arms.0: train.lr: input should be greater than 0, not -1"),
+        ("arms.0.train.lr=[]", "f: arms.0.train.lr: at least 1 item is wanted, not []"),
+        ("arms=[]", "f: nothing to compare with the baseline: give `arms`, `search` or both"),
+        ("arms=3", "f: arms: a list is wanted, not 3"),
+        ("train=3", "f: train: a mapping of keys is wanted, not 3"),
+        ("train.epochs=0", "f: train.epochs: input should be greater than or equal to 1, not 0"),
+        ("train={epochs: 0, lr: -1}", "f: train.epochs: input should be greater than or equal to 1, not 0 (and 1 more)"),
+        ("train.epochs=1.5", "f: train.epochs: input should be a valid integer, got a number with a fractional part"),
+        ("train.epochs=true", "f: train.epochs: no key takes true (as YAML reads yes, no, on and off too)"),
+        ("arms.0.sigma=[0.1, on]", "f: arms.0.sigma.1: no key takes true"),
+        ("arms.0.train.momentum=no", "f: arms.0.train.momentum: no key takes false"),
+        ('student.network="a\\nb"', "f: student.network: control characters in 'a\\nb'"),
+        ('published="\\ud800"', "f: published: control characters in '\\ud800'"),
+        ("name=../elsewhere", "f: name: string should match pattern '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$', not "),
+        ("name=..", "f: name: string should match pattern"),
+        ("name=a/b", "f: name: string should match pattern"),
+        ('name="a\\n"', "f: name: string should match pattern"),
+        ("name=", "f: name: input should be a valid string, not None"),
+        ("data.name=cifar", "f: data.name: input should be 'digits', 'mnist', 'svhn', 'cifar10', 'cifar100' or 'image"),
+        ("data.validation=2.5", "f: data: validation is a count of images or a share below 1, not 2.5"),
+        ("data.validation=many", "f: data.validation: input should be a valid integer, unable to parse string as an "),
+        ("data.path=/tmp", "f: data: `path` (a folder or tar file with train/CLASS and test/CLASS): digits is not for it"),
+        ("data={name: image_folder}", "f: data: `path` (a folder or tar file with train/CLASS and test/CLASS): image"),
+        ("teachers=[]", "f: teachers: at least 1 item is wanted, not []"),
+        ("seeds=[1, 1]", "f: seeds: every seed once, not [1, 1]"),
+        ("seeds=[-1]", "f: seeds.0: input should be greater than or equal to 0, not -1"),
+        ("resources.workers=0", "f: resources: workers is auto or at least 1, not 0"),
+        ("resources.workers=few", "f: resources.workers: input should be a valid integer, unable to parse string as an "),
+        ("baseline={method: noisy_teacher, sigma: [0.1, 0.2]}", "f: baseline: one setting for every student"),
+        ("baseline={method: labels, student: {network: fc800}}", "f: baseline: one setting for every student"),
+        # --set itself
+        ("train.epochs", "--set train.epochs: expected key=value, for instance train.epochs=2"),
+        ("=2", "--set =2: expected key=value"),
+        ("arms.1.sigma=2", "--set arms.1.sigma=2: `1` is no position in a list of 1 (0 is the first)"),
+        ("arms.first.sigma=2", "--set arms.first.sigma=2: `first` is no position in a list of 1 (0 is the first)"),
+        ("name.first=2", "--set name.first=2: name is text and has no `first`"),
+        ("train.epochs=[", "--set train.epochs=[: not valid YAML at line 1, column 2: expected the node content"),
+        ("a\nb.c", "--set a b.c: expected key=value"),
+    ],
+)
+def test_a_mistake_is_named_with_its_key_its_value_and_what_is_allowed(override: str, message: str | None) -> None:
+    if message is None:
+        parse_study(_file(), "f", [override])
+    else:
+        said = _mistake(_file(), override)
+        assert said.startswith(message)
+        assert "(and" not in said.replace("(and 1 more)", "" if "(and 1 more)" in message else "(and 1 more)")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "f: a study file is a mapping of keys (name, data, teachers, ...), not empty"),
+        ("- a\n- b", "f: a study file is a mapping of keys (name, data, teachers, ...), not a list"),
+        ("quickstart", "f: a study file is a mapping of keys (name, data, teachers, ...), not text"),
+        ("0x" + "f" * 5000, "f: a study file is a mapping of keys (name, data, teachers, ...), not a number of thousands"),
+        ("a: [", "f: not valid YAML at line 1, column 5: "),
+        ("a: 2001-14-14", "f: not valid YAML: month must be in 1..12"),
+        ("!!python/object/apply:os.getcwd []", "f: not valid YAML at line 1, column 1: could not determine a construct"),
+        ("a: " + "[" * 5000, "f: not valid YAML: "),
+        ("#" * 1_000_001, "f: longer than 1000000 characters; is it a study file?"),
+        ("{}", "f: name: Field required (and 3 more)"),
+        ("1: 2", "f: unknown key `1`; known: name, "),
+        ('"\\ud800": 2', "f: unknown key `\\ud800`; known: name, "),
+        ("name: 0x" + "f" * 5000, "f: name: input should be a valid string, not a number of thousands of digits"),
+        ("&a {name: *a}", "f: name: input should be a valid string, not {'name': "),
+    ],
+)
+def test_what_is_no_study_file_is_refused_in_one_line(text: str, message: str) -> None:
+    said = _mistake(text)
+    assert said.startswith(message)
+    assert "\n" not in said
+
+
+def test_a_document_that_grows_without_end_when_written_out_is_refused_at_once() -> None:
+    laughs = "".join(f", &x{i} [*x{i - 1}, *x{i - 1}]" for i in range(1, 64))
+    said = _mistake(_file() + f"published: [&x0 [ha]{laughs}]")
+    assert said.startswith("f: published: input should be a valid string, not [['ha'], ")
+
+
+def test_too_many_trainings_are_refused_before_any_is_made() -> None:
+    many = list(range(1, 101))
+    arm = {"method": "noisy_teacher", "sigma": many, "train": {"epochs": many, "batch_size": many}}
+    assert _mistake(_file(arms=[arm])).startswith("f: arms: 3000000 trainings (points times seeds); at most 200000")
+
+
+# ------------------------------------------------------------------------------------------------------- what is meant
+
+
+def test_overrides_are_applied_in_order_and_make_the_mappings_on_their_way() -> None:
+    overrides = ["train.epochs=2", "search.confirm.top=3", "arms.0.sigma=[0.3, 0.8]", "train.epochs=4", "seeds=[7]"]
+    config = parse_study(_file(), "f", overrides, name="yours")
+    assert config.name == "yours"
+    assert config.train.epochs == 4
+    assert config.search is not None
+    assert config.search.confirm.top == 3
+    assert config.arms[0].sigma == (0.3, 0.8)
+    assert config.seeds == (7,)
+
+
+def test_an_override_may_take_a_value_away() -> None:
+    assert parse_study(_file(search={"trials": 3}), "f", ["search="]).search is None
+
+
+def test_one_value_is_a_grid_of_one() -> None:
+    arm = ArmConfig.model_validate({"method": "noisy_teacher", "sigma": 0.5, "alpha": [0.1, 0.2]})
+    assert (arm.sigma, arm.alpha) == ((0.5,), (0.1, 0.2))
+    assert arm.size == 2
+    assert arm.model_dump(exclude_none=True) == {"method": "noisy_teacher", "sigma": 0.5, "alpha": (0.1, 0.2)}
+
+
+def test_the_size_of_an_arm_counts_every_dimension_of_its_grid() -> None:
+    arm = {"method": "soft_targets", "sigma": [0.1, {"uniform": [0, 1]}], "temperature": [1, 2, 3]}
+    arm |= {"student": {"network": ["a", "b"]}, "train": {"lr": [0.1, 0.2], "epochs": 3}}
+    assert ArmConfig.model_validate(arm).size == 2 * 3 * 2 * 2
+
+
+def test_yaml_reads_small_numbers_as_text_and_they_are_numbers_all_the_same() -> None:
+    config = parse_study(_file() + "\ntrain: {lr: 1e-4, weight_decay: 1e-5}\n", "f")
+    assert (config.train.lr, config.train.weight_decay) == (1e-4, 1e-5)
+
+
+def test_defaults_are_the_published_protocol() -> None:
+    config = parse_study(_file(data={"name": "cifar10"}), "f")
+    assert (config.train.optimizer, config.train.batch_size, config.train.lr) == ("adam", 64, 1e-3)
+    assert (config.train.schedule, config.train.precision) == ("constant", "fp32")
+    assert (config.data.validation, config.data.preprocess) == (5000, ("subtract_pixel_mean",))
+    assert config.data.mirror
+    assert config.baseline == ArmConfig(method="logit_regression")
+
+
+def test_what_a_file_says_of_its_data_wins_over_the_datasets_defaults() -> None:
+    config = parse_study(_file(data={"name": "cifar10", "augment": [], "validation": 0.2}), "f")
+    assert (config.data.validation, config.data.mirror) == (0.2, False)
+
+
+def test_the_search_never_trains_with_a_seed_of_the_study_unless_told() -> None:
+    assert parse_study(_file(seeds=[3, 9, 4], search={}), "f").search_seed == 10
+    assert parse_study(_file(seeds=[3, 9, 4], search={"seed": 4}), "f").search_seed == 4
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"method": "logit_regression", "sigma": 0.5, "alpha": 0.5},
+        {"method": "labels", "sigma": Uniform(uniform=(0, 1))},
+        {"method": "soft_targets"},
+        {"method": "noisy_teacher", "sigma": 0.5, "temperature": 2.0},
+    ],
+)
+def test_a_training_has_the_settings_of_its_method_and_no_others(settings: Document) -> None:
+    with pytest.raises(ValidationError, match=settings["method"]):
+        TrialConfig.model_validate({"stage": "grid", "role": "arm", "network": "a", "train": {}, "seed": 0, **settings})
+
+
+def test_only_search_trials_never_see_the_test_set() -> None:
+    common = {"role": "arm", "network": "a", "method": "logit_regression", "train": TrainConfig(), "seed": 0}
+    stages = ("teacher", "grid", "search", "confirm")
+    seen = {stage: TrialConfig.model_validate({**common, "stage": stage}).sees_test_set for stage in stages}
+    assert seen == {"teacher": True, "grid": True, "search": False, "confirm": True}
+
+
+def test_the_nearest_known_word_is_suggested_and_else_all_are_listed() -> None:
+    assert nearest("epoch", ["epochs", "lr"]) == "; did you mean `epochs`?"
+    assert nearest("zzz", ["epochs", "lr"]) == "; known: epochs, lr"
+    assert nearest(string.ascii_letters * 10_000, ["epochs"]) == "; known: epochs"

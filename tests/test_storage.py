@@ -1,0 +1,106 @@
+"""Files are written whole or not at all."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from full_disk import full_disk
+
+from study.errors import UserError
+from study.storage import StudyFolder, write_whole
+
+
+def _writing(content: bytes) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(content)
+
+
+def _everything_below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_a_file_and_its_folders_are_made(tmp_path: Path) -> None:
+    write_whole(tmp_path / "a" / "b" / "file", _writing(b"content"))
+    assert (tmp_path / "a" / "b" / "file").read_bytes() == b"content"
+    assert _everything_below(tmp_path) == ["a", "a/b", "a/b/file"]
+
+
+def test_a_reader_sees_the_old_content_until_the_new_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"old")
+    seen: list[bytes] = []
+
+    def write(path: Path) -> None:
+        path.write_bytes(b"half of the n")
+        seen.append(file.read_bytes())
+        path.write_bytes(b"half of the new content")
+
+    write_whole(file, write)
+    assert seen == [b"old"]
+    assert file.read_bytes() == b"half of the new content"
+
+
+@pytest.mark.parametrize("interruption", [ValueError("a bug"), KeyboardInterrupt()])
+def test_a_write_that_raises_leaves_the_old_content_and_nothing_else(
+    tmp_path: Path, interruption: BaseException
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"old")
+
+    def write(path: Path) -> None:
+        path.write_bytes(b"half")
+        raise interruption
+
+    with pytest.raises(type(interruption)):
+        write_whole(file, write)
+    assert file.read_bytes() == b"old"
+    assert _everything_below(tmp_path) == ["file"]
+
+
+def test_a_full_disk_leaves_the_old_content_and_names_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"old")
+    with full_disk(), pytest.raises(UserError, match=f"cannot write {re.escape(str(file))}: File too large; "):
+        write_whole(file, _writing(b"x" * 5000))
+    assert file.read_bytes() == b"old"
+    assert _everything_below(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("below", ["occupied/file", "occupied/deep/down/file"])
+def test_a_path_below_a_regular_file_is_named_in_one_line(tmp_path: Path, below: str) -> None:
+    (tmp_path / "occupied").write_text("not a folder")
+    with pytest.raises(UserError, match=re.escape(str(tmp_path / below))) as refusal:
+        write_whole(tmp_path / below, _writing(b"content"))
+    assert "\n" not in str(refusal.value)
+    assert _everything_below(tmp_path) == ["occupied"]
+
+
+def test_a_path_that_is_a_folder_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match="folder"):
+        write_whole(tmp_path / "folder", _writing(b"content"))
+    assert _everything_below(tmp_path) == ["folder"]
+
+
+def test_everything_of_a_study_lies_in_its_own_folder(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path, "mine")
+    files = (folder.study_file, folder.journal, folder.lock, folder.trial("grid-0003"))
+    assert all(file.is_relative_to(folder.path) for file in files)
+    assert len({*files, folder.trial("grid-0004"), StudyFolder(tmp_path, "yours").journal}) == len(files) + 2
+
+
+def test_a_study_exists_once_it_is_claimed(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path, "mine")
+    assert not folder.exists()
+    assert folder.tracking_uri() is None
+    folder.claim("name: mine\n", "sqlite:///mlflow.db")
+    assert folder.exists()
+    assert folder.study_file.read_text() == "name: mine\n"
+    assert folder.tracking_uri() == "sqlite:///mlflow.db"
+
+
+def test_a_study_that_could_not_be_claimed_does_not_exist(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path, "mine")
+    with full_disk(), pytest.raises(UserError):
+        folder.claim("#" * 5000, "sqlite:///mlflow.db")
+    assert not folder.exists()
