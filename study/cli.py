@@ -233,7 +233,7 @@ def ui(
     errors.print(f"MLflow on http://{host}:{port} (Ctrl-C ends it)", highlight=False)
     # The address travels in the environment and not among the arguments, which every user of the machine can read.
     environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    command = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port)]
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port), "--workers", "1"]
     raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
 
 

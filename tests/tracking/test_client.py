@@ -1,0 +1,152 @@
+"""Events written to a real store: each may come twice, and after any interruption."""
+
+import itertools
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.entities import Run
+
+from study.records import EpochRecord, TrainingSummary
+from study.tracking import schema
+from study.tracking.client import TrackingClient
+from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded
+
+_NAMES = (f"study-{number}" for number in itertools.count())
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}"
+
+
+@pytest.fixture
+def study() -> str:
+    return next(_NAMES)
+
+
+def epoch(number: int) -> EpochRecord:
+    return EpochRecord(
+        epoch=number,
+        train_loss=1 / number,
+        val_error=0.5 / number,
+        images_per_second=1000.0,
+        seconds=1.0,
+        timestamp_ms=1_700_000_000_000 + 1000 * number,
+    )
+
+
+BEGAN = RunBegan(
+    trial_id="grid-0001",
+    kind="trial",
+    role="arm",
+    stage="grid",
+    name="σ=0.80 α=0.15 seed 1",
+    params={"sigma": "0.8", "seed": "1"},
+    timestamp_ms=1_700_000_000_000,
+)
+ENDED = RunEnded(
+    trial_id="grid-0001",
+    summary=TrainingSummary(
+        outcome="completed", epochs=3, best_val_error=0.1, best_epoch=3, train_seconds=3.0, test_error=0.2
+    ),
+    timestamp_ms=1_700_000_004_000,
+)
+TRIAL: list[Event] = [
+    BEGAN,
+    EpochsPassed(trial_id="grid-0001", epochs=(epoch(1),)),
+    EpochsPassed(trial_id="grid-0001", epochs=(epoch(1), epoch(2))),
+    EpochsPassed(trial_id="grid-0001", epochs=(epoch(3),)),
+    ENDED,
+]
+
+
+def opened(uri: str, study: str) -> TrackingClient:
+    client = TrackingClient(uri, study)
+    client.begin_study("name: it\n", {"dataset": "digits"}, {"version": "1"})
+    return client
+
+
+def children(uri: str, study: str) -> list[Run]:
+    client = mlflow.MlflowClient(uri)
+    experiment = client.get_experiment_by_name(study)
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id], f"tags.`{schema.KIND}` = 'trial'"))
+
+
+def steps(uri: str, run: Run) -> list[int]:
+    return [metric.step for metric in mlflow.MlflowClient(uri).get_metric_history(run.info.run_id, schema.VAL_ERROR)]
+
+
+def test_a_trial_becomes_a_child_run_in_the_schema(uri: str, study: str) -> None:
+    client = opened(uri, study)
+    for event in TRIAL:
+        client.apply(event)
+    (run,) = children(uri, study)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "σ=0.80 α=0.15 seed 1"
+    assert run.data.params == {"sigma": "0.8", "seed": "1"}
+    assert run.data.metrics[schema.TEST_ERROR] == 0.2
+    assert run.data.metrics[schema.BEST_EPOCH] == 3
+    assert run.data.tags[schema.PARENT] == client.find_study()
+    assert run.data.tags[schema.OUTCOME] == "completed"
+    assert steps(uri, run) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("interrupted_after", range(len(TRIAL) + 1))
+def test_a_restart_that_says_everything_again_changes_nothing(uri: str, study: str, interrupted_after: int) -> None:
+    first = opened(uri, study)
+    for event in TRIAL[:interrupted_after]:
+        first.apply(event)
+    second = opened(uri, study)
+    for event in TRIAL:
+        second.apply(event)
+    (run,) = children(uri, study)
+    assert steps(uri, run) == [1, 2, 3]
+    assert run.data.tags[schema.OUTCOME] == "completed"
+    assert second.find_study() == first.find_study()
+
+
+def test_epochs_trained_again_after_a_lost_checkpoint_are_not_tracked_twice(uri: str, study: str) -> None:
+    first = opened(uri, study)
+    for event in (BEGAN, EpochsPassed(trial_id="grid-0001", epochs=(epoch(1), epoch(2)))):
+        first.apply(event)
+    later = epoch(2).model_copy(update={"timestamp_ms": epoch(2).timestamp_ms + 60_000})
+    second = opened(uri, study)
+    for event in (BEGAN, EpochsPassed(trial_id="grid-0001", epochs=(epoch(1), later, epoch(3))), ENDED):
+        second.apply(event)
+    (run,) = children(uri, study)
+    assert steps(uri, run) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [("completed", "FINISHED"), ("pruned", "KILLED"), ("diverged", "FAILED"), ("failed", "FAILED")],
+)
+def test_outcomes_are_tags_and_mlflow_s_own_states(uri: str, study: str, outcome: str, status: str) -> None:
+    client = opened(uri, study)
+    summary = TrainingSummary.model_validate(
+        {"outcome": outcome, "epochs": 1, "train_seconds": 1.0, "reason": "the loss is nan"}
+    )
+    client.apply(BEGAN)
+    client.apply(RunEnded(trial_id="grid-0001", summary=summary, timestamp_ms=1_700_000_001_000))
+    (run,) = children(uri, study)
+    assert (run.data.tags[schema.OUTCOME], run.info.status) == (outcome, status)
+    assert run.data.tags[schema.REASON] == "the loss is nan"
+
+
+def test_a_resumed_study_is_running_again_and_keeps_its_file(uri: str, study: str) -> None:
+    opened(uri, study).end_study("KILLED")
+    client = opened(uri, study)
+    parent = client.find_study()
+    assert parent is not None
+    run = mlflow.MlflowClient(uri).get_run(parent)
+    assert run.info.status == "RUNNING"
+    assert mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{schema.STUDY_FILE}") == "name: it\n"
+    client.end_study("FINISHED")
+    assert mlflow.MlflowClient(uri).get_run(parent).info.status == "FINISHED"
+
+
+def test_a_store_is_made_where_its_folder_is(tmp_path: Path) -> None:
+    assert TrackingClient(f"sqlite:///{tmp_path / 'new.db'}", "it").find_study() is None
+    assert (tmp_path / "new.db").exists()
