@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from models import zoo
-from study.config import DataConfig, parse_study
+from study.config import DataConfig
 from study.data.load import load_dataset
 
 EPOCHS = 4
@@ -144,14 +144,14 @@ def measured_study(case: Case, root: Path) -> float:
     """Images per second of the noisy arm in a real study, from the tracked epochs' own clocks."""
     from mlflow import MlflowClient
 
-    parse_study(study_file(case), "benchmark")
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "study.yaml").write_text(study_file(case))
         command = [str(Path(sys.executable).with_name("noisy-study")), "run", "study.yaml", "--data-root", str(root)]
         # Ray gives its workers a low priority, which a bare loop does not have.
-        environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+        elsewhere = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS")
+        environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
         environment["RAY_worker_niceness"] = "0"
-        subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+        subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, check=True)
         client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
         experiment = client.get_experiment_by_name("benchmark")
         assert experiment is not None

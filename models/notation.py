@@ -180,6 +180,27 @@ def format_network(layers: Iterable[Layer]) -> str:
     return "".join(pieces)
 
 
+def with_dropout(layers: Sequence[Layer], probability: float) -> tuple[Layer, ...]:
+    """The same network with dropout after every hidden fully connected layer (and its ReLU).
+
+    Args:
+        layers: a network.
+        probability: of dropping a value, in [0, 1).
+
+    Raises `NotationError` where no fully connected layer is hidden, or dropout follows one already.
+    """
+    last, _ = _classifier(layers)
+    hidden = [index for index in range(last) if isinstance(layers[index], Linear)]
+    if not hidden:
+        raise NotationError("has no hidden fully connected layer that dropout could follow")
+    result = list(layers)
+    for index in reversed(hidden):
+        if isinstance(layers[index + 1], Dropout):
+            raise _at(layers[index + 1], "dropout follows this fully connected layer already")
+        result.insert(index + 1, Dropout(probability, stage=layers[index].stage))
+    return tuple(result)
+
+
 def number_of_classes(layers: Sequence[Layer]) -> int:
     """How many logits the network gives: the width of its last convolution or fully connected layer."""
     _, last = _classifier(layers)

@@ -125,6 +125,19 @@ def build(reference: str, input_shape: Shape, classes: int) -> nn.Module:
     return _torchvision_model(reference, input_shape, classes)
 
 
+def with_dropout(reference: str, probability: float) -> str:
+    """The network's line with dropout after every hidden fully connected layer; weights fit both networks.
+
+    Raises `NotationError` where the network has no line, no such layer, or has dropout there already.
+    """
+    line = get(reference).notation
+    if line is None:
+        raise NotationError(
+            f"network {shown(reference)} is no line of notation, which is what `dropout` can be added to"
+        )
+    return notation.format_network(notation.with_dropout(notation.parse(line), probability))
+
+
 def _unknown(reference: str, known: tuple[str, ...]) -> NotationError:
     nearest = difflib.get_close_matches(reference[:100].lower(), known, n=1)
     hint = f"did you mean {nearest[0]!r}?" if nearest else "expected a name of the zoo or a line of notation"

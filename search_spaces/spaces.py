@@ -5,6 +5,8 @@ space is any function of this shape, named `module:function` in the study file.
 """
 
 import importlib
+import os
+import sys
 from collections.abc import Callable
 
 import optuna
@@ -24,7 +26,16 @@ def sigma_alpha(trial: optuna.Trial) -> ArmConfig:
     )
 
 
-SPACES: dict[str, Space] = {"sigma_alpha": sigma_alpha}
+def soft_targets(trial: optuna.Trial) -> ArmConfig:
+    """Soft targets over τ in [1, 20], evenly in its logarithm, and the labels' weight 1 − λ in [0, 1]."""
+    return ArmConfig(
+        method="soft_targets",
+        temperature=(trial.suggest_float("temperature", 1.0, 20.0, log=True),),
+        hard_loss_weight=(trial.suggest_float("hard_loss_weight", 0.0, 1.0),),
+    )
+
+
+SPACES: dict[str, Space] = {"sigma_alpha": sigma_alpha, "soft_targets": soft_targets}
 
 
 def get_space(name: str) -> Space:
@@ -38,6 +49,8 @@ def get_space(name: str) -> Space:
             raise UserError(f"search.space: unknown space `{name}`{nearest(name, SPACES)}, or module:function")
         return SPACES[name]
     module, _, function = name.partition(":")
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)  # a command's own folder is on the path, the working folder is not
     try:
         space = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:

@@ -202,7 +202,9 @@ def status(
     names = [name] if name is not None else _local_studies()
     if not names:
         raise UserError(f"no studies in {DEFAULT_ROOT / 'studies'}; `noisy-study run quickstart` makes one")
-    uris = {each: _tracking_uri(each) for each in names}
+    # Of all studies here, each is asked for where it was begun; one by its name, where the environment says.
+    recorded = {each: StudyFolder(DEFAULT_ROOT, each).tracking_uri() for each in names}
+    uris = {each: (name is None and recorded[each]) or _tracking_uri(each) for each in names}
     if watch:
         watch_status(uris, Console())
     else:
@@ -284,7 +286,7 @@ def _recipe_row(name: str) -> dict[str, Any]:
 
     config = parse_study(recipe_text(name), name)
     grid = plan.grid_trials(config)
-    trials = [f"{len(grid) // len(config.seeds)} arms × {len(config.seeds)} seeds"] if grid else []
+    trials = [f"{len(grid) // len(config.seeds)} points × {len(config.seeds)} seeds"] if grid else []
     if config.search is not None:
         trials.append(f"{config.search.trials} searched")
     students = dict.fromkeys([config.student.network, *(trial.network for trial in grid)])

@@ -92,6 +92,8 @@ Sigma = Annotated[
 """σ of ξ ~ N(0, σ²), a standard deviation: a number, or a range it is drawn from for every mini-batch."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
+DropProbability = Annotated[float, Field(ge=0, lt=1)]
+Temperature = Annotated[float, Field(gt=0, le=1000)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 NetworkReference = Annotated[str, Field(min_length=1, max_length=2000)]
 
@@ -139,7 +141,9 @@ class DataConfig(Model):
     validation: int | float = Field(
         0.1, gt=0, description="training images held out: a count, or below 1 a share; stratified by class"
     )
-    fraction: float = Field(1.0, gt=0, le=1, description="stratified share of the training images that is used")
+    fraction: float = Field(
+        1.0, gt=0, le=1, description="stratified share of the training images that students learn from; teachers: all"
+    )
     preprocess: tuple[Preprocessing, ...] = ()
     augment: tuple[Literal["mirror"], ...] = Field((), description="mirror: every training image and its mirror image")
     split_seed: Seed = 0
@@ -180,27 +184,18 @@ class TrainConfig(Model):
     schedule: Literal["constant", "cosine"] = "constant"
     patience: int = Field(15, ge=0, description="epochs without a better validation error before stopping; 0: never")
     precision: Literal["fp32", "bf16"] = "fp32"
+    target_error: float | None = Field(
+        None, ge=0, lt=1, description="a validation error; epochs and seconds until it is reached are then tracked"
+    )
 
 
-class TeacherConfig(Model):
-    """A network to learn from: trained here on the labels, or read from a safetensors file."""
-
-    network: NetworkReference
-    weights: str | None = Field(None, description="a .safetensors file; then nothing is trained")
-    train: TrainConfig = TrainConfig()
-    seed: Seed = 0
-
-
-class StudentConfig(Model):
-    """The network that is to err least."""
-
-    network: NetworkReference
-
-
-# ------------------------------------------------------------------------------------------------------------ arms
+# --------------------------------------------------------------------------------------------------------- methods
 
 Method = Literal["logit_regression", "noisy_teacher", "noisy_student", "soft_targets", "labels"]
 NoiseKind = Literal["fresh", "frozen"]
+Combination = Literal["geometric_mean", "signed_geometric_mean", "mean_distribution"]
+"""What several teachers say together. The geometric mean is that of their distributions (the arithmetic mean of their
+logits), the signed one the literal reading, of the logits themselves; the mean distribution is an ensemble's."""
 
 _NOISE = ("sigma", "alpha", "noise")
 METHOD_SETTINGS: dict[Method, tuple[str, ...]] = {
@@ -210,11 +205,103 @@ METHOD_SETTINGS: dict[Method, tuple[str, ...]] = {
     "soft_targets": ("temperature", "hard_loss_weight", *_NOISE),
     "labels": (),
 }
-"""Which settings each method takes; what is not listed may not be given."""
+"""Which settings each method has to itself; what is not listed may not be given. Besides, every method with teachers
+takes `combine`, and every method `dropout` and `weight_decay`."""
 
 DEFAULT_ALPHA = 0.5
 DEFAULT_TEMPERATURE = 4.0
 DEFAULT_HARD_LOSS_WEIGHT = 0.0
+DEFAULT_COMBINATION: Combination = "geometric_mean"
+
+
+def _check_method(method: Method, given: Mapping[str, object], combinations: Sequence[Combination]) -> None:
+    """Whether a method takes these settings (absent ones are None) and combines teachers in these ways."""
+    for setting, value in given.items():
+        if value is not None and setting not in METHOD_SETTINGS[method]:
+            owners = ", ".join(owner for owner, names in METHOD_SETTINGS.items() if setting in names)
+            raise ValueError(f"`{setting}` is not a setting of {method}, but of {owners}")
+    if method in ("noisy_teacher", "noisy_student") and given["sigma"] is None:
+        raise ValueError(f"{method} needs `sigma` (a standard deviation, a list of them, or a uniform range)")
+    if method == "labels" and combinations:
+        raise ValueError("`combine` is not a setting of labels, which has no teachers")
+    if "mean_distribution" in combinations and method != "soft_targets":
+        raise ValueError(
+            f"combine: mean_distribution is for soft_targets, not for {method}: a distribution's logarithm stands for "
+            "logits only up to a constant"
+        )
+
+
+# -------------------------------------------------------------------------------------------------------- networks
+
+MAX_TEACHERS = 100
+"""Most teachers of one student, their own teachers included."""
+
+
+class TeacherConfig(Model):
+    """A network to learn from: trained here, or read from a safetensors file.
+
+    It learns from the labels, or from teachers of its own: a teacher assistant (Mirzadeh et al. 2020), by default with
+    the soft-target loss. Assistants of assistants make a chain of any length.
+    """
+
+    network: NetworkReference
+    weights: str | None = Field(None, description="a .safetensors file; then nothing is trained")
+    train: TrainConfig = TrainConfig()
+    seed: Seed = 0
+    teachers: (
+        Annotated[tuple["TeacherConfig", ...], Field(min_length=1, max_length=MAX_TEACHERS, fail_fast=True)] | None
+    ) = Field(None, description="its own teachers; without them it learns from the labels")
+    method: Method | None = Field(None, description="how it learns from them (soft_targets); below: as in an arm")
+    combine: Combination | None = None
+    sigma: Sigma | None = None
+    alpha: Share | None = None
+    noise: NoiseKind | None = None
+    temperature: Temperature | None = None
+    hard_loss_weight: Share | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_an_assistant(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or value.get("teachers") is None:
+            return value
+        given = {key: setting for key, setting in value.items() if setting is not None}
+        defaults: dict[str, Any] = {"method": "soft_targets", "combine": DEFAULT_COMBINATION}
+        if given.get("method", "soft_targets") == "soft_targets":
+            defaults |= {"temperature": DEFAULT_TEMPERATURE, "hard_loss_weight": DEFAULT_HARD_LOSS_WEIGHT}
+        if "sigma" in given:
+            defaults |= {"alpha": DEFAULT_ALPHA, "noise": "fresh"}
+        return {**defaults, **given}
+
+    @model_validator(mode="after")
+    def _is_one_training(self) -> Self:
+        settings = {name: getattr(self, name) for name in (*_NOISE, "temperature", "hard_loss_weight")}
+        if self.teachers is None:
+            for name, value in {"method": self.method, "combine": self.combine, **settings}.items():
+                if value is not None:
+                    raise ValueError(f"`{name}` says how it learns from its own `teachers`, and it has none")
+            return self
+        if self.weights is not None:
+            raise ValueError("`weights` stand in for training, so they go without `teachers` of its own")
+        if self.method is None or self.method == "labels":
+            raise ValueError("method: with `teachers` of its own it does not learn from labels")
+        _check_method(self.method, settings, (self.combine,) if self.combine else ())
+        if self.count > MAX_TEACHERS:
+            raise ValueError(f"teachers: {self.count} of them in one chain; at most {MAX_TEACHERS}")
+        return self
+
+    @property
+    def count(self) -> int:
+        """How many trainings it takes: its own, and those of its teachers."""
+        return 1 + sum(teacher.count for teacher in self.teachers or ())
+
+
+class StudentConfig(Model):
+    """The network that is to err least."""
+
+    network: NetworkReference
+
+
+# ------------------------------------------------------------------------------------------------------------ arms
 
 
 class ArmStudent(Model):
@@ -228,8 +315,15 @@ class ArmConfig(Model):
     sigma: Grid[Sigma] | None = Field(None, description="standard deviation of the perturbation; needed by noisy_*")
     alpha: Grid[Share] | None = Field(None, description="share of perturbed samples; 0.5 where there is a sigma")
     noise: Grid[NoiseKind] | None = Field(None, description="fresh for every mini-batch, or one frozen draw per image")
-    temperature: Grid[Annotated[float, Field(gt=0, le=1000)]] | None = Field(None, description="soft_targets: τ (4)")
+    temperature: Grid[Temperature] | None = Field(None, description="soft_targets: τ (4)")
     hard_loss_weight: Grid[Share] | None = Field(None, description="soft_targets: 1 − λ, the labels' weight (0)")
+    combine: Grid[Combination] | None = Field(None, description="what several teachers say together (geometric_mean)")
+    dropout: Grid[DropProbability] | None = Field(
+        None, description="drop probability after the student's hidden fully connected layers; notation networks only"
+    )
+    weight_decay: Grid[Annotated[float, Field(ge=0, le=10)]] | None = Field(
+        None, description="instead of the study's train.weight_decay"
+    )
     student: ArmStudent | None = None
     teachers: Annotated[tuple[TeacherConfig, ...], Field(min_length=1, max_length=100)] | None = None
     train: dict[str, Grid[Any]] | None = Field(None, description="training settings that differ from the study's")
@@ -237,19 +331,17 @@ class ArmConfig(Model):
     @property
     def size(self) -> int:
         """How many points the arm's grid has."""
-        settings = (self.sigma, self.alpha, self.noise, self.temperature, self.hard_loss_weight)
-        students = (self.student.network,) if self.student is not None else ()
-        return math.prod(len(values) for values in (*settings, *students, *(self.train or {}).values()) if values)
+        settings = (self.sigma, self.alpha, self.noise, self.temperature, self.hard_loss_weight, self.combine)
+        of_the_student = (self.dropout, self.weight_decay, self.student.network if self.student is not None else None)
+        grid = (*settings, *of_the_student, *(self.train or {}).values())
+        return math.prod(len(values) for values in grid if values)
 
     @model_validator(mode="after")
     def _settings_of_the_method(self) -> Self:
-        takes = METHOD_SETTINGS[self.method]
-        for setting in ("sigma", "alpha", "noise", "temperature", "hard_loss_weight"):
-            if getattr(self, setting) is not None and setting not in takes:
-                owners = ", ".join(method for method, names in METHOD_SETTINGS.items() if setting in names)
-                raise ValueError(f"`{setting}` is not a setting of {self.method}, but of {owners}")
-        if self.method in ("noisy_teacher", "noisy_student") and self.sigma is None:
-            raise ValueError(f"{self.method} needs `sigma` (a standard deviation, a list of them, or a uniform range)")
+        given = {name: getattr(self, name) for name in (*_NOISE, "temperature", "hard_loss_weight")}
+        _check_method(self.method, given, self.combine or ())
+        if self.weight_decay is not None and "weight_decay" in (self.train or {}):
+            raise ValueError("weight_decay: given twice, the other one is in `train`")
         for key, values in (self.train or {}).items():
             if key not in TrainConfig.model_fields:
                 raise ValueError(f"train: unknown key {in_ticks(key)}{nearest(key, TrainConfig.model_fields)}")
@@ -359,6 +451,8 @@ class TrialConfig(Model):
     noise: NoiseKind = "fresh"
     temperature: float | None = None
     hard_loss_weight: float | None = None
+    combine: Combination = DEFAULT_COMBINATION
+    dropout: DropProbability = 0.0
     train: TrainConfig
     seed: Seed
 
@@ -370,6 +464,8 @@ class TrialConfig(Model):
         for setting in ("temperature", "hard_loss_weight"):
             if (getattr(self, setting) is None) == (setting in takes):
                 raise ValueError(f"{self.method} {'needs' if setting in takes else 'has no'} `{setting}`")
+        if self.combine == "mean_distribution" and self.method != "soft_targets":
+            raise ValueError(f"{self.method} does not learn from a mean distribution")
         return self
 
     @property

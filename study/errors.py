@@ -11,6 +11,9 @@ class UserError(Exception):
     standard error and exits with status 2; in a notebook it is raised as it is.
     """
 
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
 
 class StudyFailed(Exception):
     """A study that started and could not be brought to its end (status 1); the message is one line."""

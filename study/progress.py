@@ -39,30 +39,34 @@ class TerminalProgress(Watcher):
         )
         self._task: TaskID | None = None
         self._sizes = _stage_sizes(config)
+        self._data = config.data.name
         self._epochs_per_trial = config.train.epochs
         self._begun: float | None = None
-        self._done_before = 0
+        self._done_before: dict[Stage, int] = {}
         self._epochs: dict[str, int] = {}
+        self._epochs_before: dict[str, int] = {}  # of trials taken up again: trained before this session
         self._ended: set[str] = set()
         self._best: tuple[float, str] | None = None
 
     def __enter__(self) -> "TerminalProgress":
         self._progress.start()
-        self._task = self._progress.add_task("starting", total=sum(self._sizes.values()), best="", left="")
+        self._task = self._progress.add_task(f"loading {self._data}", total=sum(self._sizes.values()), best="", left="")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
     def stage_begins(self, stage: Stage, total: int, done: int, workers: int) -> None:
-        self._sizes[stage] = total
+        if stage != "teacher":  # which comes level by level, and whose trainings are known beforehand
+            self._sizes[stage] = total
         if stage != "teacher" and self._begun is None:
             self._begun = time.monotonic()
-        self._done_before += done
+        self._done_before[stage] = done
         self._show(description=STAGE_WORDS[stage])
 
     def trial_reports(self, trial_id: str, trial: TrialConfig, report: TrialReport) -> None:
         if trial.stage != "teacher" and report.epochs:
+            self._epochs_before.setdefault(trial_id, report.epochs[0].epoch - 1 + len(report.epochs[:-1]))
             self._epochs[trial_id] = report.epochs[-1].epoch
         if report.summary is not None:
             self._ended.add(trial_id)
@@ -78,17 +82,17 @@ class TerminalProgress(Watcher):
         self._show(description=words)
 
     def says(self, message: str) -> None:
-        if self._console.is_terminal:
-            self._console.print(message, highlight=False, markup=False)
+        self._console.print(message, highlight=False, markup=False, soft_wrap=True)
 
     def seconds_left(self) -> float | None:
         """Estimated seconds until the last trial ends; None before there is anything to go by."""
-        done = sum(self._epochs.values())
+        done = sum(self._epochs.values()) - sum(self._epochs_before.values())
         if self._begun is None or done == 0:
             return None
         pace = (time.monotonic() - self._begun) / done
         trials_left = sum(size for stage, size in self._sizes.items() if stage != "teacher")
-        trials_left -= self._done_before + sum(1 for trial_id in self._epochs)
+        trials_left -= sum(count for stage, count in self._done_before.items() if stage != "teacher")
+        trials_left -= len(self._epochs)
         under_way = sum(self._epochs_per_trial - epochs for epochs in self._epochs.values())
         return max(0.0, pace * (trials_left * self._epochs_per_trial + under_way))
 
@@ -100,7 +104,7 @@ class TerminalProgress(Watcher):
             self._task,
             description=description,
             total=sum(self._sizes.values()),
-            completed=self._done_before + len(self._ended),
+            completed=sum(self._done_before.values()) + len(self._ended),
             best="" if self._best is None else f"best {self._best[0]:.2%} ({self._best[1]})",
             left="" if left is None else f"{_duration(left)} left",
         )

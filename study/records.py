@@ -35,6 +35,8 @@ class TrainingSummary(Model):
     test_error: Error | None = Field(
         None, description="by the best epoch's weights; None where the test set is not seen"
     )
+    epochs_to_target: int | None = Field(None, description="until `target_error` was reached; None where it never was")
+    seconds_to_target: float | None = Field(None, description="the same in seconds, validation included")
     reason: str | None = Field(None, description="one line, where the outcome is failed or diverged")
 
 

@@ -70,14 +70,23 @@ class StudyFolder:
     def trial(self, trial_id: str) -> Path:
         return self.path / "trials" / trial_id
 
+    @property
+    def _digest_file(self) -> Path:
+        return self.path / "data-digest"
+
     def exists(self) -> bool:
         return self.study_file.exists()
 
-    def claim(self, study_file: str, tracking_uri: str) -> None:
-        """Make the study exist: its resolved study file, and where it is tracked (without credentials)."""
+    def claim(self, study_file: str, tracking_uri: str, data_digest: str) -> None:
+        """Make the study exist: its resolved study file, where it is tracked (without credentials), its images."""
+        write_whole(self._digest_file, lambda path: path.write_text(data_digest, encoding="utf-8"))
         write_whole(self._tracking_file, lambda path: path.write_text(tracking_uri, encoding="utf-8"))
         write_whole(self.study_file, lambda path: path.write_text(study_file, encoding="utf-8"))
 
     def tracking_uri(self) -> str | None:
         """Where the study was tracked when it began; None for a study that is not here."""
         return self._tracking_file.read_text(encoding="utf-8") if self._tracking_file.exists() else None
+
+    def data_digest(self) -> str | None:
+        """SHA-256 of the images the study began with; None for a study that is not here."""
+        return self._digest_file.read_text(encoding="utf-8") if self._digest_file.exists() else None

@@ -44,13 +44,16 @@ _train: dict[str, st.SearchStrategy[Any]] = {
     "schedule": st.sampled_from(["constant", "cosine"]),
     "patience": st.integers(0, 1000),
     "precision": st.sampled_from(["fp32", "bf16"]),
+    "target_error": st.floats(0, 1, exclude_max=True),
 }
 _trains = st.fixed_dictionaries({}, optional=_train)
-_teachers = st.lists(
-    st.fixed_dictionaries({"network": _text}, optional={"weights": _text, "train": _trains, "seed": _seeds}),
-    min_size=1,
-    max_size=2,
+_trained = {"train": _trains, "seed": _seeds}
+_simple_teachers = st.fixed_dictionaries({"network": _text}, optional={"weights": _text, **_trained})
+_assistants = st.fixed_dictionaries(
+    {"network": _text, "teachers": st.lists(_simple_teachers, min_size=1, max_size=2)},
+    optional={"sigma": _sigmas, "temperature": st.floats(1, 20), "hard_loss_weight": _shares, **_trained},
 )
+_teachers = st.lists(_simple_teachers | _assistants, min_size=1, max_size=2)
 _datas = st.fixed_dictionaries(
     {"name": st.sampled_from(["digits", "mnist", "svhn", "cifar10", "cifar100"])},
     optional={
@@ -101,9 +104,14 @@ def _arms(draw: st.DrawFn, several: bool = True) -> Document:
     needed = {"sigma": own.pop("sigma")} if method.startswith("noisy") else {}
     if several:
         own["student"] = st.fixed_dictionaries({"network": _grids(_text)})
+    if method != "labels":
+        own["combine"] = grids(st.sampled_from(["geometric_mean", "signed_geometric_mean"]))
+    train = {name: grids(value) for name, value in _train.items() if name != "weight_decay"}
     own |= {
         "teachers": _teachers,
-        "train": st.fixed_dictionaries({}, optional={name: grids(value) for name, value in _train.items()}),
+        "dropout": grids(st.floats(0, 1, exclude_max=True)),
+        "weight_decay": grids(_train["weight_decay"]),
+        "train": st.fixed_dictionaries({}, optional=train),
     }
     return {"method": method, **draw(st.fixed_dictionaries(needed, optional=own))}
 
@@ -146,7 +154,7 @@ def _is_a_config_or_one_line(text: str, *overrides: str) -> StudyConfig | None:
 
 
 @given(_studies)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_study_that_is_written_and_read_is_the_same_study(document: Document) -> None:
     config = parse_study(yaml.safe_dump(document, allow_unicode=True), "study.yaml")
     assert parse_study(dump_study(config), "dump") == config
@@ -167,7 +175,7 @@ def test_any_document_is_a_study_or_a_mistake_in_one_line(document: Any) -> None
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_study_with_anything_in_any_place_is_a_study_or_a_mistake_in_one_line(data: st.DataObject) -> None:
     document = data.draw(_studies)
     here: Any = document
@@ -184,7 +192,7 @@ def test_a_study_with_anything_in_any_place_is_a_study_or_a_mistake_in_one_line(
 
 
 @given(st.text(), _json)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_override_gives_a_study_or_a_mistake_in_one_line(key: str, value: Any) -> None:
     _is_a_config_or_one_line(_file(), f"{key}={yaml.dump(value)}", key)
 
@@ -229,7 +237,10 @@ def _mistake(text: str, *overrides: str) -> str:
         ("arms.0.alpha=1.2", "f: arms.0.alpha.0: input should be less than or equal to 1, not 1.2"),
         ("arms.0.method=noisy_techer", "f: arms.0.method: input should be 'logit_regression', 'noisy_teacher', "),
         ("arms.0.method=noisy_student", None),
-        ("arms.0.method=labels", "f: arms.0: `sigma` is not a setting of labels, but of noisy_teacher, noisy_student, "),
+        (
+            "arms.0.method=labels",
+            "f: arms.0: `sigma` is not a setting of labels, but of noisy_teacher, noisy_student, ",
+        ),
         ("arms.0={method: noisy_teacher}", "f: arms.0: noisy_teacher needs `sigma` (a standard deviation, a list"),
         ("arms.0.train.lr=-1", "f: arms.0: train.lr: input should be greater than 0, not -1"),
         ("arms.0.train.lr=[]", "f: arms.0.train.lr: at least 1 item is wanted, not []"),
@@ -237,7 +248,10 @@ def _mistake(text: str, *overrides: str) -> str:
         ("arms=3", "f: arms: a list is wanted, not 3"),
         ("train=3", "f: train: a mapping of keys is wanted, not 3"),
         ("train.epochs=0", "f: train.epochs: input should be greater than or equal to 1, not 0"),
-        ("train={epochs: 0, lr: -1}", "f: train.epochs: input should be greater than or equal to 1, not 0 (and 1 more)"),
+        (
+            "train={epochs: 0, lr: -1}",
+            "f: train.epochs: input should be greater than or equal to 1, not 0 (and 1 more)",
+        ),
         ("train.epochs=1.5", "f: train.epochs: input should be a valid integer, got a number with a fractional part"),
         ("train.epochs=true", "f: train.epochs: no key takes true (as YAML reads yes, no, on and off too)"),
         ("arms.0.sigma=[0.1, on]", "f: arms.0.sigma.1: no key takes true"),
@@ -252,13 +266,19 @@ def _mistake(text: str, *overrides: str) -> str:
         ("data.name=cifar", "f: data.name: input should be 'digits', 'mnist', 'svhn', 'cifar10', 'cifar100' or 'image"),
         ("data.validation=2.5", "f: data: validation is a count of images or a share below 1, not 2.5"),
         ("data.validation=many", "f: data.validation: input should be a valid integer, unable to parse string as an "),
-        ("data.path=/tmp", "f: data: `path` (a folder or tar file with train/CLASS and test/CLASS): digits is not for it"),
+        (
+            "data.path=/tmp",
+            "f: data: `path` (a folder or tar file with train/CLASS and test/CLASS): digits is not for it",
+        ),
         ("data={name: image_folder}", "f: data: `path` (a folder or tar file with train/CLASS and test/CLASS): image"),
         ("teachers=[]", "f: teachers: at least 1 item is wanted, not []"),
         ("seeds=[1, 1]", "f: seeds: every seed once, not [1, 1]"),
         ("seeds=[-1]", "f: seeds.0: input should be greater than or equal to 0, not -1"),
         ("resources.workers=0", "f: resources: workers is auto or at least 1, not 0"),
-        ("resources.workers=few", "f: resources.workers: input should be a valid integer, unable to parse string as an "),
+        (
+            "resources.workers=few",
+            "f: resources.workers: input should be a valid integer, unable to parse string as an ",
+        ),
         ("baseline={method: noisy_teacher, sigma: [0.1, 0.2]}", "f: baseline: one setting for every student"),
         ("baseline={method: labels, student: {network: fc800}}", "f: baseline: one setting for every student"),
         # --set itself
@@ -277,7 +297,7 @@ def test_a_mistake_is_named_with_its_key_its_value_and_what_is_allowed(override:
     else:
         said = _mistake(_file(), override)
         assert said.startswith(message)
-        assert "(and" not in said.replace("(and 1 more)", "" if "(and 1 more)" in message else "(and 1 more)")
+        assert ("more)" in said) == ("more)" in message)
 
 
 @pytest.mark.parametrize(
@@ -286,10 +306,16 @@ def test_a_mistake_is_named_with_its_key_its_value_and_what_is_allowed(override:
         ("", "f: a study file is a mapping of keys (name, data, teachers, ...), not empty"),
         ("- a\n- b", "f: a study file is a mapping of keys (name, data, teachers, ...), not a list"),
         ("quickstart", "f: a study file is a mapping of keys (name, data, teachers, ...), not text"),
-        ("0x" + "f" * 5000, "f: a study file is a mapping of keys (name, data, teachers, ...), not a number of thousands"),
+        (
+            "0x" + "f" * 5000,
+            "f: a study file is a mapping of keys (name, data, teachers, ...), not a number of thousands",
+        ),
         ("a: [", "f: not valid YAML at line 1, column 5: "),
         ("a: 2001-14-14", "f: not valid YAML: month must be in 1..12"),
-        ("!!python/object/apply:os.getcwd []", "f: not valid YAML at line 1, column 1: could not determine a construct"),
+        (
+            "!!python/object/apply:os.getcwd []",
+            "f: not valid YAML at line 1, column 1: could not determine a construct",
+        ),
         ("a: " + "[" * 5000, "f: not valid YAML: "),
         ("#" * 1_000_001, "f: longer than 1000000 characters; is it a study file?"),
         ("{}", "f: name: Field required (and 3 more)"),
@@ -343,7 +369,7 @@ def test_one_value_is_a_grid_of_one() -> None:
 
 
 def test_the_size_of_an_arm_counts_every_dimension_of_its_grid() -> None:
-    arm = {"method": "soft_targets", "sigma": [0.1, {"uniform": [0, 1]}], "temperature": [1, 2, 3]}
+    arm: Document = {"method": "soft_targets", "sigma": [0.1, {"uniform": [0, 1]}], "temperature": [1, 2, 3]}
     arm |= {"student": {"network": ["a", "b"]}, "train": {"lr": [0.1, 0.2], "epochs": 3}}
     assert ArmConfig.model_validate(arm).size == 2 * 3 * 2 * 2
 

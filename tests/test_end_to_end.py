@@ -28,19 +28,18 @@ SMALL = [
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def command_in(folder: Path, **environment: str) -> Command:
+ELSEWHERE = ("MLFLOW_TRACKING_URI", "NOISY_STUDY_DATA", "RAY_ADDRESS")
+HERE = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+
+
+def command_in(folder: Path) -> Command:
     """Runs `noisy-study` in a folder of its own."""
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("MLFLOW_TRACKING_URI", "NOISY_STUDY_DATA", "RAY_ADDRESS")
-    }
 
     def call(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [NOISY_STUDY, *words],
             cwd=folder,
-            env={**inherited, "COLUMNS": "140", **environment},
+            env={**HERE, "COLUMNS": "140"},
             capture_output=True,
             text=True,
             timeout=300,
@@ -200,7 +199,9 @@ def test_a_study_whose_driver_was_killed_ends_with_the_table_of_an_undisturbed_o
 ) -> None:
     """Also: one worker gives what two give."""
     grid_alone = [*SMALL, "--set", "resources.workers=1", "--set", "search="]
-    process = subprocess.Popen([NOISY_STUDY, "run", "quickstart", *grid_alone], cwd=tmp_path, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [NOISY_STUDY, "run", "quickstart", *grid_alone], cwd=tmp_path, env=HERE, stderr=subprocess.PIPE, text=True
+    )
     _wait_for(tmp_path / ".noisy-study/studies/quickstart/trials/grid-0002/result.json", process)
     process.kill()
     process.communicate()
@@ -254,7 +255,7 @@ def test_an_interrupted_study_stops_within_ten_seconds_and_says_how_to_go_on(
 ) -> None:
     endless = [*SMALL, "--set", "train.epochs=100000", "--set", "train.patience=0", "--set", "search="]
     process = subprocess.Popen(
-        [NOISY_STUDY, "run", "quickstart", *endless], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [NOISY_STUDY, "run", "quickstart", *endless], cwd=tmp_path, env=HERE, stderr=subprocess.PIPE, text=True
     )
     _wait_for(tmp_path / ".noisy-study/studies/quickstart/trials/grid-0000/checkpoint.pt", process)
     process.send_signal(number)

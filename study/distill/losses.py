@@ -17,7 +17,8 @@ def soft_targets(logits: Tensor, target: Tensor, labels: Tensor, temperature: fl
 
     Args:
         logits: the student's g, (batch, classes).
-        target: the teacher's z, (batch, classes).
+        target: the teacher's z, (batch, classes). With the logarithm of a distribution p as z, τ = 1 and λ = 1, this is
+            KL(p ‖ softmax(g)): a student of an ensemble's mean distribution.
         labels: class indices y, (batch,).
         temperature: τ > 0.
         hard_loss_weight: 1 − λ, in [0, 1].

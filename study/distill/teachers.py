@@ -3,6 +3,7 @@
 A teacher runs once per dataset, in evaluation mode and without gradients, never inside a trial.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from study.config import DEFAULT_COMBINATION, Combination
 from study.data.batches import ImageTensors
 from study.errors import UserError
 
@@ -26,13 +28,33 @@ def logits_of(teacher: nn.Module, images: ImageTensors, block: int = 500) -> Ten
         return torch.cat([teacher(batch).float().cpu() for batch, _ in images.blocks(block)])
 
 
-def combined(logits: Sequence[Tensor]) -> Tensor:
-    """The target of several teachers: the geometric mean of their output distributions.
+def combined(logits: Sequence[Tensor], how: Combination = DEFAULT_COMBINATION) -> Tensor:
+    """The target of one or several teachers: logits for every image.
 
-    That is the arithmetic mean of their logits, up to a constant per sample which no softmax sees (noisy teacher,
-    section 5.3, with logits that may be negative). One teacher is its own combination.
+    `geometric_mean` is that of the teachers' output distributions: the arithmetic mean of their logits, up to a
+    constant per sample which no softmax sees. `signed_geometric_mean` takes "the geometric mean of the logits" (noisy
+    teacher, section 5.4) literally, with logits that may be negative: sign(mean)·exp(mean(log|z|)); zero where any
+    teacher's logit is. `mean_distribution` is the logarithm of the mean of the output distributions, which an ensemble
+    is taken by: its softmax is that mean.
+
+    Args:
+        logits: of each teacher, (images, classes).
+        how: what they say together. One teacher is its own geometric mean.
+
+    Returns:
+        (images, classes), of the logits' type.
     """
-    return logits[0] if len(logits) == 1 else torch.stack(tuple(logits)).mean(dim=0)
+    if how == "mean_distribution":
+        log_probabilities = torch.stack([one.double().log_softmax(dim=1) for one in logits])
+        return (log_probabilities.logsumexp(dim=0) - math.log(len(logits))).to(logits[0].dtype)
+    if len(logits) == 1:
+        return logits[0]
+    stacked = torch.stack(tuple(logits))
+    if how == "signed_geometric_mean":
+        # In double precision, so that the logarithm's way there and back leaves equal logits as they are.
+        z = stacked.double()
+        return (z.mean(dim=0).sign() * z.abs().log().mean(dim=0).exp()).to(stacked.dtype)
+    return stacked.mean(dim=0)
 
 
 def load_weights(network: nn.Module, file: Path) -> None:

@@ -114,6 +114,16 @@ class DistillationTrainer:
         """Seconds of all epochs, validation included, whatever process they ran in."""
         return sum(record.seconds for record in self.history)
 
+    @property
+    def to_target(self) -> tuple[int, float] | None:
+        """Epochs and seconds until the validation error was at most `target_error`; None before, or without one."""
+        target, seconds = self.trial.train.target_error, 0.0
+        for record in self.history:
+            seconds += record.seconds
+            if target is not None and record.val_error <= target:
+                return record.epoch, seconds
+        return None
+
     # ------------------------------------------------------------------------------------------------- training
 
     def run_epoch(self) -> EpochRecord:
@@ -129,7 +139,7 @@ class DistillationTrainer:
         trained = time.perf_counter()
         if not math.isfinite(train_loss):
             raise Diverged(f"the training loss is {train_loss} in epoch {self.epoch + 1}")
-        val_error = error_of(self.network, self.data.validation, self._autocast)
+        val_error = self.error_on(self.data.validation)
         record = EpochRecord(
             epoch=self.epoch + 1,
             train_loss=train_loss,
@@ -143,6 +153,10 @@ class DistillationTrainer:
             self._best_val_error, self._best_epoch = val_error, record.epoch
             self._best_weights = _copy(self.network.state_dict())
         return record
+
+    def error_on(self, images: ImageTensors) -> float:
+        """Share of misclassified images by the weights as they are, in the precision of the training."""
+        return error_of(self.network, images, self._autocast)
 
     def load_best(self) -> None:
         """Put the weights of the best validation epoch into the network."""
@@ -236,10 +250,14 @@ class DistillationTrainer:
 
 
 def initial_network(trial: TrialConfig, data: TrainingData) -> nn.Module:
-    """The trial's network with the initial weights of its seed (PyTorch's default initialisation)."""
+    """The trial's network with the initial weights of its seed (PyTorch's default initialisation).
+
+    Dropout has no weights and draws none: with it and without it a seed means the same weights.
+    """
+    network = zoo.with_dropout(trial.network, trial.dropout) if trial.dropout > 0 else trial.network
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived(trial.seed, "initial weights"))
-        return zoo.build(trial.network, data.input_shape, data.classes)
+        return zoo.build(network, data.input_shape, data.classes)
 
 
 def make_optimizer(network: nn.Module, settings: TrainConfig) -> torch.optim.Optimizer:

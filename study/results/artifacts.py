@@ -4,7 +4,7 @@ from mlflow.artifacts import load_text
 
 from study.errors import UserError
 from study.tracking import schema
-from study.tracking.address import answering
+from study.tracking.address import answering, store_exists
 
 
 def read_study_file(tracking_uri: str, run_id: str) -> str:
@@ -19,6 +19,8 @@ def read_study_file(tracking_uri: str, run_id: str) -> str:
     """
     from mlflow import MlflowClient
 
+    if not store_exists(tracking_uri):
+        raise UserError(f"there is no tracking store {tracking_uri}: no study was run here yet")
     with answering(tracking_uri):
         run = MlflowClient(tracking_uri).get_run(run_id)
         if run.data.tags.get(schema.KIND) != "study":

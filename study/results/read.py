@@ -17,7 +17,7 @@ import pandas as pd
 
 from study.errors import UserError
 from study.tracking import schema
-from study.tracking.address import answering, without_credentials
+from study.tracking.address import answering, first_opening, store_exists, without_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -64,7 +64,8 @@ class TrackedStudy:
         return pd.crosstab(self.trials[f"tags.{schema.STAGE}"].rename("stage"), self._outcomes().rename("outcome"))
 
     def _outcomes(self) -> "pd.Series[str]":
-        without = self.trials["status"].map(lambda status: "running" if status == "RUNNING" else "unfinished")
+        stopped = self.status in ("KILLED", "FAILED")  # then its trials are not running, whatever their runs say
+        without = self.trials["status"].map(lambda s: "running" if s == "RUNNING" and not stopped else "unfinished")
         return self.trials[f"tags.{schema.OUTCOME}"].fillna(without)
 
 
@@ -84,7 +85,8 @@ def read_study(tracking_uri: str, study: str) -> TrackedStudy:
         # MLflow alone takes seconds to import: nobody pays for it who only renders a table.
         from mlflow import MlflowClient
 
-        client = MlflowClient(tracking_uri=tracking_uri)
+        with first_opening(tracking_uri):
+            client = MlflowClient(tracking_uri=tracking_uri)
         experiment = client.get_experiment_by_name(study)
         if experiment is None or experiment.lifecycle_stage != "active":
             raise UserError(
@@ -159,15 +161,11 @@ def _no_garbage_collection() -> Iterator[None]:
 
 def _require_existing_store(tracking_uri: str) -> None:
     """MLflow would make an empty store where there is none."""
-    if tracking_uri.startswith("sqlite:///"):
-        path = Path(tracking_uri.removeprefix("sqlite:///").partition("?")[0])
-    elif "://" not in tracking_uri or tracking_uri.startswith("file://"):
-        path = Path(tracking_uri.removeprefix("file://"))
-    else:
-        return
-    if not path.exists():
+    is_folder = "://" not in tracking_uri or tracking_uri.startswith("file://")
+    if (is_folder and not Path(tracking_uri.removeprefix("file://")).exists()) or not store_exists(tracking_uri):
         raise UserError(
-            f"there is no tracking store {path}: no study was run here yet, or MLFLOW_TRACKING_URI names another"
+            f"there is no tracking store {without_credentials(tracking_uri)}: no study was run here yet, or "
+            "MLFLOW_TRACKING_URI names another"
         )
 
 

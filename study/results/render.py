@@ -104,6 +104,7 @@ def columns(table: Table) -> list[Column]:
         Column("p", lambda row: _p(row.p_value)),
         Column("p Holm", lambda row: _p(row.p_holm)),
         Column("verdict", lambda row: "" if row.role == "baseline" else row.verdict, numeric=False),
+        *(_speed_columns() if any(row.speed is not None for row in rows) else ()),
         Column("compression", lambda row: _fixed(row.compression_ratio, 2))
         if _varies(row.compression_ratio for row in rows)
         else None,
@@ -141,6 +142,19 @@ def title(table: Table) -> str:
 def _setting_column(name: str) -> Column:
     # A column of its own function: a lambda in a loop would see the last name only.
     return Column(name, lambda row: _plain(row.settings[name]))
+
+
+def _speed_columns() -> tuple[Column, Column]:
+    def epochs(row: Row) -> str:
+        if row.speed is None:
+            return ""
+        reached = "" if row.speed.reached == row.n else f" ({row.speed.reached} of {row.n})"
+        return _fixed(row.speed.epochs, 1) + reached
+
+    def seconds(row: Row) -> str:
+        return "" if row.speed is None else _fixed(row.speed.seconds, 1)
+
+    return Column("epochs to target", epochs), Column("s to target", seconds)
 
 
 def _varies(values: Iterable[object]) -> bool:
@@ -392,7 +406,7 @@ def frame(table: Table) -> pd.DataFrame:
         records.append(record)
     if records:
         return pd.DataFrame.from_records(records)
-    names = [field.name for field in dataclasses.fields(Row) if field.name != "settings"]
+    names = [field.name for field in dataclasses.fields(Row) if field.name not in ("settings", "speed")]
     return pd.DataFrame(
         columns=[
             column for name in names for column in ((f"{name}_low", f"{name}_high") if name in _INTERVALS else (name,))

@@ -29,7 +29,6 @@ from study.tracking import schema
 
 SIGNIFICANCE = 0.05
 DEFAULT_BASELINE_KIND = "default settings"
-DROPOUT = "dropout"
 
 Setting = int | float | str
 """A parameter of the tracking server: a number where its text is one."""
@@ -95,6 +94,22 @@ class Trial:
     test_error: float
     ended_ms: float
     compression_ratio: float | None
+    epochs_to_target: float | None
+    seconds_to_target: float | None
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How soon a row's trials came to the validation error that the study names as its target.
+
+    Attributes:
+        reached: how many seeds ever did.
+        epochs, seconds: means over those seeds; None where there are none.
+    """
+
+    reached: int
+    epochs: float | None
+    seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -115,6 +130,7 @@ class Row:
         compression_ratio: multiplications of the teacher / of the student.
         published_error_percent, published_improvement_percent: what the source prints for this setting.
         settings: other parameters that differ between rows, by name; None where a row has no such parameter.
+        speed: how soon the target error was reached; None where the trials have no target.
     """
 
     role: str
@@ -138,11 +154,22 @@ class Row:
     published_error_percent: float | None
     published_improvement_percent: float | None
     settings: Mapping[str, Setting | None]
+    speed: Speed | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The row as JSON has it, the settings beside the other values."""
+        """The row as JSON has it, the settings beside the other values.
+
+        Where the trials have a target there are `reached_target` (how many seeds), `epochs_to_target` and
+        `seconds_to_target` (means over those) too.
+        """
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        settings = values.pop("settings")
+        settings, speed = values.pop("settings"), values.pop("speed")
+        if speed is not None:
+            values |= {
+                "reached_target": speed.reached,
+                schema.EPOCHS_TO_TARGET: speed.epochs,
+                schema.SECONDS_TO_TARGET: speed.seconds,
+            }
         return {
             **{name: list(value) if isinstance(value, tuple) else value for name, value in values.items()},
             **{name: value for name, value in settings.items() if name not in values},
@@ -216,6 +243,7 @@ def table_of(tracked: TrackedStudy) -> Table:
         *duplicate_notes,
         *baseline_notes,
         *_pairing_notes(by_arm, baselines, comparisons),
+        *_target_notes(by_arm),
     ]
     return Table(tracked.name, kind, tuple(notes), rows)
 
@@ -256,6 +284,8 @@ def _trials(tracked: TrackedStudy) -> tuple[list[Trial], list[str]]:
                 test_error=float(error),
                 ended_ms=float(known.get("end_time", known.get("start_time", 0))),
                 compression_ratio=_compression(params, where),
+                epochs_to_target=known.get(f"metrics.{schema.EPOCHS_TO_TARGET}"),
+                seconds_to_target=known.get(f"metrics.{schema.SECONDS_TO_TARGET}"),
             )
         )
     if unusable:
@@ -267,6 +297,8 @@ def _arm(run: Mapping[str, Any], params: Mapping[str, str], where: str) -> Arm:
     role = str(run.get(f"tags.{schema.ROLE}", "arm"))
     method = params.get(schema.METHOD, "")
     has_noise = schema.SIGMA in _SETTINGS_OF_METHOD.get(method, (schema.SIGMA,))
+    if method == "soft_targets" and schema.ALPHA in params:  # noise is an addition there, not the method
+        has_noise = _number(params[schema.ALPHA], schema.ALPHA, where) > 0
     return Arm(
         role=role,
         stage="grid" if role == "baseline" else str(run[f"tags.{schema.STAGE}"]),
@@ -407,7 +439,14 @@ def _row(
         published_error_percent=published_error,
         published_improvement_percent=published_improvement,
         settings={name: settings.get(name) for name in varying},
+        speed=_speed(list(trials.values())) if schema.TARGET_ERROR in settings else None,
     )
+
+
+def _speed(trials: Sequence[Trial]) -> Speed:
+    epochs = [trial.epochs_to_target for trial in trials if trial.epochs_to_target is not None]
+    seconds = [trial.seconds_to_target for trial in trials if trial.seconds_to_target is not None]
+    return Speed(len(epochs), mean(epochs) if epochs else None, mean(seconds) if seconds else None)
 
 
 def _verdict(arm: Arm, has_baseline: bool, comparison: Comparison | None, p_holm: float | None) -> str:
@@ -466,7 +505,7 @@ def _published(tracked: TrackedStudy, by_arm: Iterable[Arm]) -> tuple[str | None
     notes = [f"Published: {table.citation}: single runs, the best of a table picked on the test set it reports."]
     if table.remark:
         notes.append(f"On the published numbers: {table.remark}.")
-    drops = {value for arm in by_arm for setting, value in arm.settings if setting == DROPOUT}
+    drops = {value for arm in by_arm for setting, value in arm.settings if setting == schema.DROPOUT}
     for drop in sorted(value for value in drops if not isinstance(value, str)) if name == "table-5" else ():
         as_drop, as_keep = dropout_readings(drop)
         notes.append(
@@ -480,7 +519,7 @@ def _published_numbers(arm: Arm, table: str | None) -> tuple[float | None, float
     # Everything that is published was trained with noise drawn afresh.
     if table is None or arm.noise == "frozen":
         return None, None
-    dropout = dict(arm.settings).get(DROPOUT)
+    dropout = dict(arm.settings).get(schema.DROPOUT)
     entry = find_published(
         table,
         student=arm.student,
@@ -524,13 +563,24 @@ def _teacher_notes(tracked: TrackedStudy, published: str | None) -> list[str]:
         return []
     notes = []
     for run in tracked.teachers.dropna(subset=[column]).to_dict("records"):
-        network = run.get(f"params.{schema.TEACHER}")
+        network = run.get(f"params.{schema.TEACHER_CHAIN}")
+        if _missing(network):
+            network = run.get(f"params.{schema.TEACHER}")
         if _missing(network):
             network = run.get("tags.mlflow.runName", "?")
         printed = published_teacher_percent(str(run.get(f"params.{schema.DATASET}")), str(network))
         beside = f" (published: {_percent(printed)})" if published and printed is not None else ""
         notes.append(f"Teacher {network}: test error {_percent(run[column] * 100)}{beside}.")
     return list(dict.fromkeys(notes))
+
+
+def _target_notes(by_arm: Iterable[Arm]) -> list[str]:
+    targets = {value for arm in by_arm for setting, value in arm.settings if setting == schema.TARGET_ERROR}
+    return [
+        f"To target: epochs and seconds, validation included, until the validation error was at most "
+        f"{_percent(target * 100)}; means over the seeds that came to it."
+        for target in sorted(value for value in targets if not isinstance(value, str))
+    ]
 
 
 def _pairing_notes(

@@ -5,6 +5,8 @@ Works on a study file and on what is known of its images. Knows nothing of tenso
 
 from pathlib import Path
 
+import optuna
+
 from models import cost, zoo
 from models.notation import NotationError
 from search_spaces.published import published_table
@@ -22,7 +24,7 @@ def check_study(config: StudyConfig, facts: DatasetFacts) -> None:
         UserError: names the network and what does not fit.
     """
     if config.search is not None:
-        get_space(config.search.space)
+        _check_space(config)
     if config.published is not None:
         published_table(config.published)
     trials = plan.teacher_trials(config) + plan.grid_trials(config)
@@ -34,6 +36,25 @@ def check_study(config: StudyConfig, facts: DatasetFacts) -> None:
         except NotationError as error:
             images = "×".join(map(str, facts.input_shape or ()))
             raise UserError(f"network {reference} for {images} images of {config.data.name}: {error}") from None
+    for network, dropout in dict.fromkeys((trial.network, trial.dropout) for trial in trials if trial.dropout > 0):
+        try:
+            zoo.with_dropout(network, dropout)
+        except NotationError as error:
+            raise UserError(f"dropout {dropout:g} for the student {network}: {error}") from None
     for trial in trials:
         if trial.weights is not None and not Path(trial.weights).is_file():
             raise UserError(f"teacher {trial.network}: weights {trial.weights}: no such file")
+
+
+def _check_space(config: StudyConfig) -> None:
+    """Whether the search's space proposes something this study can train, asked once for nothing."""
+    assert config.search is not None
+    space = get_space(config.search.space)
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
+    try:
+        plan.search_trial(config, space(trial))
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a user's own function may raise anything
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise UserError(f"search.space: {config.search.space} does not propose one ArmConfig ({reason})") from None

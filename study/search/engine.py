@@ -14,12 +14,15 @@ from types import FrameType
 
 import ray
 
+from study.config import ResourcesConfig
 from study.errors import UserError
 
-# Read by Ray when it starts: no usage statistics, no display and no signal handling of its own, no result files.
+# Read by Ray when it starts: no usage statistics; no display, no signal handling and no result files of its own; and
+# workers stay in the folder that a study file's relative paths start from.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -29,20 +32,45 @@ _ENVIRONMENT = {
 
 
 @dataclass(frozen=True)
-class Capacity:
-    """What the nodes offer together, and the largest of them."""
+class Node:
+    """What one node offers."""
 
     cpus: int
     gpus: float
-    node_cpus: int
-    """CPUs of the largest node."""
+
+    def fits(self, cpus: int, gpus: float) -> int:
+        """How many trials of this size run on it at once."""
+        by_cpu = self.cpus // cpus
+        return by_cpu if gpus == 0 else min(by_cpu, int(self.gpus / gpus))
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What the nodes of a cluster offer, when the study began."""
+
+    nodes: tuple[Node, ...]
 
     def workers(self, cpus: int, gpus: float) -> int:
-        """How many trials of this size run at once; at least one, which may then wait for ever bigger nodes."""
-        fit = self.cpus // cpus
-        if gpus > 0:
-            fit = min(fit, int(self.gpus / gpus))
-        return max(1, fit)
+        """How many trials of this size run at once; 1 where none fits, which waits until a cluster has grown."""
+        return max(1, sum(node.fits(cpus, gpus) for node in self.nodes))
+
+    def largest(self, with_gpu: bool) -> Node:
+        """The node with the most CPUs, of those with a GPU where one is wanted and there is one."""
+        candidates = [node for node in self.nodes if node.gpus > 0] if with_gpu else []
+        return max(candidates or self.nodes, key=lambda node: node.cpus)
+
+    def check_fits(self, wanted: ResourcesConfig) -> None:
+        """Whether one trial fits any node at all; Ray would wait for ever, and silently.
+
+        Raises:
+            UserError: names what is wanted and what there is.
+        """
+        if not any(node.fits(wanted.cpus_per_trial, wanted.gpus_per_trial) for node in self.nodes):
+            there = self.largest(wanted.gpus_per_trial > 0)
+            raise UserError(
+                f"resources: a trial wants {wanted.cpus_per_trial} CPUs and {wanted.gpus_per_trial:g} GPUs, this "
+                f"machine has {there.cpus} and {there.gpus:g}; lower cpus_per_trial or gpus_per_trial"
+            )
 
 
 @contextmanager
@@ -78,12 +106,8 @@ def ray_engine(address: str | None, verbose: bool) -> Iterator[Capacity]:
 
 
 def _capacity() -> Capacity:
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    return Capacity(
-        cpus=int(sum(node.get("CPU", 0) for node in nodes)),
-        gpus=sum(node.get("GPU", 0) for node in nodes),
-        node_cpus=int(max(node.get("CPU", 1) for node in nodes)),
-    )
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    return Capacity(tuple(Node(int(node.get("CPU", 0)), float(node.get("GPU", 0))) for node in alive))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ happened to the process that asked. Knows nothing of Ray or MLflow. One process 
 journal (the study's lock sees to that).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,8 +32,8 @@ class Source(Protocol):
     def total(self) -> int:
         """How many trials the stage has when it is done."""
 
-    def next(self, study: optuna.Study) -> optuna.Trial | None:
-        """Ask for one more trial, or None when all have been asked for."""
+    def next(self, study: optuna.Study, forgiven: Set[int]) -> optuna.Trial | None:
+        """Ask for one more trial, or None when all have been asked for; `forgiven` numbers do not count."""
 
     def trial_config(self, trial: optuna.Trial) -> TrialConfig:
         """What to train for a trial; the same each time it is asked for the same trial."""
@@ -53,15 +53,16 @@ class Planned:
     def total(self) -> int:
         return len(self.trials)
 
-    def next(self, study: optuna.Study) -> optuna.Trial | None:
+    def next(self, study: optuna.Study, forgiven: Set[int]) -> optuna.Trial | None:
+        trials = study.get_trials(deepcopy=False)
         # One that is enqueued and was never asked for (a kill came between) is asked for now.
-        asked = {_point(t) for t in study.get_trials(deepcopy=False) if t.state != TrialState.WAITING}
-        for point in range(len(self.trials)):
-            if point not in asked:
-                study.enqueue_trial({POINT: point}, skip_if_exists=True)
-                break
-        else:
+        waiting = {_point(trial) for trial in trials if trial.state == TrialState.WAITING}
+        asked = {_point(t) for t in trials if t.state != TrialState.WAITING and t.number not in forgiven}
+        missing = next((point for point in range(len(self.trials)) if point not in asked), None)
+        if missing is None:
             return None
+        if not waiting:
+            study.enqueue_trial({POINT: missing})
         trial = study.ask()
         self.trial_config(trial)
         return trial
@@ -86,9 +87,9 @@ class Searched:
     def total(self) -> int:
         return self._search.trials
 
-    def next(self, study: optuna.Study) -> optuna.Trial | None:
+    def next(self, study: optuna.Study, forgiven: Set[int]) -> optuna.Trial | None:
         asked = len(study.get_trials(deepcopy=False))
-        if asked >= self._search.trials:
+        if asked - len(forgiven) >= self._search.trials:
             return None
         study.sampler = make_sampler(self._search, (self.config.search_seed * 1_000_003 + asked) % MAX_SEED)
         trial = study.ask()
@@ -100,17 +101,30 @@ class Searched:
 
 
 class StageJournal:
-    """One stage of a study in its journal."""
+    """One stage of a study in its journal.
 
-    def __init__(self, storage: optuna.storages.BaseStorage, study: str, stage: Stage, source: Source) -> None:
-        self.stage, self.source = stage, source
+    Args:
+        storage: where.
+        study: the study's name.
+        stage: which stage it is.
+        source: where its trials come from.
+        name: what the stage is called where there are several of its kind (`teacher`, `teacher-1`); its trials' ids
+            begin with it.
+    """
+
+    def __init__(
+        self, storage: optuna.storages.BaseStorage, study: str, stage: Stage, source: Source, name: str | None = None
+    ) -> None:
+        self.stage, self.source, self.name = stage, source, name or stage
         self._study = optuna.create_study(
             storage=storage,
-            study_name=f"{study}.{stage}",
+            study_name=f"{study}.{self.name}",
             direction="minimize",
             sampler=RandomSampler(seed=0),
             load_if_exists=True,
         )
+        # What failed when the study last ran is made up for: the reason may be mended.
+        self._forgiven = {t.number for t in self._trials() if t.user_attrs.get(OUTCOME) == "failed"}
 
     def unfinished(self) -> list[tuple[int, TrialConfig]]:
         """Trials that were asked for and never told, oldest first."""
@@ -119,14 +133,14 @@ class StageJournal:
 
     def ask(self) -> tuple[int, TrialConfig] | None:
         """One more trial's number and configuration, or None when the stage has them all."""
-        trial = self.source.next(self._study)
+        trial = self.source.next(self._study, self._forgiven)
         return None if trial is None else self._identified(trial)
 
     def tell(self, report: TrialReport) -> None:
         """Close a trial: a completed one with its best validation error, all others as failed."""
         summary = report.summary
         assert summary is not None
-        trial = optuna.Trial(self._study, self._study.get_trials(deepcopy=False)[report.number]._trial_id)
+        trial = optuna.Trial(self._study, self._trials()[report.number]._trial_id)
         trial.set_user_attr(OUTCOME, summary.outcome)
         if summary.outcome == "completed":
             self._study.tell(trial, summary.best_val_error, skip_if_finished=True)
@@ -141,16 +155,19 @@ class StageJournal:
         return [optuna.Trial(self._study, trial._trial_id) for trial in ranked[:count]]
 
     def reasons(self, outcome: Outcome) -> list[str]:
-        """Why trials ended with this outcome, one line each."""
+        """Why trials ended with this outcome, one line each; failures before the last resume are left out."""
         return [
-            f"{self.stage}-{trial.number:04d}: {trial.user_attrs.get(REASON)}"
-            for trial in self._study.get_trials(deepcopy=False)
-            if trial.user_attrs.get(OUTCOME) == outcome
+            f"{self.name}-{trial.number:04d}: {trial.user_attrs.get(REASON)}"
+            for trial in self._trials()
+            if trial.user_attrs.get(OUTCOME) == outcome and trial.number not in self._forgiven
         ]
 
     def finished(self) -> int:
-        """How many trials have been told."""
-        return sum(trial.state.is_finished() for trial in self._study.get_trials(deepcopy=False))
+        """How many of the stage's trainings are over."""
+        return sum(trial.state.is_finished() and trial.number not in self._forgiven for trial in self._trials())
+
+    def _trials(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)
 
     def _identified(self, trial: optuna.Trial) -> tuple[int, TrialConfig]:
         return trial.number, self.source.trial_config(trial)

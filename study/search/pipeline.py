@@ -6,6 +6,7 @@ stands. Knows nothing of how a study was started or by whom it is watched.
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import ray
@@ -14,7 +15,7 @@ from torch import Tensor
 from models import zoo
 from models.cost import network_cost
 from search_spaces.spaces import get_space
-from study.config import Stage, StudyConfig, TeacherConfig, TrialConfig
+from study.config import DEFAULT_COMBINATION, Combination, Stage, StudyConfig, TeacherConfig, TrialConfig
 from study.data.batches import ImageTensors
 from study.data.dataset import Dataset
 from study.distill.logit_store import LogitStore, file_digest, key_of, tensor_digest
@@ -30,26 +31,40 @@ from study.search.watcher import Watcher
 from study.storage import StudyFolder
 from study.tracking import schema
 from study.tracking.client import TrackingClient
-from study.tracking.names import Cost, run_params
+from study.tracking.names import Cost, chain_name, run_params
+
+_OF_AN_ASSISTANT = {"method", "combine", "sigma", "alpha", "noise", "temperature", "hard_loss_weight"}
+"""What makes an assistant beside its training settings and its own teachers."""
 
 
 class Pipeline:
-    """Runs what is left of a study."""
+    """Runs what is left of a study.
+
+    Args:
+        config: the study.
+        dataset: what its students learn from.
+        whole: what its teachers learn from: the same, or the images that `dataset` is a share of.
+        folder: the study's own.
+        root: where all studies share their teachers.
+        watcher, tracking, capacity: who hears of it, who keeps it, what it runs on.
+    """
 
     def __init__(
         self,
         config: StudyConfig,
         dataset: Dataset,
+        whole: Dataset,
         folder: StudyFolder,
         root: Path,
         watcher: Watcher,
         tracking: TrackingClient,
         capacity: Capacity,
     ) -> None:
-        self._config, self._dataset, self._folder, self._root = config, dataset, folder, root
+        self._config, self._dataset, self._whole, self._folder, self._root = config, dataset, whole, folder, root
         self._watcher, self._tracking, self._capacity = watcher, tracking, capacity
         self._storage = open_storage(f"sqlite:///{folder.journal}")
         self._dataset_ref = ray.put(dataset)
+        self._whole_ref = self._dataset_ref if whole is dataset else ray.put(whole)
         nothing: dict[str, FloatArray] = {}
         self._targets_ref = ray.put(nothing)
         self._costs: dict[str, Cost] = {}
@@ -64,10 +79,7 @@ class Pipeline:
             StudyFailed: a teacher could not be trained, or a search brought nothing to confirm.
         """
         failures: list[str] = []
-        teachers = self._run("teacher", Planned(plan.teacher_trials(self._config)), self._teacher_placement())
-        lost = [reason for outcome in ("failed", "diverged") for reason in teachers.reasons(outcome)]
-        if lost:
-            raise StudyFailed(f"a teacher could not be trained: {lost[0]}")
+        self._train_teachers()
         self._load_targets()
         placement = self._placement()
         if grid := plan.grid_trials(self._config):
@@ -78,14 +90,31 @@ class Pipeline:
             winners = search.best(self._config.search.confirm.top)
             failures += search.reasons("failed")
             if not winners:
-                raise StudyFailed(f"no trial of the search completed: {(*failures, 'all of them diverged')[0]}")
+                reasons = (*search.reasons("failed"), *search.reasons("diverged"))
+                raise StudyFailed(f"no trial of the search completed: {reasons[0]}")
             confirmation = plan.confirmation_trials(self._config, [space(trial) for trial in winners])
             failures += self._run("confirm", Planned(confirmation), placement).reasons("failed")
         return failures
 
-    def _run(self, name: Stage, source: Source, placement: Placement) -> StageJournal:
-        journal = StageJournal(self._storage, self._config.name, name, source)
-        stage = StageRun(
+    def _train_teachers(self) -> None:
+        """Level by level: a teacher with teachers of its own needs their logits first."""
+        for level, trials in enumerate(plan.teacher_levels(self._config)):
+            wanted = [(trial.teachers, trial.combine) for trial in trials if trial.teachers]
+            self._targets_ref = ray.put(
+                {
+                    _target_key(teachers, how): combined([self._logits_of(one) for one in teachers], how).numpy()
+                    for teachers, how in wanted
+                }
+            )
+            name = "teacher" if level == 0 else f"teacher-{level}"
+            journal = self._run("teacher", Planned(trials), self._teacher_placement(), name)
+            lost = [reason for outcome in ("failed", "diverged") for reason in journal.reasons(outcome)]
+            if lost:
+                raise StudyFailed(f"a teacher could not be trained: {lost[0]}")
+
+    def _run(self, stage: Stage, source: Source, placement: Placement, name: str | None = None) -> StageJournal:
+        journal = StageJournal(self._storage, self._config.name, stage, source, name)
+        run = StageRun(
             journal=journal,
             job=self._job,
             params=self._params,
@@ -93,7 +122,8 @@ class Pipeline:
             watcher=self._watcher,
             workers=placement.workers,
         )
-        run_stage(stage, placement, NodeRefs(self._dataset_ref, self._targets_ref))
+        images = self._whole_ref if stage == "teacher" else self._dataset_ref
+        run_stage(run, placement, NodeRefs(images, self._targets_ref))
         return journal
 
     # --------------------------------------------------------------------------------------------------- placement
@@ -106,17 +136,19 @@ class Pipeline:
 
     def _teacher_placement(self) -> Placement:
         """A teacher gets a whole node's CPUs, and a GPU where trials get a part of one."""
-        gpus = 1.0 if self._config.resources.gpus_per_trial > 0 else 0.0
-        return Placement(self._capacity.workers(self._capacity.node_cpus, gpus), self._capacity.node_cpus, gpus)
+        with_gpu = self._config.resources.gpus_per_trial > 0
+        node = self._capacity.largest(with_gpu)
+        gpus = min(1.0, node.gpus) if with_gpu else 0.0
+        return Placement(self._capacity.workers(node.cpus, gpus), node.cpus, gpus)
 
     # -------------------------------------------------------------------------------------------------------- jobs
 
     def _job(self, number: int, trial_id: str, trial: TrialConfig) -> TrialJob:
+        target = _target_key(trial.teachers, trial.combine) if trial.teachers else None
         if trial.stage == "teacher":
             # Its folder is its key's: another study that asks for the same teacher finds it trained.
-            key = self._teacher_key(trial.network, trial.weights, trial)
-            return TrialJob(number, trial, (self._root / "teachers" / key).absolute(), None, self._logits, key)
-        target = _target_key(trial.teachers) if trial.teachers else None
+            key = teacher_key(trial, self._whole.digest)
+            return TrialJob(number, trial, (self._root / "teachers" / key).absolute(), target, self._logits, key)
         return TrialJob(number, trial, self._folder.trial(trial_id).absolute(), target, self._logits)
 
     def _params(self, trial: TrialConfig) -> dict[str, str]:
@@ -138,34 +170,61 @@ class Pipeline:
     def _logits(self) -> Path:
         return (self._root / "logits").absolute()
 
-    def _teacher_key(self, network: str, weights: str | None, training: TrialConfig | TeacherConfig) -> str:
-        """What determines a teacher: its weights file, or its training; and the images."""
-        made_by = file_digest(Path(weights)) if weights else [training.train.model_dump(), training.seed]
-        return key_of(network, made_by, self._dataset.digest)
-
     def _load_targets(self) -> None:
         """Put every target that a trial can ask for where the workers find it."""
         targets: dict[str, FloatArray] = {}
         digests: dict[str, str] = {}
-        for teachers in plan.teacher_groups(self._config):
-            target = combined([self._read_logits(teacher) for teacher in teachers])
-            targets[_target_key(teachers)] = target.numpy()
-            digests["+".join(teacher.network for teacher in teachers)] = tensor_digest(target)
+        for teachers, how in plan.targets(self._config):
+            target = combined([self._logits_for_students(teacher) for teacher in teachers], how)
+            targets[_target_key(teachers, how)] = target.numpy()
+            words = "" if how == DEFAULT_COMBINATION else f" ({how})"
+            digests[f"{chain_name(teachers)}{words}"] = tensor_digest(target)
         self._targets_ref = ray.put(targets)
         self._tracking.log_study(params={schema.LOGITS_DIGESTS: json.dumps(digests)})
 
-    def _read_logits(self, teacher: TeacherConfig) -> Tensor:
-        """A trained teacher's logits; should somebody have cleared the store, they are made again."""
-        key = self._teacher_key(teacher.network, teacher.weights, teacher)
+    def _logits_of(self, teacher: TeacherConfig) -> Tensor:
+        """A trained teacher's logits for the images that teachers learn from."""
+        key = teacher_key(plan.teacher_trial(teacher), self._whole.digest)
+        return self._stored_logits(teacher, key, key, self._whole)
+
+    def _logits_for_students(self, teacher: TeacherConfig) -> Tensor:
+        """A trained teacher's logits for the images that students learn from."""
+        if self._whole is self._dataset:
+            return self._logits_of(teacher)
+        key = teacher_key(plan.teacher_trial(teacher), self._whole.digest)
+        # The teacher sees them as it saw all of them: less the mean image it was trained with.
+        share = replace(self._dataset, pixel_mean=self._whole.pixel_mean)
+        return self._stored_logits(teacher, key, key_of(key, self._dataset.digest), share)
+
+    def _stored_logits(self, teacher: TeacherConfig, teacher_key: str, key: str, images: Dataset) -> Tensor:
+        """Logits from the store; where they are not there, or somebody has cleared it, they are made."""
         store = LogitStore(self._logits)
-        logits = store.read(key, self._dataset.train_size)
+        logits = store.read(key, images.train_size)
         if logits is None:
-            network = zoo.build(teacher.network, self._dataset.input_shape, self._dataset.class_count)
-            load_weights(network, Path(teacher.weights or self._root / "teachers" / key / WEIGHTS))
-            logits = logits_of(network, ImageTensors.of(self._dataset, "train"))
+            network = zoo.build(teacher.network, images.input_shape, images.class_count)
+            load_weights(network, Path(teacher.weights or self._root / "teachers" / teacher_key / WEIGHTS))
+            logits = logits_of(network, ImageTensors.of(images, "train"))
             store.write(key, logits)
         return logits
 
 
-def _target_key(teachers: Sequence[TeacherConfig]) -> str:
-    return key_of([teacher.model_dump() for teacher in teachers])
+def teacher_key(teacher: TrialConfig, images: str) -> str:
+    """What determines a teacher: its weights file, or its training and its own teachers; and the images.
+
+    Args:
+        teacher: a training of the stage `teacher`.
+        images: the digest of the images it learns from.
+    """
+    made_by: object
+    if teacher.weights is not None:
+        made_by = file_digest(Path(teacher.weights))
+    else:
+        made_by = [teacher.train.model_dump(exclude_none=True), teacher.seed]
+        if teacher.teachers:
+            own = [teacher_key(plan.teacher_trial(one), images) for one in teacher.teachers]
+            made_by = [*made_by, teacher.model_dump(include=_OF_AN_ASSISTANT), own]
+    return key_of(teacher.network, made_by, images)
+
+
+def _target_key(teachers: Sequence[TeacherConfig], how: Combination) -> str:
+    return key_of([teacher.model_dump() for teacher in teachers], how)

@@ -5,13 +5,15 @@ Pure functions on config models. Knows nothing of who runs the trainings or wher
 
 from collections.abc import Iterable, Sequence
 from itertools import product
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from study.config import (
     DEFAULT_ALPHA,
+    DEFAULT_COMBINATION,
     DEFAULT_HARD_LOSS_WEIGHT,
     DEFAULT_TEMPERATURE,
     ArmConfig,
+    Combination,
     Role,
     Stage,
     StudyConfig,
@@ -22,22 +24,58 @@ from study.config import (
 
 T = TypeVar("T")
 
+Target = tuple[tuple[TeacherConfig, ...], Combination]
+"""What a network learns from: its teachers, and how they are combined."""
+
 
 def teacher_trials(config: StudyConfig) -> list[TrialConfig]:
-    """One training for each different teacher of the study and its arms, in order of appearance."""
-    teachers = (teacher for group in teacher_groups(config) for teacher in group)
+    """One training for each different teacher of the study and its arms, and for each of their own teachers.
+
+    A teacher comes after its own teachers, else in order of appearance.
+    """
+    return [trial for level in teacher_levels(config) for trial in level]
+
+
+def teacher_levels(config: StudyConfig) -> list[list[TrialConfig]]:
+    """The teachers' trainings, level by level: those of one level need only the logits of levels before it."""
+    teachers = _unique(each for group in teacher_groups(config) for teacher in group for each in _with_own(teacher))
+    heights = [_height(teacher) for teacher in teachers]
     return [
-        TrialConfig(
-            stage="teacher",
-            role="teacher",
-            network=teacher.network,
-            weights=teacher.weights,
-            method="labels",
-            train=teacher.train,
-            seed=teacher.seed,
-        )
-        for teacher in _unique(teachers)
+        [teacher_trial(teacher) for teacher, height in zip(teachers, heights, strict=True) if height == level]
+        for level in range(max(heights) + 1)
     ]
+
+
+def teacher_trial(teacher: TeacherConfig) -> TrialConfig:
+    """The training of one teacher: from labels, or from teachers of its own."""
+    return TrialConfig(
+        stage="teacher",
+        role="teacher",
+        network=teacher.network,
+        weights=teacher.weights,
+        method=teacher.method or "labels",
+        teachers=teacher.teachers or (),
+        combine=teacher.combine or DEFAULT_COMBINATION,
+        **_noise(teacher.sigma, teacher.alpha, teacher.noise or "fresh"),
+        temperature=teacher.temperature,
+        hard_loss_weight=teacher.hard_loss_weight,
+        train=teacher.train,
+        seed=teacher.seed,
+    )
+
+
+def targets(config: StudyConfig) -> list[Target]:
+    """Everything that a student of the study learns from.
+
+    A search may propose any combination of the study's own teachers.
+    """
+    found: list[Target] = [(config.teachers, DEFAULT_COMBINATION)]
+    for arm in (config.baseline, *config.arms):
+        if arm.method != "labels":
+            found += [(arm.teachers or config.teachers, how) for how in arm.combine or (DEFAULT_COMBINATION,)]
+    if config.search is not None:
+        found += [(config.teachers, how) for how in get_args(Combination)]
+    return _unique(found)
 
 
 def teacher_groups(config: StudyConfig) -> list[tuple[TeacherConfig, ...]]:
@@ -98,32 +136,49 @@ def search_trial(config: StudyConfig, arm: ArmConfig) -> TrialConfig:
 
 def expand(config: StudyConfig, arm: ArmConfig, stage: Stage, role: Role, seeds: Sequence[int]) -> list[TrialConfig]:
     """Every point of an arm's grid over the seeds, seeds innermost."""
-    students = arm.student.network if arm.student is not None else (config.student.network,)
-    train_keys = list(arm.train or {})
-    grid = product(
-        students,
-        arm.temperature or (None,),
-        arm.hard_loss_weight or (None,),
-        product(*(arm.train or {}).values()),
-        arm.noise or ("fresh",),
-        arm.alpha or (None,),
-        arm.sigma or (None,),
-        seeds,
-    )
+    train = arm.train or {}
+    grid: dict[str, Sequence[Any]] = {
+        "network": arm.student.network if arm.student is not None else (config.student.network,),
+        "combine": arm.combine or (DEFAULT_COMBINATION,),
+        "dropout": arm.dropout or (0.0,),
+        "weight_decay": arm.weight_decay or (config.train.weight_decay,),
+        "temperature": arm.temperature or (None,),
+        "hard_loss_weight": arm.hard_loss_weight or (None,),
+        "train": [dict(zip(train, values, strict=True)) for values in product(*train.values())],
+        "noise": arm.noise or ("fresh",),
+        "alpha": arm.alpha or (None,),
+        "sigma": arm.sigma or (None,),
+        "seed": seeds,
+    }
+    points = (dict(zip(grid, values, strict=True)) for values in product(*grid.values()))
     return [
         TrialConfig(
             stage=stage,
             role=role,
-            network=student,
+            network=point["network"],
             method=arm.method,
             teachers=() if arm.method == "labels" else arm.teachers or config.teachers,
-            **_noise(sigma, alpha, noise),
-            **_softness(arm, temperature, hard_loss_weight),
-            train=_train(config.train, dict(zip(train_keys, train_values, strict=True))),
-            seed=seed,
+            combine=point["combine"],
+            **_noise(point["sigma"], point["alpha"], point["noise"]),
+            **_softness(arm, point["temperature"], point["hard_loss_weight"]),
+            dropout=point["dropout"],
+            train=_train(config.train, {"weight_decay": point["weight_decay"], **point["train"]}),
+            seed=point["seed"],
         )
-        for student, temperature, hard_loss_weight, train_values, noise, alpha, sigma, seed in grid
+        for point in points
     ]
+
+
+def _with_own(teacher: TeacherConfig) -> Iterable[TeacherConfig]:
+    """A teacher, then all it learns from."""
+    yield teacher
+    for own in teacher.teachers or ():
+        yield from _with_own(own)
+
+
+def _height(teacher: TeacherConfig) -> int:
+    """How many trainings must come before a teacher's, one after another."""
+    return max((1 + _height(own) for own in teacher.teachers or ()), default=0)
 
 
 def _noise(sigma: Any, alpha: float | None, noise: str) -> dict[str, Any]:

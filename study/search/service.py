@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from optuna.exceptions import OptunaError
 
 from study.config import StudyConfig, dump_study, nearest, parse_study, read_text
 from study.data.dataset import Dataset, DatasetFacts
@@ -22,7 +23,7 @@ from study.search.engine import ray_engine
 from study.search.pipeline import Pipeline
 from study.search.watcher import Watcher
 from study.storage import DEFAULT_ROOT, StudyFolder
-from study.tracking.address import answering, store_exists, without_credentials
+from study.tracking.address import store_exists, without_credentials
 from study.tracking.client import RunStatus, TrackingClient
 from study.tracking.provenance import provenance
 
@@ -47,17 +48,13 @@ def start(config: StudyConfig, settings: Settings, watcher: Watcher) -> None:
         KeyboardInterrupt: it was interrupted and can be resumed.
     """
     folder = StudyFolder(settings.root, config.name)
-    if folder.exists():
-        raise UserError(
-            f"a study named {config.name} exists already in {folder.path}; go on with it by "
-            f"`noisy-study resume {config.name}`, or choose another name with --name"
-        )
+    _refuse_taken_folder(folder)
     check_study(config, describe_dataset(config.data, settings.data_root))
     _refuse_tracked_name(config.name, settings.tracking_uri)
-    watcher.says(f"loading {config.data.name}")
     dataset = load_dataset(config.data, settings.data_root)
     check_study(config, DatasetFacts(dataset.input_shape, dataset.class_count))
     with _locked(folder):
+        _refuse_taken_folder(folder)
         _go_on(config, dataset, folder, settings, watcher)
 
 
@@ -69,10 +66,18 @@ def resume(name: str, settings: Settings, watcher: Watcher) -> None:
         StudyFailed, KeyboardInterrupt: as `start`.
     """
     folder = find_study(name, settings.root)
+    recorded, given = folder.tracking_uri(), without_credentials(settings.tracking_uri)
+    if recorded != given:
+        raise UserError(
+            f"study {name} is tracked on {recorded}, not on {given}: set MLFLOW_TRACKING_URI back, or unset it"
+        )
     with _locked(folder):
         config = parse_study(read_text(folder.study_file), str(folder.study_file))
-        watcher.says(f"loading {config.data.name}")
-        _go_on(config, load_dataset(config.data, settings.data_root), folder, settings, watcher)
+        dataset = load_dataset(config.data, settings.data_root)
+        check_study(config, DatasetFacts(dataset.input_shape, dataset.class_count))
+        if dataset.digest != folder.data_digest():
+            raise UserError(f"the images of {config.data.name} are not those that study {name} began with")
+        _go_on(config, dataset, folder, settings, watcher)
 
 
 def find_study(name: str, root: Path = DEFAULT_ROOT) -> StudyFolder:
@@ -90,33 +95,65 @@ def find_study(name: str, root: Path = DEFAULT_ROOT) -> StudyFolder:
 
 
 def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings: Settings, watcher: Watcher) -> None:
-    """The one code path of starting and resuming; a study that is new exists once Ray and its images are there."""
+    """The one code path of starting and resuming; a study that is new exists once Ray and its images are there.
+
+    From then on whatever stops it is a `StudyFailed`: it can be resumed.
+    """
     with ray_engine(settings.address, settings.verbose) as capacity:
+        if settings.address is None:
+            capacity.check_fits(config.resources)
         if not folder.exists():
-            folder.claim(dump_study(config), without_credentials(settings.tracking_uri))
-        with answering(settings.tracking_uri):
+            folder.claim(dump_study(config), without_credentials(settings.tracking_uri), dataset.digest)
+        status: RunStatus = "FAILED"
+        tracking: TrackingClient | None = None
+        try:
             tracking = TrackingClient(settings.tracking_uri, config.name)
             tracking.begin_study(dump_study(config), *provenance(config, dataset.digest))
-        status: RunStatus = "FAILED"
-        try:
-            failures = Pipeline(config, dataset, folder, settings.root, watcher, tracking, capacity).run()
+            whole = _whole(config, dataset, settings)
+            failures = Pipeline(config, dataset, whole, folder, settings.root, watcher, tracking, capacity).run()
             status = "FAILED" if failures else "FINISHED"
         except KeyboardInterrupt:
             status = "KILLED"
             raise
+        except UserError as error:
+            raise StudyFailed(str(error)) from None
+        except OptunaError as error:
+            raise StudyFailed(f"the journal {folder.journal}: {' '.join(str(error).split())[:200]}") from None
         finally:
-            with answering(settings.tracking_uri):
-                tracking.end_study(status)
+            if tracking is not None:
+                _end(tracking, status, watcher)
     if failures:
         raise StudyFailed(f"{len(failures)} trials failed and are not in the table; the first: {failures[0]}")
+
+
+def _end(tracking: TrackingClient, status: RunStatus, watcher: Watcher) -> None:
+    """End the parent run; where that fails, what ended the study is the greater news."""
+    try:
+        tracking.end_study(status)
+    except UserError as error:
+        watcher.says(f"the study's own run could not be ended: {error}")
+
+
+def _whole(config: StudyConfig, dataset: Dataset, settings: Settings) -> Dataset:
+    """The images teachers learn from: a small share of the data is for the students (noisy teacher, section 3.1)."""
+    if config.data.fraction == 1:
+        return dataset
+    return load_dataset(config.data.model_copy(update={"fraction": 1.0}), settings.data_root)
+
+
+def _refuse_taken_folder(folder: StudyFolder) -> None:
+    if folder.exists():
+        raise UserError(
+            f"a study named {folder.name} exists already in {folder.path}; go on with it by "
+            f"`noisy-study resume {folder.name}`, or choose another name with --name"
+        )
 
 
 def _refuse_tracked_name(name: str, uri: str) -> None:
     """A name belongs to one study, on the tracking server too. Makes no store that is not there yet."""
     if not store_exists(uri):
         return
-    with answering(uri):
-        taken = TrackingClient(uri, name).find_study()
+    taken = TrackingClient(uri, name).find_study()
     if taken is not None:
         raise UserError(
             f"a study named {name} exists already on the tracking server (run {taken}); go on with it by "
@@ -126,13 +163,21 @@ def _refuse_tracked_name(name: str, uri: str) -> None:
 
 @contextmanager
 def _locked(folder: StudyFolder) -> Iterator[None]:
-    """One process at a time for a study; the lock goes with the process, however it ends."""
-    folder.path.mkdir(parents=True, exist_ok=True)
+    """One process at a time for a study; the lock goes with the process, however it ends.
+
+    Leaves no folder behind where no study came to be.
+    """
+    lock = FileLock(folder.lock)
     try:
-        with FileLock(folder.lock, timeout=0):
-            yield
-    except Timeout:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except OSError as error:
+        if not isinstance(error, Timeout):
+            raise UserError(f"cannot write {folder.path}: {error.strerror}; run in another folder") from None
         raise UserError(f"study {folder.name} is being run by another process; wait for it, or stop it first") from None
+    try:
+        yield
     finally:
         if not folder.exists():
             shutil.rmtree(folder.path, ignore_errors=True)
+        lock.release()

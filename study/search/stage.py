@@ -38,6 +38,11 @@ class Placement:
     cpus: int
     gpus: float
 
+    @property
+    def device(self) -> str:
+        """PyTorch's name of it."""
+        return "cuda" if self.gpus > 0 else "cpu"
+
 
 @dataclass
 class StageRun:
@@ -67,7 +72,7 @@ class StageRun:
         self._again = self.journal.unfinished()
 
     def trial_id(self, number: int) -> str:
-        return f"{self.journal.stage}-{number:04d}"
+        return f"{self.journal.name}-{number:04d}"
 
     def next_job(self, ray_trial: str) -> TrialJob | str | None:
         """The next trial's job, None to be asked later, or `Searcher.FINISHED`."""
@@ -209,14 +214,16 @@ def run_stage(stage: StageRun, placement: Placement, node_data: NodeRefs) -> Non
         return
     with tempfile.TemporaryDirectory(prefix="noisy-study-ray-") as scratch:
         trainable = tune.with_resources(
-            tune.with_parameters(DistillationTrainable, node_refs=node_data, threads=placement.cpus),
+            tune.with_parameters(
+                DistillationTrainable, node_refs=node_data, threads=placement.cpus, device=placement.device
+            ),
             {"cpu": placement.cpus, "gpu": placement.gpus},
         )
         tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(search_alg=JournalSearcher(stage), num_samples=-1, reuse_actors=True),
             run_config=tune.RunConfig(
-                name=stage.journal.stage,
+                name=stage.journal.name,
                 storage_path=scratch,
                 stop=StopOnError(stage),
                 # A lost worker is the searcher's business: it suggests the same number again.

@@ -4,7 +4,6 @@ Its actor is reused from trial to trial: `reset_config` only takes the configura
 the first step. Ray's own checkpoints are off, a trial writes its own.
 """
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,10 +34,11 @@ class DistillationTrainable(tune.Trainable):
     Its results carry `val_error` and `epoch` for schedulers, `done`, and the whole report.
     """
 
-    def setup(self, config: dict[str, Any], node_refs: NodeRefs | None = None, threads: int = 1) -> None:
+    def setup(
+        self, config: dict[str, Any], node_refs: NodeRefs | None = None, threads: int = 1, device: str = "cpu"
+    ) -> None:
         assert node_refs is not None
         torch.set_num_threads(threads)
-        device = "cuda" if torch.cuda.is_available() and os.environ.get("CUDA_VISIBLE_DEVICES") else "cpu"
         self._targets: dict[str, FloatArray] = ray.get(node_refs.targets)
         self._images = DeviceImages(ray.get(node_refs.dataset), device)
         self._run: TrialRun | None = None

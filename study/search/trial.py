@@ -8,6 +8,7 @@ had ended answers at once with what it stored.
 import io
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -124,9 +125,10 @@ class TrialRun:
         trainer.load_best()
         test_error = None
         if self.job.trial.sees_test_set:
-            test_error = error_of(trainer.network, self.images.test)
+            test_error = trainer.error_on(self.images.test)
         if self.job.trial.stage == "teacher":
             self._store_logits(trainer.network)
+        epochs_to_target, seconds_to_target = trainer.to_target or (None, None)
         summary = TrainingSummary(
             outcome="completed",
             epochs=trainer.epoch,
@@ -134,6 +136,8 @@ class TrialRun:
             best_epoch=trainer.best_epoch,
             train_seconds=trainer.train_seconds,
             test_error=test_error,
+            epochs_to_target=epochs_to_target,
+            seconds_to_target=seconds_to_target,
         )
         weights = {name: tensor.contiguous() for name, tensor in trainer.network.state_dict().items()}
         content = save(weights)
@@ -187,7 +191,10 @@ class TrialRun:
             report = TrialReport.model_validate_json(self.result_file.read_bytes())
         except ValidationError:
             self._messages.append(f"{self.result_file}: not a trial's result; the trial is run again")
+            self.result_file.unlink()
             return None
+        if self.job.trial.stage == "teacher" and report.summary is not None and report.summary.outcome == "failed":
+            return None  # its folder is shared by all studies, and what made it fail may be gone
         return report.model_copy(update={"number": self.job.number})
 
     # ---------------------------------------------------------------------------------------------- checkpoints
@@ -211,7 +218,7 @@ class TrialRun:
         if self._written_at and now - self._written_at < CHECKPOINT_COST * self._write_seconds:
             return
         newest, previous = self._checkpoints
-        if newest.exists():
+        with suppress(FileNotFoundError):  # the first one; or another study that trains the same teacher moved it
             newest.replace(previous)
         state = {"trial": self.job.trial.model_dump_json(), "trainer": trainer.state_dict()}
         buffer = io.BytesIO()

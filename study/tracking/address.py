@@ -64,9 +64,11 @@ def answering(uri: str) -> Iterator[None]:
         secret = urlsplit(uri).password if "://" in uri else None
         if secret:
             reason = reason.replace(secret, "***").replace(unquote(secret), "***")
+        code = error.error_code if isinstance(error, MlflowException) else None
+        refused = code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "PERMISSION_DENIED")
         raise UserError(
-            f"the tracking server {without_credentials(uri)} does not answer ({reason[:200]}); "
-            "check that it runs and that MLFLOW_TRACKING_URI names it"
+            f"the tracking server {without_credentials(uri)} {'refuses' if refused else 'does not answer'} "
+            f"({reason[:200]}); " + ("" if refused else "check that it runs and that MLFLOW_TRACKING_URI names it")
         ) from None
 
 
@@ -78,7 +80,7 @@ def store_exists(uri: str) -> bool:
     """
     if not uri.startswith("sqlite:///"):
         return True
-    database = Path(uri.removeprefix("sqlite:///"))
+    database = _sqlite_file(uri)
     if not database.parent.is_dir():
         raise UserError(f"MLFLOW_TRACKING_URI {uri}: there is no folder {database.parent}; make it first")
     return database.exists()
@@ -90,6 +92,10 @@ def first_opening(uri: str) -> Iterator[None]:
     if not uri.startswith("sqlite:///"):
         yield
         return
-    database = Path(uri.removeprefix("sqlite:///"))
+    database = _sqlite_file(uri)
     with FileLock(database.with_name(f"{database.name}.lock")):
         yield
+
+
+def _sqlite_file(uri: str) -> Path:
+    return Path(uri.removeprefix("sqlite:///").partition("?")[0])

@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from study.errors import UserError
 from study.records import EpochRecord
 from study.tracking import schema
-from study.tracking.address import bound_requests, first_opening, without_credentials
+from study.tracking.address import answering, bound_requests, first_opening, without_credentials
 from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded
 
 if TYPE_CHECKING:
@@ -31,7 +34,10 @@ class TrackingClient:
         uri: where; `sqlite:///…` is made if it does not exist, under a lock, because two processes that open a new
             store at once break its migration.
         study: the experiment's name.
-        epochs_per_batch: epochs gathered before they are sent; a run's end sends what is left.
+        seconds_between_batches: epochs are gathered for so long before they are sent; a run's end sends the rest.
+
+    Raises:
+        UserError: from every method, when the server does not answer or refuses; no credentials in it.
     """
 
     def __init__(self, uri: str, study: str, seconds_between_batches: float = 1.0) -> None:
@@ -40,11 +46,17 @@ class TrackingClient:
 
         self._uri, self._study = uri, study
         self._pause_ms = seconds_between_batches * 1000
-        with first_opening(uri):
+        with answering(uri), first_opening(uri):
             self._client = MlflowClient(tracking_uri=uri)
             found = self._client.get_experiment_by_name(study)
+        if found is not None and found.lifecycle_stage != "active":
+            raise UserError(
+                f"the experiment {study} was deleted on the tracking server {without_credentials(uri)}; restore it "
+                f"(mlflow experiments restore --experiment-id {found.experiment_id}) or choose another name"
+            )
         self._experiment_id = found.experiment_id if found is not None else None
         self._runs: dict[str, str] = {}
+        self._described: set[str] = set()  # trials whose run has its parameters
         self._last_step: dict[str, int] = {}
         self._waiting: dict[str, list[EpochRecord]] = {}
         self._sent_at_ms: dict[str, int] = {}
@@ -53,7 +65,8 @@ class TrackingClient:
 
     def find_study(self) -> str | None:
         """The parent run's id, or None where the server has no study of this name."""
-        runs = self._search(f"tags.`{schema.KIND}` = 'study'")
+        with answering(self._uri):
+            runs = self._search(f"tags.`{schema.KIND}` = 'study'")
         return runs[0].info.run_id if runs else None
 
     def begin_study(self, study_file: str, params: Mapping[str, str], tags: Mapping[str, str]) -> str:
@@ -62,40 +75,51 @@ class TrackingClient:
         Returns:
             the run's id.
         """
-        if self._experiment_id is None:
-            self._experiment_id = self._client.create_experiment(self._study)
         parent = self.find_study()
-        if parent is None:
-            run = self._client.create_run(
-                self._experiment_id, tags={schema.KIND: "study", **tags}, run_name=self._study
-            )
-            parent = run.info.run_id
-            self._log(parent, params=params)
-            self._client.log_text(parent, study_file, schema.STUDY_FILE)
-        else:
+        with answering(self._uri):
+            if self._experiment_id is None:
+                self._experiment_id = self._client.create_experiment(self._study)
+            if parent is None:
+                run = self._client.create_run(
+                    self._experiment_id, tags={schema.KIND: "study", **tags}, run_name=self._study
+                )
+                parent = run.info.run_id
             self._client.update_run(parent, status="RUNNING")
-        self._parent = parent
-        self._learn_what_is_there()
+            self._parent = parent
+            if schema.DATASET not in self._params_of(parent):
+                # The parameters come last: where they are, nothing before them is missing.
+                self._client.log_text(parent, study_file, schema.STUDY_FILE)
+                self._log(parent, params=params)
+            self._learn_what_is_there()
         return parent
 
     def log_study(self, params: Mapping[str, str]) -> None:
-        """More parameters of the parent run; the same ones again change nothing."""
-        self._log(self._parent, params=params)
+        """More parameters of the parent run; those it has already stay as they are."""
+        with answering(self._uri):
+            known = self._params_of(self._parent)
+            self._log(self._parent, params={name: value for name, value in params.items() if name not in known})
 
     def end_study(self, status: RunStatus) -> None:
         """End the parent run; a resume sets it running again."""
-        self._client.set_terminated(self._parent, status=status)
-
-    def link(self) -> str | None:
-        """Where a browser shows the experiment, for a server with an address."""
-        if not self._uri.startswith("http") or self._experiment_id is None:
-            return None
-        return f"{without_credentials(self._uri).rstrip('/')}/#/experiments/{self._experiment_id}"
+        with answering(self._uri):
+            self._client.set_terminated(self._parent, status=status)
 
     # ------------------------------------------------------------------------------------------------------- events
 
     def apply(self, event: Event) -> None:
-        """Write one event; a second time changes nothing."""
+        """Write one event; a second time changes nothing, so a server that stumbles is asked again, four times."""
+        for attempt in Retrying(
+            stop=stop_after_attempt(4),
+            wait=wait_exponential(multiplier=1, max=8),
+            retry=retry_if_exception_type(UserError),
+            reraise=True,
+        ):
+            with attempt, answering(self._uri):
+                if attempt.retry_state.attempt_number > 1:
+                    self._learn_what_is_there()
+                self._write(event)
+
+    def _write(self, event: Event) -> None:
         match event:
             case RunBegan():
                 self._begin(event)
@@ -106,22 +130,23 @@ class TrackingClient:
 
     def _begin(self, event: RunBegan) -> None:
         assert self._experiment_id is not None
-        if event.trial_id in self._runs:
-            return
-        run = self._client.create_run(
-            self._experiment_id,
-            start_time=event.timestamp_ms,
-            tags={
-                schema.PARENT: self._parent,
-                schema.KIND: event.kind,
-                schema.TRIAL_ID: event.trial_id,
-                schema.ROLE: event.role,
-                schema.STAGE: event.stage,
-            },
-            run_name=event.name,
-        )
-        self._runs[event.trial_id] = run.info.run_id
-        self._log(run.info.run_id, params=event.params)
+        if event.trial_id not in self._runs:
+            run = self._client.create_run(
+                self._experiment_id,
+                start_time=event.timestamp_ms,
+                tags={
+                    schema.PARENT: self._parent,
+                    schema.KIND: event.kind,
+                    schema.TRIAL_ID: event.trial_id,
+                    schema.ROLE: event.role,
+                    schema.STAGE: event.stage,
+                },
+                run_name=event.name,
+            )
+            self._runs[event.trial_id] = run.info.run_id
+        if event.trial_id not in self._described:
+            self._log(self._runs[event.trial_id], params=event.params)
+            self._described.add(event.trial_id)
 
     def _epochs(self, event: EpochsPassed) -> None:
         waiting = self._waiting.setdefault(event.trial_id, [])
@@ -137,6 +162,8 @@ class TrackingClient:
             schema.BEST_EPOCH: summary.best_epoch,
             schema.TRAIN_SECONDS: summary.train_seconds,
             schema.TEST_ERROR: summary.test_error,
+            schema.EPOCHS_TO_TARGET: summary.epochs_to_target,
+            schema.SECONDS_TO_TARGET: summary.seconds_to_target,
         }
         run_id = self._runs[event.trial_id]
         self._send(event.trial_id)
@@ -149,14 +176,14 @@ class TrackingClient:
             ],
             tags={
                 schema.OUTCOME: summary.outcome,
-                **({"noisy_study.reason": summary.reason} if summary.reason else {}),
+                **({schema.REASON: summary.reason} if summary.reason else {}),
             },
         )
         status = {"completed": "FINISHED", "pruned": "KILLED"}.get(summary.outcome, "FAILED")
         self._client.set_terminated(run_id, status=status, end_time=event.timestamp_ms)
 
     def _send(self, trial_id: str) -> None:
-        waiting = self._waiting.pop(trial_id, [])
+        waiting = self._waiting.get(trial_id)
         if not waiting:
             return
         metrics = [
@@ -170,6 +197,7 @@ class TrackingClient:
         ]
         for start in range(0, len(metrics), MAX_METRICS):
             self._log(self._runs[trial_id], metrics=metrics[start : start + MAX_METRICS])
+        del self._waiting[trial_id]
         self._last_step[trial_id] = waiting[-1].epoch
         self._sent_at_ms[trial_id] = waiting[-1].timestamp_ms
 
@@ -182,12 +210,18 @@ class TrackingClient:
             if trial_id is None:
                 continue
             self._runs[trial_id] = run.info.run_id
+            if schema.METHOD in run.data.params:
+                self._described.add(trial_id)
             if schema.OUTCOME not in run.data.tags and schema.VAL_ERROR in run.data.metrics:
                 history = self._client.get_metric_history(run.info.run_id, schema.VAL_ERROR)
                 self._last_step[trial_id] = max(metric.step for metric in history)
             elif schema.BEST_EPOCH in run.data.metrics:
                 history = self._client.get_metric_history(run.info.run_id, schema.BEST_EPOCH)
                 self._last_step[trial_id] = history[-1].step
+
+    def _params_of(self, run_id: str) -> dict[str, str]:
+        params: dict[str, str] = self._client.get_run(run_id).data.params
+        return params
 
     def _search(self, filter_string: str) -> list["Run"]:
         runs: list[Run] = []

@@ -4,9 +4,18 @@ Pure functions from a `TrialConfig` to names and parameters.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from study.config import TrialConfig, Uniform
+from study.config import (
+    DEFAULT_COMBINATION,
+    DEFAULT_HARD_LOSS_WEIGHT,
+    DEFAULT_TEMPERATURE,
+    Sigma,
+    TeacherConfig,
+    TrialConfig,
+    Uniform,
+)
 from study.tracking import schema
 
 
@@ -19,19 +28,64 @@ class Cost:
 
 
 def run_name(trial: TrialConfig) -> str:
-    """A name for people: `σ=0.80 α=0.15 seed 1`, `baseline seed 1`, `teacher nin`."""
+    """A name for people: `σ=0.80 α=0.15 seed 1`, `baseline seed 1`, `teacher nin seed 0`."""
     if trial.role == "teacher":
-        return f"teacher {trial.network} seed {trial.seed}"
+        return f"teacher {_with_own(trial.network, trial.teachers)} seed {trial.seed}"
     if trial.role == "baseline":
         return f"baseline seed {trial.seed}"
     words = [] if trial.method == "noisy_teacher" else [trial.method.replace("_", " ")]
+    if len(trial.teachers) > 1 or any(teacher.teachers for teacher in trial.teachers):
+        words.append(f"of {chain_name(trial.teachers)}")
+    if trial.combine != DEFAULT_COMBINATION:
+        words.append(trial.combine.replace("_", " "))
     if trial.temperature is not None:
         words.append(f"τ={trial.temperature:g}")
     if trial.alpha > 0 or trial.method in ("noisy_teacher", "noisy_student"):
         words += [f"σ={_short(trial.sigma)}", f"α={trial.alpha:.2f}"]
     if trial.noise == "frozen":
         words.append("frozen")
+    if trial.dropout > 0:
+        words.append(f"dropout={trial.dropout:g}")
+    if trial.train.weight_decay > 0:
+        words.append(f"weight decay={trial.train.weight_decay:g}")
     return " ".join([*words, f"seed {trial.seed}"])
+
+
+def chain_name(teachers: Sequence[TeacherConfig]) -> str:
+    """Teachers with their own: `takd-cnn4<takd-cnn8<takd-cnn10`, several as `nin+alexnet-cifar10`.
+
+    Where a teacher does not learn as it does by default, its name says so: `takd-cnn8(σ=0.50 α=0.50)<takd-cnn10`, and
+    `nin(seed 1)` for one that is not of seed 0. Own teachers that are several stand in parentheses: `a<(b+c)`.
+    """
+    return "+".join(
+        _with_own(teacher.network + _how_it_learns(teacher), teacher.teachers or ()) for teacher in teachers
+    )
+
+
+def _with_own(name: str, teachers: Sequence[TeacherConfig]) -> str:
+    if not teachers:
+        return name
+    own = chain_name(teachers)
+    return f"{name}<({own})" if len(teachers) > 1 else f"{name}<{own}"
+
+
+def _how_it_learns(teacher: TeacherConfig) -> str:
+    words = []
+    if teacher.method not in (None, "soft_targets"):
+        words.append(teacher.method.replace("_", " "))
+    if teacher.combine not in (None, DEFAULT_COMBINATION):
+        words.append(teacher.combine.replace("_", " "))
+    if teacher.temperature not in (None, DEFAULT_TEMPERATURE):
+        words.append(f"τ={teacher.temperature:g}")
+    if teacher.hard_loss_weight not in (None, DEFAULT_HARD_LOSS_WEIGHT):
+        words.append(f"hard loss={teacher.hard_loss_weight:g}")
+    if teacher.sigma is not None and teacher.alpha is not None:
+        words += [f"σ={_short(teacher.sigma)}", f"α={teacher.alpha:.2f}"]
+    if teacher.noise == "frozen":
+        words.append("frozen")
+    if teacher.seed != 0:
+        words.append(f"seed {teacher.seed}")
+    return f"({' '.join(words)})" if words else ""
 
 
 def run_params(trial: TrialConfig, dataset: str, student: Cost, teachers: Cost | None) -> dict[str, str]:
@@ -57,18 +111,26 @@ def run_params(trial: TrialConfig, dataset: str, student: Cost, teachers: Cost |
     }
     if trial.role == "teacher":
         params[schema.TEACHER] = params.pop(schema.STUDENT)
-        for name in (schema.SIGMA, schema.SIGMA_MODE, schema.NOISE, schema.ALPHA):
+        for name in () if trial.teachers else (schema.SIGMA, schema.SIGMA_MODE, schema.NOISE, schema.ALPHA):
             del params[name]
+        chain = _with_own(trial.network, trial.teachers)
     else:
         params[schema.TEACHER] = "+".join(teacher.network for teacher in trial.teachers)
+        chain = chain_name(trial.teachers)
+    if chain != params[schema.TEACHER]:
+        params[schema.TEACHER_CHAIN] = chain
     if teachers is not None:
         params[schema.TEACHER_MULTIPLICATIONS] = teachers.multiplications
+    if len(trial.teachers) > 1 or trial.combine != DEFAULT_COMBINATION:
+        params[schema.COMBINE] = trial.combine
+    if trial.dropout > 0:
+        params[schema.DROPOUT] = trial.dropout
     for setting in ("weights", "temperature", "hard_loss_weight"):
         if (value := getattr(trial, setting)) is not None:
             params[setting] = value
-    params |= trial.train.model_dump()
+    params |= trial.train.model_dump(exclude_none=True)
     return {name: str(value) for name, value in params.items()}
 
 
-def _short(sigma: float | Uniform) -> str:
+def _short(sigma: Sigma) -> str:
     return f"U[{sigma.low:g},{sigma.high:g}]" if isinstance(sigma, Uniform) else f"{sigma:.2f}"

@@ -27,6 +27,9 @@ SIGMA_MODE = "sigma_mode"  # fixed | uniform
 NOISE = "noise"  # fresh | frozen
 ALPHA = "alpha"
 SEED = "seed"
+COMBINE = "combine"  # what several teachers say together; only where there are several, or it is not the default
+DROPOUT = "dropout"  # drop probability after the student's hidden fully connected layers, where there is any
+TEACHER_CHAIN = "teacher_chain"  # the teachers with their own teachers, "assistant<teacher", where there are any
 MULTIPLICATIONS = "multiplications"
 PARAMETERS = "parameters"
 TEACHER_MULTIPLICATIONS = "teacher_multiplications"  # summed over several teachers
@@ -41,6 +44,11 @@ BEST_VAL_ERROR = "best_val_error"
 BEST_EPOCH = "best_epoch"
 TRAIN_SECONDS = "train_seconds"
 TEST_ERROR = "test_error"  # stages grid and confirm, and teachers; never search
+EPOCHS_TO_TARGET = "epochs_to_target"  # first epoch whose val_error is at most the parameter `target_error`;
+SECONDS_TO_TARGET = "seconds_to_target"  # absent where it was never reached
+
+# A parameter of trials that have a target.
+TARGET_ERROR = "target_error"
 
 # Artifacts and parameters of the parent run
 STUDY_FILE = "study.yaml"

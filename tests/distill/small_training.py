@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from study.config import MAX_SEED, Stage, TrainConfig, TrialConfig
+from study.config import Stage, TrainConfig, TrialConfig
 from study.data.batches import ImageTensors
 from study.distill.trainer import DistillationTrainer, TrainingData
 
@@ -71,6 +71,3 @@ def same_weights(one: DistillationTrainer, other: DistillationTrainer) -> bool:
     """Whether every weight of the two networks is the same to the last bit."""
     first, second = one.network.state_dict(), other.network.state_dict()
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
-
-
-ANOTHER_SEED = MAX_SEED

@@ -94,7 +94,7 @@ def test_samples_are_selected_one_by_one_and_not_by_the_batch() -> None:
 def test_a_randomised_sigma_is_drawn_once_for_a_mini_batch_uniformly_within_its_bounds() -> None:
     streams = Streams.of(0)
     batches = [draw_factors(64, 20, _uniform(0.01, 1), 1.0, streams).double() for _ in range(400)]
-    halves = np.array([[half.std().item() for half in batch.split(32)] for batch in batches])
+    halves = np.array([[half.std().item() for half in torch.split(batch, 32)] for batch in batches])
     assert np.abs(halves[:, 0] / halves[:, 1] - 1).max() < 0.25  # one σ for the whole batch ...
     assert stats.kstest(halves.mean(axis=1), stats.uniform(0.01, 0.99).cdf).pvalue > 1e-3  # ... and a new one for each
 
@@ -126,6 +126,13 @@ def test_frozen_noise_is_distributed_like_fresh_noise() -> None:
     assert len(perturbed) / SAMPLES == pytest.approx(ALPHA, abs=0.013)
     assert perturbed.mean().item() == pytest.approx(1, abs=0.02)
     assert perturbed.std().item() == pytest.approx(SIGMA, abs=0.02)
+
+
+def test_which_samples_are_selected_does_not_depend_on_how_much_noise_was_drawn_before() -> None:
+    few, many = Streams.of(7), Streams.of(7)
+    for _ in range(3):
+        one, other = draw_factors(64, 3, SIGMA, ALPHA, few), draw_factors(64, 100, SIGMA, ALPHA, many)
+        assert torch.equal(_perturbed(one), _perturbed(other))
 
 
 def test_a_larger_alpha_perturbs_the_same_samples_and_more() -> None:

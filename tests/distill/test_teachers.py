@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def test_there_is_no_graph_through_the_teacher() -> None:
 def test_a_student_learns_from_logits_as_they_come_from_the_teacher(method: str) -> None:
     data, teacher = small_data(), _network()
     before = [weights.clone() for weights in teacher.state_dict().values()]
-    noise = {} if method == "logit_regression" else {"sigma": 0.5, "alpha": 0.5}
+    noise: dict[str, Any] = {} if method == "logit_regression" else {"sigma": 0.5, "alpha": 0.5}
     student = DistillationTrainer(trial(method, **noise), data, logits_of(teacher, data.train))
     assert student.run_epoch().train_loss > 0
     assert all(map(torch.equal, before, teacher.state_dict().values()))

@@ -43,6 +43,11 @@ def _numbers(trainer: DistillationTrainer) -> list[tuple[int, float, float]]:
     return [(record.epoch, record.train_loss, record.val_error) for record in trainer.history]
 
 
+def _run_to_the_end(trainer: DistillationTrainer) -> None:
+    while not trainer.finished:
+        trainer.run_epoch()
+
+
 def _stored(trainer: DistillationTrainer) -> dict[str, Any]:
     """The trainer's state as it comes back from a file."""
     file = io.BytesIO()
@@ -124,7 +129,7 @@ def test_a_training_neither_disturbs_nor_hears_the_callers_generator() -> None:
     assert same_weights(one, trained(trial(network=DROPOUT)))
 
 
-# --------------------------------------------------------------------------------------------------- what one epoch does
+# -------------------------------------------------------------------------------------------------- what one epoch does
 
 
 @pytest.mark.parametrize("method", ["logit_regression", "noisy_teacher", "noisy_student", "soft_targets"])
@@ -138,7 +143,7 @@ def test_an_epoch_is_plain_adam_on_the_methods_loss(method: str) -> None:
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01, weight_decay=0.01)
     record, order = trainer.run_epoch(), torch.randperm(45, generator=streams.order)
     total = 0.0
-    for batch in order.split(16):
+    for batch in torch.split(order, 16):
         z, g = target[batch], network(data.train.batch(batch))
         factors = draw_factors(len(batch), CLASSES, 0.6, 0.4, streams)
         if method in ("noisy_teacher", "soft_targets"):
@@ -149,7 +154,7 @@ def test_an_epoch_is_plain_adam_on_the_methods_loss(method: str) -> None:
         if method == "soft_targets":
             loss = losses.soft_targets(g, z, data.train.labels(batch), 2.0, 0.3)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         total += loss.item() * len(batch)
     assert record.train_loss == pytest.approx(total / 45, rel=1e-5)
@@ -160,6 +165,16 @@ def test_an_epoch_is_plain_adam_on_the_methods_loss(method: str) -> None:
 def test_every_image_and_every_mirror_image_trains_once_an_epoch() -> None:
     trainer = trainer_of(trial(), small_data(20, mirror=True))
     assert sorted(_order(trainer).tolist()) == list(range(40))
+
+
+def test_dropout_drops_others_in_every_epoch() -> None:
+    trainer = trainer_of(trial(network=DROPOUT))
+    states = [trainer.state_dict()["dropout"]["cpu"]]
+    for _ in range(2):
+        trainer.run_epoch()
+        states.append(trainer.state_dict()["dropout"]["cpu"])
+    assert not torch.equal(states[0], states[1])
+    assert not torch.equal(states[1], states[2])
 
 
 def test_the_order_is_another_in_every_epoch() -> None:
@@ -201,7 +216,7 @@ def test_error_is_the_share_of_misclassified_images() -> None:
     with torch.no_grad():
         for weights in says_zero.parameters():
             weights.zero_()
-        says_zero[1].bias[0] = 1  # type: ignore[index, operator]
+        says_zero[1].bias[0] = 1  # type: ignore[operator]
     assert error_of(says_zero, data.validation) == pytest.approx(2 / 3)
 
 
@@ -259,8 +274,7 @@ def test_a_training_that_was_stopped_ends_as_if_it_had_not_been(config: TrialCon
     second.load_state_dict(_stored(first))
     assert second.epoch == 2
     assert _numbers(second) == _numbers(first)
-    while not second.finished:
-        second.run_epoch()
+    _run_to_the_end(second)
     assert same_weights(undisturbed, second)
     assert _numbers(undisturbed) == _numbers(second)
     for trainer in (undisturbed, second):
@@ -284,8 +298,7 @@ def test_patience_survives_a_stop() -> None:
     first.run_epoch()
     first.run_epoch()
     second.load_state_dict(_stored(first))
-    while not second.finished:
-        second.run_epoch()
+    _run_to_the_end(second)
     assert second.epoch == 4
 
 
@@ -307,8 +320,7 @@ def test_before_the_first_epoch_there_is_no_best() -> None:
 def test_a_loss_that_is_no_number_is_divergence() -> None:
     trainer = trainer_of(trial(optimizer="sgd", lr=100.0, epochs=50, patience=0))
     with pytest.raises(Diverged, match=r"the training loss is (nan|inf) in epoch \d+"):
-        while not trainer.finished:
-            trainer.run_epoch()
+        _run_to_the_end(trainer)
     assert all(math.isfinite(record.train_loss) for record in trainer.history)
 
 

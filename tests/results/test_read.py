@@ -12,7 +12,8 @@ from mlflow import MlflowClient
 
 from study.errors import UserError
 from study.results import read
-from study.results.read import read_study, without_credentials
+from study.results.read import read_study
+from study.tracking.address import without_credentials
 
 pytest_plugins = ("handwritten",)
 

@@ -155,6 +155,22 @@ def test_outcomes_are_told_as_what_they_are(storage: Callable[[], BaseStorage]) 
     assert journal.finished() == 3
 
 
+def test_a_planned_training_that_failed_is_tried_again_when_the_study_is_resumed(
+    storage: Callable[[], BaseStorage],
+) -> None:
+    planned = grid_trials(config())
+    journal = StageJournal(storage(), "s", "grid", Planned(planned))
+    for number, _ in drain(journal):
+        journal.tell(report(number, outcome="failed" if number == 2 else "completed"))
+    assert journal.reasons("failed") == ["grid-0002: a reason"]
+    resumed = StageJournal(storage(), "s", "grid", Planned(planned))
+    assert resumed.finished() == len(planned) - 1
+    assert drain(resumed) == [(len(planned), planned[2])]
+    resumed.tell(report(len(planned)))
+    assert resumed.reasons("failed") == []
+    assert resumed.finished() == len(planned)
+
+
 def test_the_best_are_those_with_the_lowest_error_and_of_equals_the_first(
     storage: Callable[[], BaseStorage],
 ) -> None:

@@ -33,7 +33,7 @@ def my_space(trial: optuna.Trial) -> ArmConfig:
 
 
 def test_a_user_s_own_space_is_found_by_module_and_function() -> None:
-    assert get_space("tests.search_spaces.test_spaces:my_space")(optuna.create_study().ask()).method == "noisy_student"
+    assert get_space(f"{__name__}:my_space")(optuna.create_study().ask()).method == "noisy_student"
 
 
 @pytest.mark.parametrize("name", ["sigma_alfa", "no.such.module:space", "study.config:absent", "study.config:MAX_SEED"])

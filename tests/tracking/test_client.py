@@ -109,12 +109,13 @@ def test_a_restart_that_says_everything_again_changes_nothing(uri: str, study: s
 
 def test_epochs_trained_again_after_a_lost_checkpoint_are_not_tracked_twice(uri: str, study: str) -> None:
     first = opened(uri, study)
-    for event in (BEGAN, EpochsPassed(trial_id="grid-0001", epochs=(epoch(1), epoch(2)))):
-        first.apply(event)
+    first.apply(BEGAN)
+    first.apply(EpochsPassed(trial_id="grid-0001", epochs=(epoch(1), epoch(2))))
     later = epoch(2).model_copy(update={"timestamp_ms": epoch(2).timestamp_ms + 60_000})
     second = opened(uri, study)
-    for event in (BEGAN, EpochsPassed(trial_id="grid-0001", epochs=(epoch(1), later, epoch(3))), ENDED):
-        second.apply(event)
+    second.apply(BEGAN)
+    second.apply(EpochsPassed(trial_id="grid-0001", epochs=(epoch(1), later, epoch(3))))
+    second.apply(ENDED)
     (run,) = children(uri, study)
     assert steps(uri, run) == [1, 2, 3]
 

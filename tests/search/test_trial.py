@@ -1,0 +1,388 @@
+"""A trial comes to its end whatever happens to its process, and says how it ended."""
+
+import hashlib
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from full_disk import full_disk
+from safetensors.torch import load_file, save_file
+
+from study.config import TrialConfig
+from study.data.dataset import Dataset, Split
+from study.distill.logit_store import LogitStore
+from study.distill.teachers import logits_of
+from study.distill.trainer import TrainingData, error_of, initial_network
+from study.records import TrainingSummary, TrialReport
+from study.search.trial import DeviceImages, FloatArray, TrialJob, TrialRun
+
+CLASSES, TRAIN_IMAGES = 3, 48
+TARGET, LOGITS = "the-target", "the-logits"
+
+
+def _split(count: int, seed: int) -> Split:
+    random = np.random.default_rng(seed)
+    labels = np.arange(count, dtype=np.int64) % CLASSES
+    images = random.integers(0, 180, (count, 1, 4, 4), dtype=np.uint8)
+    images[np.arange(count), 0, labels] += 70
+    images.flags.writeable = labels.flags.writeable = False  # as they come out of shared memory
+    return Split(images, labels)
+
+
+@pytest.fixture(scope="module")
+def images() -> DeviceImages:
+    splits = (_split(TRAIN_IMAGES // 2, 1), _split(30, 2), _split(30, 3))
+    return DeviceImages(Dataset("small", ("a", "b", "c"), *splits, 255.0, None, mirror=True, digest="d"))
+
+
+@pytest.fixture(scope="module")
+def targets() -> dict[str, FloatArray]:
+    logits = np.random.default_rng(4).normal(size=(TRAIN_IMAGES, CLASSES)).astype(np.float32) * 3
+    logits.flags.writeable = False
+    return {TARGET: logits}
+
+
+def _student(**settings: Any) -> TrialConfig:
+    train = {"epochs": 5, "batch_size": 16, "lr": 0.01, "patience": 0, **settings.pop("train", {})}
+    noise = {"method": "noisy_teacher", "sigma": 0.5, "alpha": 0.5}
+    common = {"stage": "grid", "role": "arm", "network": "FC8-D0.2-FC3", "seed": 0, "train": train}
+    return TrialConfig.model_validate({**common, **noise, **settings})
+
+
+def _teacher(**settings: Any) -> TrialConfig:
+    return _student(stage="teacher", role="teacher", method="labels", sigma=0.0, alpha=0.0, **settings)
+
+
+class Trials:
+    """Trials of one study folder; asking for the same one twice is another process that takes it up."""
+
+    def __init__(self, folder: Path, images: DeviceImages, targets: dict[str, FloatArray]) -> None:
+        self.folder, self.images, self.targets = folder, images, targets
+
+    def run(self, trial: TrialConfig, name: str = "grid-0000") -> TrialRun:
+        job = TrialJob(
+            number=7,
+            trial=trial,
+            folder=self.folder / "trials" / name,
+            target=None if trial.method == "labels" else TARGET,
+            logit_store=self.folder / "logits",
+            logit_key=LOGITS if trial.stage == "teacher" else None,
+        )
+        return TrialRun(job, self.targets, self.images)
+
+    @property
+    def logits(self) -> torch.Tensor | None:
+        return LogitStore(self.folder / "logits").read(LOGITS, TRAIN_IMAGES)
+
+
+@pytest.fixture
+def trials(tmp_path: Path, images: DeviceImages, targets: dict[str, FloatArray]) -> Trials:
+    return Trials(tmp_path, images, targets)
+
+
+def _to_the_end(run: TrialRun) -> list[TrialReport]:
+    reports = [run.step()]
+    while reports[-1].summary is None and reports[-1].fatal is None:
+        reports.append(run.step())
+    return reports
+
+
+def _summary(report: TrialReport) -> TrainingSummary:
+    assert report.summary is not None
+    return report.summary
+
+
+def _numbers(report: TrialReport) -> list[tuple[int, float, float]]:
+    return [(epoch.epoch, epoch.train_loss, epoch.val_error) for epoch in report.epochs]
+
+
+def _same_weights(one: TrialRun, other: TrialRun) -> bool:
+    first, second = load_file(one.weights_file), load_file(other.weights_file)
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def _stopped_after(trials: Trials, steps: int, trial: TrialConfig, monkeypatch: pytest.MonkeyPatch) -> TrialRun:
+    """A trial whose process died after some epochs, each of which left a checkpoint."""
+    monkeypatch.setattr("study.search.trial.CHECKPOINT_COST", 0)
+    run = trials.run(trial)
+    for _ in range(steps):
+        assert run.step().summary is None
+    return run
+
+
+# --------------------------------------------------------------------------------------------------------- to the end
+
+
+def test_a_step_is_an_epoch_and_the_last_brings_the_summary(trials: Trials) -> None:
+    reports = _to_the_end(trials.run(_student()))
+    assert [[epoch.epoch for epoch in report.epochs] for report in reports] == [[1], [2], [3], [4], [1, 2, 3, 4, 5]]
+    summary, errors = _summary(reports[-1]), [epoch.val_error for epoch in reports[-1].epochs]
+    assert (summary.outcome, summary.epochs, summary.reason) == ("completed", 5, None)
+    assert summary.best_val_error == min(errors)
+    assert summary.best_epoch == errors.index(min(errors)) + 1
+    assert summary.train_seconds > 0
+    assert {report.number for report in reports} == {7}
+    assert all(report.messages == () for report in reports)
+
+
+def test_the_test_error_is_that_of_the_stored_best_weights(trials: Trials) -> None:
+    run = trials.run(_student())
+    summary = _summary(_to_the_end(run)[-1])
+    dataset = trials.images.dataset
+    data = TrainingData(trials.images.train, trials.images.validation, dataset.input_shape, CLASSES)
+    network = initial_network(_student(), data)
+    network.load_state_dict(load_file(run.weights_file))
+    assert summary.test_error == error_of(network, trials.images.test)
+    assert summary.best_val_error == error_of(network, trials.images.validation)
+
+
+def test_a_finished_trial_leaves_its_weights_and_result_and_no_checkpoint(trials: Trials) -> None:
+    run = trials.run(_student())
+    _to_the_end(run)
+    assert _files(run.job.folder) == ["result.json", "weights.safetensors"]
+
+
+def test_a_search_trial_never_looks_at_the_test_set(trials: Trials) -> None:
+    run = trials.run(_student(stage="search"))
+    run.images = DeviceImages(trials.images.dataset)
+    assert _summary(_to_the_end(run)[-1]).test_error is None
+    assert "test" not in run.images.__dict__  # not even brought to the device
+
+
+@pytest.mark.parametrize("stage", ["grid", "confirm"])
+def test_all_other_students_are_tested_once(trials: Trials, stage: str) -> None:
+    assert _summary(_to_the_end(trials.run(_student(stage=stage)))[-1]).test_error is not None
+
+
+# ------------------------------------------------------------------------------------------------------- interruptions
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4])
+@pytest.mark.parametrize("noise", ["fresh", "frozen"])
+def test_a_trial_goes_on_where_its_process_died_and_ends_the_same(
+    trials: Trials, monkeypatch: pytest.MonkeyPatch, steps: int, noise: str
+) -> None:
+    undisturbed = trials.run(_student(noise=noise), "undisturbed")
+    expected = _to_the_end(undisturbed)[-1]
+    _stopped_after(trials, steps, _student(noise=noise), monkeypatch)
+    second = trials.run(_student(noise=noise))
+    reports = _to_the_end(second)
+    assert len(reports) == 5 - steps
+    assert _numbers(reports[0]) == _numbers(expected)[: steps + 1]  # epochs that no one may have heard of come again
+    assert _numbers(reports[-1]) == _numbers(expected)
+    assert _same_weights(undisturbed, second)
+    assert _summary(reports[-1]).test_error == _summary(expected).test_error
+
+
+def test_an_epoch_without_a_checkpoint_is_trained_again(trials: Trials) -> None:
+    """The second checkpoint waits until it costs little."""
+    expected = _to_the_end(trials.run(_student(), "undisturbed"))[-1]
+    first = trials.run(_student())
+    first.step()
+    first._write_seconds = math.inf
+    first.step()
+    reports = _to_the_end(trials.run(_student()))
+    assert len(reports) == 4
+    assert _numbers(reports[-1]) == _numbers(expected)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "garbage", "of another trial"])
+def test_a_checkpoint_that_cannot_be_read_costs_an_epoch_and_is_named(
+    trials: Trials, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    undisturbed = trials.run(_student(), "undisturbed")
+    _to_the_end(undisturbed)
+    newest = _stopped_after(trials, 3, _student(), monkeypatch).job.folder / "checkpoint.pt"
+    content = newest.read_bytes()
+    if damage == "of another trial":
+        state = torch.load(newest, weights_only=True)
+        torch.save({**state, "trial": _student(seed=1).model_dump_json()}, newest)
+    else:
+        newest.write_bytes(
+            {"truncated": content[: len(content) // 2], "empty": b"", "garbage": b"garbage " * 60}[damage]
+        )
+    second = trials.run(_student())
+    reports = _to_the_end(second)
+    assert len(reports) == 3  # two epochs were there, three are trained
+    (message,) = reports[0].messages
+    assert f"{newest}: unreadable checkpoint" in message
+    assert "\n" not in message
+    assert _same_weights(undisturbed, second)
+
+
+def test_a_trial_without_a_readable_checkpoint_starts_over(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    undisturbed = trials.run(_student(), "undisturbed")
+    _to_the_end(undisturbed)
+    folder = _stopped_after(trials, 3, _student(), monkeypatch).job.folder
+    for file in folder.iterdir():
+        file.write_bytes(file.read_bytes()[:100])
+    second = trials.run(_student())
+    reports = _to_the_end(second)
+    assert len(reports) == 5
+    assert len(reports[0].messages) == 2
+    assert _same_weights(undisturbed, second)
+
+
+def test_a_checkpoint_is_never_executed(trials: Trials, tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[object, ...]:
+            return Path.touch, (tmp_path / "executed",)
+
+    run = trials.run(_student())
+    run.job.folder.mkdir(parents=True)
+    torch.save({"trial": run.job.trial.model_dump_json(), "trainer": Bomb()}, run.job.folder / "checkpoint.pt")
+    assert len(_to_the_end(run)) == 5
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_finished_trial_answers_at_once_with_what_it_stored(trials: Trials) -> None:
+    report = _to_the_end(trials.run(_student()))[-1]
+    unasked = Trials(trials.folder, trials.images, targets={})  # it could not train if it wanted to
+    assert unasked.run(_student()).step() == report
+
+
+def test_a_result_that_cannot_be_read_is_made_again(trials: Trials) -> None:
+    run = trials.run(_student())
+    report = _to_the_end(run)[-1]
+    run.result_file.write_text("{}", encoding="utf-8")
+    again = _to_the_end(trials.run(_student()))
+    said = [message for report in again for message in report.messages]
+    assert said == [f"{run.result_file}: not a trial's result; the trial is run again"]
+    assert _numbers(again[-1]) == _numbers(report)
+
+
+# ------------------------------------------------------------------------------------------------------------ failures
+
+
+def test_a_training_that_diverges_says_so(trials: Trials) -> None:
+    settings = {"method": "logit_regression", "sigma": 0.0, "train": {"optimizer": "sgd", "lr": 100.0, "epochs": 50}}
+    run = trials.run(_student(**settings))
+    reports = _to_the_end(run)
+    summary = _summary(reports[-1])
+    assert summary.outcome == "diverged"
+    assert summary.reason is not None
+    assert summary.reason.startswith("the training loss is ")
+    assert summary.test_error is None
+    assert summary.epochs == len(reports[-1].epochs) == len(reports) - 1
+    assert _files(run.job.folder) == ["result.json"]
+    assert trials.run(_student(**settings)).step() == reports[-1]
+
+
+@pytest.mark.parametrize("network", ["FC8-FC4", "[C5(S1P0)@4]-FC3", "no-such-network"])
+def test_a_training_that_raises_has_failed_for_a_reason_in_one_line(trials: Trials, network: str) -> None:
+    report = trials.run(_student(network=network)).step()
+    summary = _summary(report)
+    assert (summary.outcome, summary.epochs) == ("failed", 0)
+    assert summary.reason is not None
+    assert summary.reason.startswith("NotationError: ")
+    assert "\n" not in summary.reason
+    assert trials.run(_student(network=network)).step() == report
+
+
+def test_a_target_that_is_missing_or_of_other_images_is_a_failure(trials: Trials) -> None:
+    reasons = []
+    for targets in ({}, {TARGET: trials.targets[TARGET][:5]}):
+        summary = _summary(Trials(trials.folder / str(len(targets)), trials.images, targets).run(_student()).step())
+        assert summary.outcome == "failed"
+        reasons.append(summary.reason)
+    assert reasons == [f"KeyError: '{TARGET}'", "ValueError: a target of shape (5, 3) for 48 x 3 logits"]
+
+
+def test_a_folder_that_cannot_be_written_is_fatal_and_named(trials: Trials) -> None:
+    (trials.folder / "trials").write_text("a file where the folder should be")
+    report = trials.run(_student()).step()
+    assert report.summary is None
+    assert report.fatal is not None
+    assert str(trials.folder / "trials" / "grid-0000") in report.fatal
+    assert "\n" not in report.fatal
+
+
+@pytest.mark.parametrize("steps", [0, 4])
+def test_a_full_disk_is_fatal_and_the_trial_goes_on_when_there_is_room(trials: Trials, steps: int) -> None:
+    student = _student(network="FC64-FC3")  # its result has room, its checkpoint and its weights do not
+    undisturbed = trials.run(student, "undisturbed")
+    _to_the_end(undisturbed)
+    first = trials.run(student)
+    for _ in range(steps):
+        first.step()
+    with full_disk(room=2500):
+        report = first.step()
+    assert report.summary is None
+    assert report.fatal is not None
+    assert str(first.job.folder) in report.fatal
+    assert "File too large" in report.fatal
+    second = trials.run(student)
+    assert _summary(_to_the_end(second)[-1]).outcome == "completed"
+    assert _same_weights(undisturbed, second)
+
+
+# ------------------------------------------------------------------------------------------------------------ teachers
+
+
+def test_a_trained_teacher_leaves_its_logits_for_every_image_and_mirror_image(trials: Trials) -> None:
+    run = trials.run(_teacher(train={"epochs": 20}), "teacher")
+    summary = _summary(_to_the_end(run)[-1])
+    assert summary.outcome == "completed"
+    assert summary.test_error is not None
+    assert summary.test_error < 0.34  # chance is 2/3
+    dataset = trials.images.dataset
+    data = TrainingData(trials.images.train, trials.images.validation, dataset.input_shape, CLASSES)
+    network = initial_network(_teacher(), data)
+    network.load_state_dict(load_file(run.weights_file))
+    assert trials.logits is not None
+    assert torch.equal(trials.logits, logits_of(network, trials.images.train))
+
+
+def _given_weights(trials: Trials) -> Path:
+    dataset = trials.images.dataset
+    data = TrainingData(trials.images.train, trials.images.validation, dataset.input_shape, CLASSES)
+    file = trials.folder / "given.safetensors"
+    save_file(initial_network(_teacher(seed=5), data).state_dict(), file)
+    return file
+
+
+def test_a_teacher_whose_weights_are_given_is_measured_and_not_trained(trials: Trials) -> None:
+    teacher = _teacher(weights=str(_given_weights(trials)))
+    (report,) = _to_the_end(trials.run(teacher, "teacher"))
+    summary = _summary(report)
+    assert (summary.outcome, summary.epochs, report.epochs) == ("completed", 0, ())
+    assert summary.best_val_error is not None
+    assert summary.test_error is not None
+    assert trials.logits is not None
+    assert trials.run(teacher, "teacher").step() == report
+
+
+def test_given_weights_that_cannot_be_used_are_fatal_and_named(trials: Trials) -> None:
+    file = trials.folder / "weights.pt"
+    torch.save({}, file)
+    report = trials.run(_teacher(weights=str(file)), "teacher").step()
+    assert report.fatal is not None
+    assert report.fatal.startswith(f"weights {file}: not a safetensors file")
+    assert trials.logits is None
+
+
+def test_a_teacher_that_failed_is_tried_again_by_whoever_asks_next(trials: Trials) -> None:
+    """Its folder is shared by all studies, and what made it fail may be gone."""
+    broken = trials.run(_teacher(), "teacher")
+    broken.images = DeviceImages(Dataset(**{**trials.images.dataset.__dict__, "classes": ("a", "b")}))
+    assert _summary(broken.step()).outcome == "failed"
+    assert _summary(_to_the_end(trials.run(_teacher(), "teacher"))[-1]).outcome == "completed"
+
+
+def test_nothing_is_written_into_shared_images_or_targets(trials: Trials) -> None:
+    def digest() -> str:
+        dataset = trials.images.dataset
+        arrays = (dataset.train.images, dataset.validation.images, dataset.test.images, trials.targets[TARGET])
+        return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+
+    before = digest()
+    for method in ("noisy_teacher", "noisy_student"):
+        _to_the_end(trials.run(_student(method=method), method))
+    assert digest() == before
