@@ -50,6 +50,7 @@ def _check_space(config: StudyConfig) -> None:
     """Whether the search's space proposes something this study can train, asked once for nothing."""
     assert config.search is not None
     space = get_space(config.search.space)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
     try:
         plan.search_trial(config, space(trial))
