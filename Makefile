@@ -2,7 +2,8 @@
 # make quickstart  the recipe `quickstart`, from nothing to its table
 # make test        linter, type checker and tests
 # make lint        the first two alone
-# make bench       the benchmarks (benchmarks/README.md)
+# make test-slow   every recipe at toy size through Ray and MLflow (minutes each)
+# make bench       a student's speed inside a study against a bare loop (about 12 minutes, on a quiet machine)
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -12,7 +13,7 @@ STAMP := $(VENV)/.installed
 # pip asks an index for its newest version unless told otherwise, and its cache makes a second environment quick.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: setup quickstart test lint bench clean
+.PHONY: setup quickstart test test-slow lint bench clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -34,10 +35,13 @@ lint: setup
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/pytest --numprocesses 2
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+test-slow: setup
+	$(BIN)/pytest -m slow
 
 bench: setup
-	$(BIN)/python -m benchmarks.throughput
+	$(BIN)/python -m benchmarks.throughput --out benchmarks/throughput.json
 
 clean:
 	rm -rf $(VENV) build *.egg-info
