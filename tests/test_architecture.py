@@ -99,7 +99,6 @@ def test_a_room_is_light_in_what_it_names_and_in_what_it_loads(rooms: list[str],
     assert not _loaded_by(*map(_module, files)) & never
 
 
-@pytest.mark.skipif(not (ROOT / "study" / "cli.py").exists(), reason="there is no command line yet")
 def test_the_command_line_answers_without_waiting_for_torch_or_ray() -> None:
     assert not _loaded_by("study.cli") & {"torch", "ray", "mlflow", "optuna"}
 
