@@ -627,7 +627,11 @@ def _apply(document: dict[Any, Any], override: str) -> None:
         else:
             raise UserError(f"--set {override}: {'.'.join(parts[:depth])} is {_kind(here)} and has no `{part}`")
         if last:
-            here[index] = _safe_yaml(value, f"--set {override}")
+            try:
+                here[index] = _safe_yaml(value, f"--set {override}")
+            except UserError as error:
+                # A network's line begins like a YAML list.
+                raise UserError(f"{error}; text that begins with a bracket needs quotes: {key}='\"...\"'") from None
         else:
             if isinstance(here, dict) and here.get(index) is None:
                 here[index] = {}
