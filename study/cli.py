@@ -231,7 +231,9 @@ def ui(
         errors.print(f"the tracking server has its own UI: {without_credentials(uri)}", highlight=False)
         return
     if host not in ("127.0.0.1", "localhost", "::1"):
-        raise UserError(f"--host {host}: the UI without a login listens on this machine only; see docs for a server")
+        raise UserError(
+            f"--host {host}: the UI has no login and stays on this machine; others need mlflow server with basic-auth"
+        )
     errors.print(f"MLflow on http://{host}:{port} (Ctrl-C ends it)", highlight=False)
     # The address travels in the environment and not among the arguments, which every user of the machine can read.
     environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}

@@ -173,7 +173,7 @@ class DataConfig(Model):
 
 
 class TrainConfig(Model):
-    """How one network is trained. Paper: Adam, mini-batch 64, ended by validation; the rest is ours (see docs)."""
+    """How one network is trained. Paper: Adam, mini-batch 64, ended by validation; the rest is ours."""
 
     epochs: int = Field(60, ge=1, le=100_000)
     batch_size: int = Field(64, ge=1, le=1_000_000)
