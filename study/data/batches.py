@@ -31,7 +31,6 @@ class ImageTensors:
         max_value: float = 1.0,
         pixel_mean: Tensor | None = None,
         mirror: bool = False,
-        channels_last: bool = False,
     ) -> None:
         """
         Args:
@@ -40,7 +39,6 @@ class ImageTensors:
             max_value: what a pixel is divided by.
             pixel_mean: (C, H, W) float32, subtracted after the division.
             mirror: whether indices N to 2N − 1 are mirror images.
-            channels_last: the memory format of the batches; their shape is the same.
         """
         self._images = images
         self._labels = labels
@@ -49,10 +47,9 @@ class ImageTensors:
         # Mirror images are flipped as bytes, before the mean is subtracted, so theirs is the flipped mean.
         self._means = None if pixel_mean is None else torch.stack([pixel_mean, pixel_mean.flip(2)])
         self._mirror = mirror
-        self._format = torch.channels_last if channels_last else torch.contiguous_format
 
     @classmethod
-    def of(cls, dataset: Dataset, split: Literal["train", "validation", "test"], channels_last: bool = False) -> Self:
+    def of(cls, dataset: Dataset, split: Literal["train", "validation", "test"]) -> Self:
         """The tensors of one split, sharing the dataset's memory; only `train` is ever mirrored."""
         part = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}[split]
         return cls(
@@ -61,7 +58,6 @@ class ImageTensors:
             max_value=dataset.max_value,
             pixel_mean=None if dataset.pixel_mean is None else shared_tensor(dataset.pixel_mean),
             mirror=dataset.mirror and split == "train",
-            channels_last=channels_last,
         )
 
     def to(self, device: torch.device | str) -> "ImageTensors":
@@ -72,7 +68,6 @@ class ImageTensors:
             self._max_value,
             None if self._mean is None else self._mean.to(device),
             self._mirror,
-            self._format == torch.channels_last,
         )
 
     def __len__(self) -> int:
@@ -83,7 +78,7 @@ class ImageTensors:
         return self._images.device
 
     def batch(self, indices: Tensor) -> Tensor:
-        """The images at `indices` (B,), int64, on this device: float32 (B, C, H, W), a new tensor."""
+        """The images at `indices` (B,), int64, on this device: float32 (B, C, H, W), a new tensor, channels last in memory."""
         if not self._mirror:
             return self._preprocess(self._images.index_select(0, indices), None)
         mirrored = indices >= len(self._labels)
@@ -117,7 +112,7 @@ class ImageTensors:
             images.div_(self._max_value)
         if self._means is not None:
             images.sub_(self._means[0] if mirrored is None else self._means.index_select(0, mirrored.long()))
-        return images.contiguous(memory_format=self._format)
+        return images.contiguous(memory_format=torch.channels_last)
 
 
 def _flip_where(mirrored: Tensor, images: Tensor) -> Tensor:

@@ -106,14 +106,9 @@ def test_nobody_writes_into_the_images(mirror: bool, images: np.ndarray[tuple[in
 
 
 @pytest.mark.parametrize("mirror", [False, True])
-def test_channels_last_changes_the_memory_format_and_no_value(mirror: bool) -> None:
-    dataset = _dataset(mirror, mean=True)
-    indices = torch.tensor([1, 11, 4])
-    plain = ImageTensors.of(dataset, "train").batch(indices)
-    last = ImageTensors.of(dataset, "train", channels_last=True).to("cpu").batch(indices)
-    assert torch.equal(plain, last)
-    assert plain.is_contiguous()
-    assert last.is_contiguous(memory_format=torch.channels_last)
+def test_batches_have_their_channels_last_in_memory(mirror: bool) -> None:
+    batch = ImageTensors.of(_dataset(mirror, mean=True), "train").to("cpu").batch(torch.tensor([1, 11, 4]))
+    assert batch.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_moving_to_another_device_keeps_everything_but_the_memory() -> None:
