@@ -78,7 +78,7 @@ class ImageTensors:
         return self._images.device
 
     def batch(self, indices: Tensor) -> Tensor:
-        """The images at `indices` (B,), int64, on this device: float32 (B, C, H, W), a new tensor, channels last in memory."""
+        """The images at `indices` (B,), int64, on this device: a new float32 (B, C, H, W), channels last in memory."""
         if not self._mirror:
             return self._preprocess(self._images.index_select(0, indices), None)
         mirrored = indices >= len(self._labels)
