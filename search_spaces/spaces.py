@@ -1,7 +1,10 @@
-"""Define-by-run search spaces: each proposes one arm from what Optuna's trial suggests.
+"""Define-by-run search spaces: each proposes one arm of a study from what Optuna's trial suggests.
 
 Works on `trial.suggest_*` and config models. Knows nothing of Ray, MLflow or how an arm is trained. A user's own
 space is any function of this shape, named `module:function` in the study file.
+
+Every parameter has one name and one range: a range that depends on another parameter's value would have to be learnt
+anew by a sampler for each of these values, or is not modelled by it at all.
 """
 
 import importlib
@@ -9,24 +12,75 @@ import os
 import sys
 from collections.abc import Callable
 
-import optuna
+from optuna.trial import BaseTrial
 
-from study.config import ArmConfig, nearest
+from models.width import hidden_layers, widen
+from study.config import ArmConfig, ArmStudent, StudyConfig, Uniform, nearest
 from study.errors import UserError
 
-Space = Callable[[optuna.Trial], ArmConfig]
+Space = Callable[[BaseTrial, StudyConfig], ArmConfig]
+"""Of a trial and the study it belongs to. For one study, it depends on nothing but what the trial suggests."""
+
+LOWEST_SIGMA, HIGHEST_SIGMA = 0.01, 2.0
 
 
-def sigma_alpha(trial: optuna.Trial) -> ArmConfig:
+def sigma_alpha(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
     """The noisy teacher over σ in [0.01, 2] and α in [0, 1]."""
+    return ArmConfig(method="noisy_teacher", sigma=(_sigma(trial, "sigma"),), alpha=(_alpha(trial, "alpha"),))
+
+
+def randomized_sigma(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
+    """The noisy teacher with σ ~ U[low, high] for every mini-batch, over both ends in [0.01, 2] and α in [0, 1].
+
+    Searched are the high end, and where the low end lies on the way from 0.01 (a share of 0) to the high end (1). So
+    every pair with low ≤ high can be proposed, no other can, and no proposal is thrown away. The published draw (Sau &
+    Balasubramanian 2016, section 5.4) is a high end of 1 with a share of 0; a share of 1 is a fixed σ.
+    """
     return ArmConfig(
         method="noisy_teacher",
-        sigma=(trial.suggest_float("sigma", 0.01, 2.0),),
-        alpha=(trial.suggest_float("alpha", 0.0, 1.0),),
+        sigma=(_uniform(trial, "sigma_high", "sigma_low_share"),),
+        alpha=(_alpha(trial, "alpha"),),
     )
 
 
-def soft_targets(trial: optuna.Trial) -> ArmConfig:
+def noise_kind(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
+    """Which noise, and how much of it: σ fixed, σ drawn for every mini-batch, on the student's logits, or none.
+
+    `none` is logit regression, the baseline's method: with it in the space, the search can say that no noise is best
+    instead of naming the least harmful one. It has no parameters of its own, so one trial of it tells all.
+
+    Each kind has parameters of its own name, with the ranges of `sigma_alpha` and `randomized_sigma`. The same name in
+    two kinds would let a sampler take the best σ of one for that of another, and they are different quantities: noise
+    on the student's logits is a penalty on their size, noise on the teacher's is not.
+
+    TPE models every parameter from the trials that have it. What GP, CMA-ES and QMC model is what all trials have in
+    common (QMC: what the first has); the parameters of a kind are drawn at random by them, or most of them are.
+    """
+    kind = trial.suggest_categorical("noise_kind", ("fixed", "random", "student", "none"))
+    match kind:
+        case "fixed":
+            return ArmConfig(
+                method="noisy_teacher",
+                sigma=(_sigma(trial, "fixed_sigma"),),
+                alpha=(_alpha(trial, "fixed_alpha"),),
+            )
+        case "random":
+            return ArmConfig(
+                method="noisy_teacher",
+                sigma=(_uniform(trial, "random_sigma_high", "random_sigma_low_share"),),
+                alpha=(_alpha(trial, "random_alpha"),),
+            )
+        case "student":
+            return ArmConfig(
+                method="noisy_student",
+                sigma=(_sigma(trial, "student_sigma"),),
+                alpha=(_alpha(trial, "student_alpha"),),
+            )
+        case _:
+            return ArmConfig(method="logit_regression")
+
+
+def soft_targets(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
     """Soft targets over τ in [1, 20], evenly in its logarithm, and the labels' weight 1 − λ in [0, 1]."""
     return ArmConfig(
         method="soft_targets",
@@ -35,7 +89,37 @@ def soft_targets(trial: optuna.Trial) -> ArmConfig:
     )
 
 
-SPACES: dict[str, Space] = {"sigma_alpha": sigma_alpha, "soft_targets": soft_targets}
+def student_width(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
+    """The width of every hidden layer of the study's student, and the σ and α of its noisy teacher.
+
+    Meant for two objectives, validation error and multiplications. Each convolution and each hidden fully connected
+    layer is multiplied by 0.25, 0.5, ... or 1.5 (`width_conv1`, `width_fc1`). Fully connected layers are in it
+    because they hold most parameters of the sources' students, and are all that some of them have.
+
+    The multipliers are numbers with a step, and not choices: TPE and GP then know that 0.5 lies between 0.25 and 0.75,
+    and need not learn it. They are not continuous, because a confirmed point needs a baseline of its own width, which
+    points of equal widths share.
+
+    Raises:
+        NotationError: the student is a network that no line of notation can say, such as a ResNet.
+    """
+    student = study.student.network
+    widths = {layer: trial.suggest_float(f"width_{layer}", 0.25, 1.5, step=0.25) for layer in hidden_layers(student)}
+    return ArmConfig(
+        method="noisy_teacher",
+        sigma=(_sigma(trial, "sigma"),),
+        alpha=(_alpha(trial, "alpha"),),
+        student=ArmStudent(network=(widen(student, widths),)),
+    )
+
+
+SPACES: dict[str, Space] = {
+    "sigma_alpha": sigma_alpha,
+    "randomized_sigma": randomized_sigma,
+    "noise_kind": noise_kind,
+    "soft_targets": soft_targets,
+    "student_width": student_width,
+}
 
 
 def get_space(name: str) -> Space:
@@ -56,6 +140,22 @@ def get_space(name: str) -> Space:
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"search.space: cannot import {name} ({error}); give module:function on the path") from None
     if not callable(space):
-        raise UserError(f"search.space: {name} is not a function of an optuna.Trial that returns an ArmConfig")
+        raise UserError(
+            f"search.space: {name} is not a function of an optuna trial and a StudyConfig that returns an ArmConfig"
+        )
     found: Space = space
     return found
+
+
+def _sigma(trial: BaseTrial, name: str) -> float:
+    return trial.suggest_float(name, LOWEST_SIGMA, HIGHEST_SIGMA)
+
+
+def _alpha(trial: BaseTrial, name: str) -> float:
+    return trial.suggest_float(name, 0.0, 1.0)
+
+
+def _uniform(trial: BaseTrial, high_name: str, low_share_name: str) -> Uniform:
+    high = _sigma(trial, high_name)
+    low = LOWEST_SIGMA + trial.suggest_float(low_share_name, 0.0, 1.0) * (high - LOWEST_SIGMA)
+    return Uniform(uniform=(min(low, high), high))  # rounding may carry the sum past the high end

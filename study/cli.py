@@ -221,6 +221,21 @@ def table(name: NameArgument, format: Annotated[Format, typer.Option("--format")
 
 
 @app.command()
+def report(
+    name: NameArgument,
+    out: Annotated[Path | None, typer.Option("--out", help="the folder to write to  [default: NAME-report]")] = None,
+) -> None:
+    """Write tables and pictures as one HTML page, which the study's run keeps too."""
+    from study.results.report import default_folder, write_report
+
+    written = write_report(_tracking_uri(name), name, out or default_folder(name))
+    errors.print(f"wrote {written.page}, and the pictures beside it", highlight=False, markup=False, soft_wrap=True)
+    if written.not_logged is not None:
+        said = f"the study's run does not keep it: {written.not_logged}"
+        errors.print(said, highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
 def ui(
     host: Annotated[str, typer.Option(help="where to listen")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="the port", min=1, max=65535)] = 5000,
@@ -251,7 +266,9 @@ def _drive(config: StudyConfig, data_root: Path | None, address: str | None, ver
     from study.results.table import build_table
     from study.search import service
 
-    settings = service.Settings(_tracking_uri(config.name), _data_root(data_root), address=address, verbose=verbose)
+    settings = service.Settings(
+        _tracking_uri(config.name), _data_root(data_root), _optuna_storage(), address=address, verbose=verbose
+    )
     try:
         with TerminalProgress(config, errors) as progress:
             if resuming:
@@ -304,6 +321,11 @@ def _recipe_row(name: str) -> dict[str, Any]:
 
 def _local_studies() -> list[str]:
     return sorted(path.parent.name for path in (DEFAULT_ROOT / "studies").glob("*/study.yaml"))
+
+
+def _optuna_storage() -> str | None:
+    """The journal's address by the environment variable that Optuna's own command line reads."""
+    return os.environ.get("OPTUNA_STORAGE") or None
 
 
 def _tracking_uri(name: str) -> str:

@@ -353,9 +353,58 @@ class ArmConfig(Model):
         return self
 
 
+class BaselineConfig(ArmConfig):
+    """What the arms are compared with."""
+
+    search: Literal["equal"] | None = Field(
+        None, description="equal: its training settings are searched with the budget that the arms' search has"
+    )
+
+
 # ---------------------------------------------------------------------------------------------------------- search
 
-Sampler = Literal["random", "tpe", "gp", "cmaes"]
+Sampler = Literal["grid", "random", "qmc", "tpe", "gp", "cmaes"]
+Scheduler = Literal["fifo", "asha", "median"]
+Objective = Literal["val_error", "multiplications"]
+
+
+class SettingRange(Model):
+    """A training setting drawn from a range: evenly, or evenly in its logarithm."""
+
+    uniform: tuple[float, float] | None = None
+    log_uniform: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _one_range(self) -> Self:
+        if (self.uniform is None) == (self.log_uniform is None):
+            raise ValueError("a range is `uniform: [low, high]` or `log_uniform: [low, high]`")
+        if self.low >= self.high:
+            raise ValueError(f"the low end {self.low:g} does not lie below the high end {self.high:g}")
+        if self.is_log and self.low <= 0:
+            raise ValueError(f"log_uniform: the low end {self.low:g} is not above 0")
+        return self
+
+    @property
+    def is_log(self) -> bool:
+        return self.log_uniform is not None
+
+    @property
+    def low(self) -> float:
+        return (self.uniform or self.log_uniform or (0.0, 0.0))[0]
+
+    @property
+    def high(self) -> float:
+        return (self.uniform or self.log_uniform or (0.0, 0.0))[1]
+
+
+def _setting_kind(value: object) -> str:
+    return "range" if isinstance(value, Mapping | SettingRange) else "choices"
+
+
+SearchedSetting = Annotated[
+    Annotated[SettingRange, Tag("range")] | Annotated[Grid[Any], Tag("choices")], Discriminator(_setting_kind)
+]
+"""What a search may choose for a training setting: a range, or a list of values."""
 
 
 class ConfirmConfig(Model):
@@ -369,12 +418,48 @@ class SearchConfig(Model):
     """A search over the noise, judged by validation error on one seed of its own; the test set is never seen."""
 
     space: str = Field("sigma_alpha", description="a space of search_spaces, or module:function")
+    train: dict[str, SearchedSetting] = Field(
+        {}, description="training settings to search beside the space, for instance lr: {log_uniform: [0.0001, 0.01]}"
+    )
     sampler: Sampler = "tpe"
-    trials: int = Field(60, ge=1, le=MAX_TRIALS)
+    trials: int = Field(60, ge=1, le=MAX_TRIALS, description="not used by the sampler grid, which has its own number")
     startup_trials: int = Field(10, ge=1, description="random trials before the sampler's model takes over")
-    scheduler: Literal["fifo"] = "fifo"
+    grid_points: int = Field(5, ge=1, le=10_000, description="sampler grid: values of every continuous parameter")
+    scheduler: Scheduler = Field("fifo", description="what stops trials early: nothing, successive halving, the median")
+    grace_epochs: int = Field(1, ge=1, le=100_000, description="epochs that every trial gets (asha: the lowest rung)")
+    reduction_factor: int = Field(4, ge=2, le=1000, description="asha: one of so many goes on from a rung to the next")
+    objectives: tuple[Objective, ...] = Field(
+        ("val_error",), min_length=1, description="what is minimised; with two, the Pareto front is confirmed"
+    )
     seed: Seed | None = Field(None, description="seed of the trainings and of the sampler; absent: one past `seeds`")
     confirm: ConfirmConfig = ConfirmConfig()
+
+    @model_validator(mode="after")
+    def _is_one_search(self) -> Self:
+        for key, setting in self.train.items():
+            _check_searched(key, setting)
+        if len(set(self.objectives)) != len(self.objectives) or "val_error" not in self.objectives:
+            raise ValueError(f"objectives: val_error, or val_error and multiplications, not {list(self.objectives)}")
+        if len(self.objectives) > 1 and self.scheduler != "fifo":
+            raise ValueError(f"scheduler: {self.scheduler} stops trials by one objective; with two it is fifo")
+        if len(self.objectives) > 1 and self.sampler == "cmaes":
+            raise ValueError("sampler: cmaes has one objective; for two take tpe, gp, random or qmc")
+        return self
+
+
+def _check_searched(key: str, setting: SettingRange | tuple[Any, ...]) -> None:
+    """Whether a training setting can take everything a search may choose for it."""
+    if key not in TrainConfig.model_fields:
+        raise ValueError(f"train: unknown key {in_ticks(key)}{nearest(key, TrainConfig.model_fields)}")
+    is_range = isinstance(setting, SettingRange)
+    whole = TrainConfig.model_fields[key].annotation is int
+    for value in (setting.low, setting.high) if isinstance(setting, SettingRange) else setting:
+        try:
+            TrainConfig.model_validate({key: value})
+        except ValidationError as error:
+            raise ValueError(f"train.{one_line(error)}") from None
+        if is_range and whole and value != int(value):
+            raise ValueError(f"train.{key}: whole numbers are wanted, not {value:g}")
 
 
 class ResourcesConfig(Model):
@@ -403,7 +488,7 @@ class StudyConfig(Model):
     teachers: tuple[TeacherConfig, ...] = Field(min_length=1, max_length=100)
     student: StudentConfig
     train: TrainConfig = TrainConfig()
-    baseline: ArmConfig = ArmConfig(method="logit_regression")
+    baseline: BaselineConfig = BaselineConfig(method="logit_regression")
     arms: tuple[ArmConfig, ...] = Field((), max_length=1000)
     seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1, max_length=1000)
     search: SearchConfig | None = None
@@ -415,12 +500,25 @@ class StudyConfig(Model):
             raise ValueError("baseline: one setting for every student, so it takes no list of values and no `student`")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds: every seed once, not {list(self.seeds)}")
+        if self.baseline.search is not None:
+            self._check_searched_baseline()
         if not self.arms and self.search is None:
             raise ValueError("nothing to compare with the baseline: give `arms`, `search` or both")
         points = sum(arm.size for arm in self.arms) * len(self.seeds)
         if points > MAX_TRIALS:
             raise ValueError(f"arms: {points} trainings (points times seeds); at most {MAX_TRIALS} fit one study")
         return self
+
+    def _check_searched_baseline(self) -> None:
+        if self.search is None or not self.search.train:
+            raise ValueError("baseline.search: equal needs `search.train`, the settings that both are searched over")
+        if self.arms:
+            raise ValueError(
+                "baseline.search: a searched baseline has settings that the `arms` do not have; they need a study of "
+                "their own"
+            )
+        if taken := set(self.search.train) & set(self.baseline.train or {}):
+            raise ValueError(f"baseline.train: {min(taken)} is searched, so it cannot be given as well")
 
     @property
     def search_seed(self) -> int:
@@ -506,7 +604,7 @@ _IN_YAML_TERMS = {
 
 def _key_of(location: tuple[int | str, ...]) -> str:
     """The dotted key of an error, without the names of the types that were tried."""
-    types = ("fixed", "uniform", "int", "float", "literal['auto']")
+    types = ("fixed", "uniform", "range", "choices", "int", "float", "literal['auto']")
     return ".".join(str(part) for part in location if part not in types)
 
 

@@ -3,6 +3,7 @@
 Plain data that crosses processes as JSON. Knows nothing of how a network is trained or where a report is kept.
 """
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -38,6 +39,19 @@ class TrainingSummary(Model):
     epochs_to_target: int | None = Field(None, description="until `target_error` was reached; None where it never was")
     seconds_to_target: float | None = Field(None, description="the same in seconds, validation included")
     reason: str | None = Field(None, description="one line, where the outcome is failed or diverged")
+
+
+def summary_without_result(outcome: Outcome, history: Sequence[EpochRecord], reason: str | None) -> TrainingSummary:
+    """The end of a training that did not come to its result: pruned, diverged or failed."""
+    best = min(history, key=lambda record: (record.val_error, record.epoch), default=None)
+    return TrainingSummary(
+        outcome=outcome,
+        epochs=len(history),
+        best_val_error=best.val_error if best else None,
+        best_epoch=best.epoch if best else None,
+        train_seconds=sum(record.seconds for record in history),
+        reason=reason,
+    )
 
 
 class TrialReport(Model):

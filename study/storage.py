@@ -55,9 +55,9 @@ class StudyFolder:
         return self.path / "study.yaml"
 
     @property
-    def journal(self) -> Path:
-        """Optuna's storage: which trials there are and how they ended."""
-        return self.path / "journal.db"
+    def own_journal(self) -> str:
+        """Address of the Optuna storage that a study has to itself: which trials there are and how they ended."""
+        return f"sqlite:///{self.path / 'journal.db'}"
 
     @property
     def lock(self) -> Path:
@@ -71,14 +71,20 @@ class StudyFolder:
         return self.path / "trials" / trial_id
 
     @property
+    def _journal_file(self) -> Path:
+        return self.path / "journal-url"
+
+    @property
     def _digest_file(self) -> Path:
         return self.path / "data-digest"
 
     def exists(self) -> bool:
         return self.study_file.exists()
 
-    def claim(self, study_file: str, tracking_uri: str, data_digest: str) -> None:
-        """Make the study exist: its resolved study file, where it is tracked (without credentials), its images."""
+    def claim(self, study_file: str, tracking_uri: str, journal: str, data_digest: str) -> None:
+        """Make the study exist: its resolved study file, its images, and where it is tracked and has its journal (both
+        without credentials)."""
+        write_whole(self._journal_file, lambda path: path.write_text(journal, encoding="utf-8"))
         write_whole(self._digest_file, lambda path: path.write_text(data_digest, encoding="utf-8"))
         write_whole(self._tracking_file, lambda path: path.write_text(tracking_uri, encoding="utf-8"))
         write_whole(self.study_file, lambda path: path.write_text(study_file, encoding="utf-8"))
@@ -86,6 +92,10 @@ class StudyFolder:
     def tracking_uri(self) -> str | None:
         """Where the study was tracked when it began; None for a study that is not here."""
         return self._tracking_file.read_text(encoding="utf-8") if self._tracking_file.exists() else None
+
+    def journal(self) -> str | None:
+        """Where the study's journal was when it began; None for a study that is not here."""
+        return self._journal_file.read_text(encoding="utf-8") if self._journal_file.exists() else None
 
     def data_digest(self) -> str | None:
         """SHA-256 of the images the study began with; None for a study that is not here."""

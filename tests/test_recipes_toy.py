@@ -69,7 +69,9 @@ def _toy(document: Document, folder: Path) -> Document:
     data = {"name": "image_folder", "path": str(folder), "validation": 0.25}
     if "fraction" in document["data"]:
         data["fraction"] = 0.5
-    search = {**document["search"], "trials": 2, "startup_trials": 1} if "search" in document else None
+    search = None
+    if "search" in document:
+        search = {**document["search"], "trials": 2, "startup_trials": 1, "confirm": {"top": 2, "seeds": 1}}
     return {
         **document,
         "data": data,
@@ -98,8 +100,9 @@ def test_a_recipe_comes_to_its_table(name: str, tmp_path: Path) -> None:
     command("run", "toy.yaml")
     rows = json.loads(command("table", name, "--format", "json"))["rows"]
     students = {row["student"] for row in rows}
-    confirmed = min(config.search.confirm.top, 2) if config.search is not None else 0
+    searched = sum(row["stage"] == "confirm" and row["role"] == "arm" for row in rows)
     assert sum(row["role"] == "baseline" for row in rows) == len(students)
-    assert sum(row["role"] == "arm" for row in rows) == sum(arm.size for arm in config.arms) + confirmed
+    assert sum(row["role"] == "arm" for row in rows) == sum(arm.size for arm in config.arms) + searched
+    assert (1 <= searched <= 2) if config.search is not None else searched == 0
     assert all(row["verdict"] in ("baseline", "one seed: no interval") for row in rows)
     assert all(("reached_target" in row) == (config.train.target_error is not None) for row in rows)

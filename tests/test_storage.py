@@ -84,24 +84,27 @@ def test_a_path_that_is_a_folder_is_left_as_it_is(tmp_path: Path) -> None:
 
 def test_everything_of_a_study_lies_in_its_own_folder(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path, "mine")
-    files = (folder.study_file, folder.journal, folder.lock, folder.trial("grid-0003"))
+    files = (folder.study_file, folder.lock, folder.trial("grid-0003"))
     assert all(file.is_relative_to(folder.path) for file in files)
-    assert len({*files, folder.trial("grid-0004"), StudyFolder(tmp_path, "yours").journal}) == len(files) + 2
+    assert folder.own_journal.startswith(f"sqlite:///{folder.path}/")
+    assert len({*files, folder.trial("grid-0004"), StudyFolder(tmp_path, "yours").study_file}) == len(files) + 2
 
 
 def test_a_study_exists_once_it_is_claimed(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path, "mine")
     assert not folder.exists()
     assert folder.tracking_uri() is None
-    folder.claim("name: mine\n", "sqlite:///mlflow.db", "0123abcd")
+    assert folder.journal() is None
+    folder.claim("name: mine\n", "sqlite:///mlflow.db", "sqlite:///journal.db", "0123abcd")
     assert folder.exists()
     assert folder.study_file.read_text() == "name: mine\n"
     assert folder.tracking_uri() == "sqlite:///mlflow.db"
+    assert folder.journal() == "sqlite:///journal.db"
     assert folder.data_digest() == "0123abcd"
 
 
 def test_a_study_that_could_not_be_claimed_does_not_exist(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path, "mine")
     with full_disk(), pytest.raises(UserError):
-        folder.claim("#" * 5000, "sqlite:///mlflow.db", "0123abcd")
+        folder.claim("#" * 5000, "sqlite:///mlflow.db", "sqlite:///journal.db", "0123abcd")
     assert not folder.exists()

@@ -1,7 +1,8 @@
 """A table as text, Markdown, CSV, JSON, LaTeX or HTML.
 
 Works on `study.results.table.Table` alone. JSON and CSV are for programs: errors are fractions of 1. The others are for
-people: per cent, rounded, with the notes below.
+people: per cent, rounded, with the notes below. CSV has rows only: how the baseline was found is a column there, and
+what else is said of the table as a whole is in JSON's notes.
 """
 
 import dataclasses
@@ -105,6 +106,7 @@ def columns(table: Table) -> list[Column]:
         Column("p Holm", lambda row: _p(row.p_holm)),
         Column("verdict", lambda row: "" if row.role == "baseline" else row.verdict, numeric=False),
         *(_speed_columns() if any(row.speed is not None for row in rows) else ()),
+        *(_cost_columns() if any(row.cost is not None for row in rows) else ()),
         Column("compression", lambda row: _fixed(row.compression_ratio, 2))
         if _varies(row.compression_ratio for row in rows)
         else None,
@@ -155,6 +157,16 @@ def _speed_columns() -> tuple[Column, Column]:
         return "" if row.speed is None else _fixed(row.speed.seconds, 1)
 
     return Column("epochs to target", epochs), Column("s to target", seconds)
+
+
+def _cost_columns() -> tuple[Column, Column]:
+    def multiplications(row: Row) -> str:
+        return "" if row.cost is None or row.cost.multiplications is None else f"{row.cost.multiplications:,}"
+
+    def front(row: Row) -> str:
+        return "*" if row.cost is not None and row.cost.pareto else ""
+
+    return Column("multiplications", multiplications), Column("front", front, numeric=False)
 
 
 def _varies(values: Iterable[object]) -> bool:
@@ -393,7 +405,8 @@ def html_fragment(table: Table) -> str:
 def frame(table: Table) -> pd.DataFrame:
     """The rows as pandas has them: errors as fractions of 1, an interval as two columns `…_low` and `…_high`.
 
-    `sigma` is a number, or the text `[low, high]` for a uniform draw.
+    `sigma` is a number, or the text `[low, high]` for a uniform draw. The last column, `baseline_kind`, is the same in
+    all rows: how the settings of the baseline were found.
     """
     records = []
     for row in table.rows:
@@ -403,15 +416,14 @@ def frame(table: Table) -> pd.DataFrame:
                 record[f"{name}_low"], record[f"{name}_high"] = value or (None, None)
             else:
                 record[name] = json.dumps(value) if isinstance(value, list) else value
-        records.append(record)
+        records.append(record | {"baseline_kind": table.baseline_kind})
     if records:
         return pd.DataFrame.from_records(records)
-    names = [field.name for field in dataclasses.fields(Row) if field.name not in ("settings", "speed")]
-    return pd.DataFrame(
-        columns=[
-            column for name in names for column in ((f"{name}_low", f"{name}_high") if name in _INTERVALS else (name,))
-        ]
-    )
+    names = [field.name for field in dataclasses.fields(Row) if field.name not in ("settings", "speed", "cost")]
+    columns = [
+        column for name in names for column in ((f"{name}_low", f"{name}_high") if name in _INTERVALS else (name,))
+    ]
+    return pd.DataFrame(columns=[*columns, "baseline_kind"])
 
 
 def _csv(table: Table) -> str:

@@ -59,6 +59,9 @@ def mean(values: Sequence[float]) -> float:
 def student_interval(values: Sequence[float]) -> Interval | None:
     """The 95 % confidence interval of a mean by Student's t (Student, "The probable error of a mean", 1908).
 
+    Not a bootstrap: over three to five seeds a percentile bootstrap holds the mean in 75 to 85 of 100 studies only
+    (docs/statistics.md).
+
     Returns:
         (low, high) in the unit of the values, not cut at 0; None for one value, and for values that are all the same:
         they say nothing about their spread.

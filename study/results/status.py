@@ -1,4 +1,4 @@
-"""How far studies are: trials by stage and outcome, and the best so far, off the tracking server."""
+"""How far studies are: trials by stage and outcome, epochs and the best so far, off the tracking server."""
 
 import time
 from collections.abc import Mapping
@@ -8,14 +8,16 @@ from rich.live import Live
 from rich.table import Table as RichTable
 
 from study.results.read import TrackedStudy, read_study
+from study.results.table import OUTCOMES, epochs_trained
 from study.tracking import schema
 
-_OUTCOMES = ("completed", "running", "pruned", "diverged", "failed", "unfinished")
 _STAGES = ("grid", "search", "confirm")
 
 
 def study_status(uris: Mapping[str, str]) -> RichTable:
     """One line per study and stage.
+
+    Epochs are those of the trials that have ended, where the runs tell them.
 
     Args:
         uris: each study's tracking address, by its name.
@@ -39,17 +41,21 @@ def watch_status(uris: Mapping[str, str], console: Console, seconds: float = 2.0
 
 def _table(studies: list[TrackedStudy]) -> RichTable:
     counted = [(study, study.counts()) for study in studies]
-    outcomes = [name for name in _OUTCOMES if any(name in counts.columns for _, counts in counted)]
+    outcomes = [name for name in OUTCOMES if any(name in counts.columns for _, counts in counted)]
     table = RichTable(box=None, pad_edge=False)
     for column in ("study", "state", "stage"):
         table.add_column(column)
-    for column in outcomes:
+    tells_epochs = any(epochs_trained(study.trials) is not None for study in studies)
+    for column in [*outcomes, "epochs"] if tells_epochs else outcomes:
         table.add_column(column, justify="right")
     table.add_column("best validation error")
     for study, counts in counted:
         for stage in [stage for stage in _STAGES if stage in counts.index] or ["teachers"]:
             of_stage = counts.loc[stage].to_dict() if stage in counts.index else {}
             numbers = [str(of_stage.get(outcome) or "") for outcome in outcomes]
+            if tells_epochs:
+                epochs = epochs_trained(study.trials[study.trials[f"tags.{schema.STAGE}"] == stage])
+                numbers.append("" if epochs is None else f"{epochs:,}")
             table.add_row(study.name, _state(study), stage, *numbers, _best(study, stage))
     return table
 

@@ -8,7 +8,7 @@ import dataclasses
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from search_spaces.published import (
     published_improvement_percent,
     published_teacher_percent,
 )
-from study.config import METHOD_SETTINGS
+from study.config import METHOD_SETTINGS, TrainConfig
 from study.errors import UserError
 from study.results.read import TrackedStudy, read_study
 from study.results.statistics import Comparison, Interval, compare, holm, mean, student_interval
@@ -51,6 +51,9 @@ _NO_SETTINGS = frozenset(
 )
 _SETTINGS_OF_METHOD: dict[str, tuple[str, ...]] = {str(method): names for method, names in METHOD_SETTINGS.items()}
 _NAMED_IN_A_NOTE = 5
+
+OUTCOMES = ("completed", "running", "pruned", "diverged", "failed", "unfinished")
+"""What may have become of a trial, in the order in which it is told."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,14 @@ class Arm:
 
 @dataclass(frozen=True)
 class Trial:
-    """One completed training of a student: its arm, its seed and its test error as a fraction of 1."""
+    """One completed training of a student: its arm, its stage, its seed and its test error as a fraction of 1."""
 
     arm: Arm
+    stage: str
     seed: int
     test_error: float
     ended_ms: float
+    multiplications: int | None
     compression_ratio: float | None
     epochs_to_target: float | None
     seconds_to_target: float | None
@@ -113,12 +118,29 @@ class Speed:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What a row's student costs, in a table whose students do not all cost the same.
+
+    Attributes:
+        multiplications: of one forward pass of one image.
+        pareto: whether the row is on the front of mean test error against multiplications: no other row of the table
+            is at most as large in both and smaller in one.
+
+    Both are None where the tracked runs do not say what the student costs.
+    """
+
+    multiplications: int | None
+    pareto: bool | None
+
+
+@dataclass(frozen=True)
 class Row:
     """One arm over its seeds.
 
     Attributes:
         role: `baseline` or `arm`.
-        stage: `grid`, or `confirm` for a searched point on seeds the search never saw.
+        stage: `grid`, or `confirm` for a searched point on seeds the search never saw; a baseline that has trials of
+            both is of the grid.
         student, teacher: networks; several teachers are joined by `+`.
         sigma: a standard deviation, or (low, high) of a uniform draw; None for methods without noise.
         n: seeds of this row.
@@ -131,6 +153,7 @@ class Row:
         published_error_percent, published_improvement_percent: what the source prints for this setting.
         settings: other parameters that differ between rows, by name; None where a row has no such parameter.
         speed: how soon the target error was reached; None where the trials have no target.
+        cost: what the student costs; None where all students of the table cost the same.
     """
 
     role: str
@@ -155,15 +178,19 @@ class Row:
     published_improvement_percent: float | None
     settings: Mapping[str, Setting | None]
     speed: Speed | None = None
+    cost: Cost | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The row as JSON has it, the settings beside the other values.
 
         Where the trials have a target there are `reached_target` (how many seeds), `epochs_to_target` and
-        `seconds_to_target` (means over those) too.
+        `seconds_to_target` (means over those) too; where the students of the table differ in cost, `multiplications`
+        and `pareto` (true on the front, false off it, null where the cost is not known).
         """
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        settings, speed = values.pop("settings"), values.pop("speed")
+        settings, speed, cost = (values.pop(name) for name in ("settings", "speed", "cost"))
+        if cost is not None:
+            values |= {schema.MULTIPLICATIONS: cost.multiplications, "pareto": cost.pareto}
         if speed is not None:
             values |= {
                 "reached_target": speed.reached,
@@ -200,6 +227,18 @@ class Table:
         }
 
 
+def epochs_trained(trials: pd.DataFrame) -> int | None:
+    """Epochs that trials were trained for, together; None where no run says.
+
+    Args:
+        trials: as `TrackedStudy` has them.
+    """
+    column = f"metrics.{schema.EPOCHS_TRAINED}"
+    if column not in trials or trials[column].isna().all():
+        return None
+    return int(trials[column].sum())
+
+
 def build_table(tracking_uri: str, study: str) -> Table:
     """Read a study off the tracking server and make its table.
 
@@ -230,13 +269,24 @@ def table_of(tracked: TrackedStudy) -> Table:
     )
     varying = _varying(by_arm)
     published, published_notes = _published(tracked, by_arm)
+    costs = _costs(by_arm)
     rows = tuple(
-        _row(arm, by_arm[arm], arm.student in baselines, comparisons.get(arm), corrected.get(arm), varying, published)
+        _row(
+            arm,
+            by_arm[arm],
+            arm.student in baselines,
+            comparisons.get(arm),
+            corrected.get(arm),
+            varying,
+            published,
+            costs.get(arm),
+        )
         for arm in sorted(by_arm, key=_order)
     )
-    kind = tracked.params.get(schema.BASELINE_KIND, DEFAULT_BASELINE_KIND)
+    kind = _baseline_kind(tracked)
     notes = [
         *_method_notes(kind, by_arm, corrected),
+        *_search_notes(tracked, by_arm),
         *_teacher_notes(tracked, published),
         *published_notes,
         *trial_notes,
@@ -244,8 +294,15 @@ def table_of(tracked: TrackedStudy) -> Table:
         *baseline_notes,
         *_pairing_notes(by_arm, baselines, comparisons),
         *_target_notes(by_arm),
+        *_cost_notes(costs.values()),
     ]
     return Table(tracked.name, kind, tuple(notes), rows)
+
+
+def _baseline_kind(tracked: TrackedStudy) -> str:
+    """What the parent run says; where it says nothing, what its trials tell."""
+    _, of_baseline = _searched(tracked)
+    return tracked.params.get(schema.BASELINE_KIND, DEFAULT_BASELINE_KIND if of_baseline.empty else "searched")
 
 
 # ---------------------------------------------------------------------------------------------- from runs to trials
@@ -280,9 +337,11 @@ def _trials(tracked: TrackedStudy) -> tuple[list[Trial], list[str]]:
         trials.append(
             Trial(
                 _arm(known, params, where),
+                stage=str(known[f"tags.{schema.STAGE}"]),
                 seed=_integer(params[schema.SEED], schema.SEED, where),
                 test_error=float(error),
                 ended_ms=float(known.get("end_time", known.get("start_time", 0))),
+                multiplications=_multiplications(params, where),
                 compression_ratio=_compression(params, where),
                 epochs_to_target=known.get(f"metrics.{schema.EPOCHS_TO_TARGET}"),
                 seconds_to_target=known.get(f"metrics.{schema.SECONDS_TO_TARGET}"),
@@ -349,12 +408,16 @@ def _setting(text: str) -> Setting:
     return int(number) if number == int(number) and abs(number) < 2**53 else number
 
 
+def _multiplications(params: Mapping[str, str], where: str) -> int | None:
+    given = params.get(schema.MULTIPLICATIONS)
+    return None if given is None else _integer(given, schema.MULTIPLICATIONS, where)
+
+
 def _compression(params: Mapping[str, str], where: str) -> float | None:
-    if schema.MULTIPLICATIONS not in params or schema.TEACHER_MULTIPLICATIONS not in params:
+    student = _multiplications(params, where)
+    if student is None or student <= 0 or schema.TEACHER_MULTIPLICATIONS not in params:
         return None
-    student = _number(params[schema.MULTIPLICATIONS], schema.MULTIPLICATIONS, where)
-    teacher = _number(params[schema.TEACHER_MULTIPLICATIONS], schema.TEACHER_MULTIPLICATIONS, where)
-    return teacher / student if student > 0 else None
+    return _number(params[schema.TEACHER_MULTIPLICATIONS], schema.TEACHER_MULTIPLICATIONS, where) / student
 
 
 def _missing(value: object) -> bool:
@@ -413,13 +476,14 @@ def _row(
     p_holm: float | None,
     varying: Sequence[str],
     published: str | None,
+    cost: Cost | None,
 ) -> Row:
     errors = list(_errors(trials).values())
     settings = dict(arm.settings)
     published_error, published_improvement = _published_numbers(arm, published)
     return Row(
         role=arm.role,
-        stage=arm.stage,
+        stage=_stage(trials),
         student=arm.student,
         teacher=arm.teacher,
         method=arm.method,
@@ -440,7 +504,33 @@ def _row(
         published_improvement_percent=published_improvement,
         settings={name: settings.get(name) for name in varying},
         speed=_speed(list(trials.values())) if schema.TARGET_ERROR in settings else None,
+        cost=cost,
     )
+
+
+def _stage(trials: BySeed) -> str:
+    stages = {trial.stage for trial in trials.values()}
+    return "grid" if "grid" in stages else "confirm"
+
+
+def _costs(by_arm: Mapping[Arm, BySeed]) -> dict[Arm, Cost]:
+    """Every row's cost and whether it is on the front; empty where no two are known to cost differently."""
+    multiplications = {arm: next(iter(trials.values())).multiplications for arm, trials in by_arm.items()}
+    points = {
+        arm: (mean(list(_errors(by_arm[arm]).values())), count)
+        for arm, count in multiplications.items()
+        if count is not None
+    }
+    if len({count for _, count in points.values()}) < 2:
+        return {}
+    return {
+        arm: Cost(multiplications[arm], _on_front(points[arm], points.values()) if arm in points else None)
+        for arm in by_arm
+    }
+
+
+def _on_front(point: tuple[float, int], others: Iterable[tuple[float, int]]) -> bool:
+    return not any(other != point and other[0] <= point[0] and other[1] <= point[1] for other in others)
 
 
 def _speed(trials: Sequence[Trial]) -> Speed:
@@ -581,6 +671,77 @@ def _target_notes(by_arm: Iterable[Arm]) -> list[str]:
         f"{_percent(target * 100)}; means over the seeds that came to it."
         for target in sorted(value for value in targets if not isinstance(value, str))
     ]
+
+
+def _cost_notes(costs: Iterable[Cost]) -> list[str]:
+    if not (known := list(costs)):
+        return []
+    unknown = sum(cost.pareto is None for cost in known)
+    left_out = f" Left out: {_count(unknown, 'row')} whose multiplications are not known." if unknown else ""
+    return [
+        "Front: * marks the Pareto front of mean test error against the student's multiplications, the rows that no "
+        "other row equals in both and beats in one. Only means are compared, so rows may stand on it by noise."
+        f"{left_out}"
+    ]
+
+
+def _search_notes(tracked: TrackedStudy, by_arm: Collection[Arm]) -> list[str]:
+    """How the confirmed points were found, and what the baseline's settings were chosen by."""
+    of_arms, of_baseline = _searched(tracked)
+    confirmed = [arm for arm in by_arm if arm.stage == "confirm"]
+    costs = f"params.{schema.MULTIPLICATIONS}"
+    several_costs = costs in of_arms and of_arms[costs].nunique() > 1
+    notes = []
+    if not of_arms.empty:
+        # Of students that cost differently the best is not a matter of their errors alone.
+        winners = f"{len(confirmed)} of its points" if several_costs else _best_of(len(confirmed))
+        notes.append(f"Searched: {_found_by(tracked, of_arms)}; {_confirmed(winners, len(confirmed))}.")
+    if not of_baseline.empty:
+        winner = _confirmed(_best_of(1), int(any(arm.role == "baseline" for arm in by_arm)))
+        notes.append(f"Baseline searched: {_found_by(tracked, of_baseline)}; {winner}.")
+    elif chosen := _varied(of_arms):
+        notes.append(
+            f"The search chose {', '.join(chosen)} for its points and not for the baseline: a difference may come from "
+            "that alone."
+        )
+    return notes
+
+
+def _searched(tracked: TrackedStudy) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The search's trials of any outcome: those of arms, and those of the baseline."""
+    trials = tracked.trials[tracked.trials[f"tags.{schema.STAGE}"] == "search"]
+    is_baseline = trials[f"tags.{schema.ROLE}"] == "baseline"
+    return trials[~is_baseline], trials[is_baseline]
+
+
+def _found_by(tracked: TrackedStudy, trials: pd.DataFrame) -> str:
+    """`40 trials (12 pruned) by validation error on 1 seed, 352 epochs together`."""
+    counts = dataclasses.replace(tracked, trials=trials).counts().loc["search"].to_dict()
+    others = [f"{counts[name]} {name}" for name in OUTCOMES if name != "completed" and counts.get(name)]
+    words = _count(len(trials), "trial") + (f" ({', '.join(others)})" if others else "") + " by validation error"
+    if (seed := f"params.{schema.SEED}") in trials:
+        words += f" on {_count(trials[seed].nunique(), 'seed')}"
+    epochs = epochs_trained(trials)
+    if epochs is None:
+        return words
+    untold = trials[trials[f"tags.{schema.OUTCOME}"].notna()][f"metrics.{schema.EPOCHS_TRAINED}"].isna().any()
+    return f"{words}, {'at least ' if untold else ''}{_count(epochs, 'epoch')} together"
+
+
+def _best_of(number: int) -> str:
+    return "its best" if number == 1 else f"its best {number}"
+
+
+def _confirmed(winners: str, number: int) -> str:
+    if number == 0:
+        return "none is confirmed yet"
+    return f"{winners} {'was' if number == 1 else 'were'} confirmed"
+
+
+def _varied(trials: pd.DataFrame) -> list[str]:
+    """Training settings, which a baseline has too, that are not the same in all these trials."""
+    columns = {name: f"params.{name}" for name in TrainConfig.model_fields}
+    return [name for name, column in columns.items() if column in trials and trials[column].nunique(dropna=False) > 1]
 
 
 def _pairing_notes(

@@ -9,12 +9,14 @@ import optuna
 
 from models import cost, zoo
 from models.notation import NotationError
+from search_spaces.grid import grid_points
 from search_spaces.published import published_table
 from search_spaces.spaces import get_space
 from study.config import StudyConfig
 from study.data.dataset import DatasetFacts
 from study.errors import UserError
 from study.search import plan
+from study.search.sources import arms_of
 
 
 def check_study(config: StudyConfig, facts: DatasetFacts) -> None:
@@ -52,8 +54,11 @@ def _check_space(config: StudyConfig) -> None:
     space = get_space(config.search.space)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
+    propose = arms_of(config, space)
     try:
-        plan.search_trial(config, space(trial))
+        plan.search_trial(config, propose(trial))
+        if config.search.sampler == "grid":
+            grid_points(propose, config.search.grid_points)
     except UserError:
         raise
     except Exception as error:  # noqa: BLE001 - a user's own function may raise anything

@@ -5,99 +5,23 @@ happened to the process that asked. Knows nothing of Ray or MLflow. One process 
 journal (the study's lock sees to that).
 """
 
-from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Sequence
 
 import optuna
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.exceptions import OptunaError
+from optuna.samplers import RandomSampler
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.trial import BaseTrial, FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
-from search_spaces.spaces import Space
-from study.config import MAX_SEED, Outcome, Sampler, SearchConfig, Stage, StudyConfig, TrialConfig
-from study.records import TrialReport
-from study.search.plan import search_trial
-
-POINT = "point"
-"""The parameter of a planned trial: which of the plan's trainings it is."""
+from study.config import Outcome, Stage, TrialConfig
+from study.errors import UserError
+from study.records import EpochRecord, TrialReport
+from study.search.sources import Source
+from study.tracking.address import without_credentials
 
 OUTCOME, REASON = "outcome", "reason"
-"""User attributes of a trial that was told."""
-
-
-class Source(Protocol):
-    """Where a stage's trials come from."""
-
-    @property
-    def total(self) -> int:
-        """How many trials the stage has when it is done."""
-
-    def next(self, study: optuna.Study, forgiven: Set[int]) -> optuna.Trial | None:
-        """Ask for one more trial, or None when all have been asked for; `forgiven` numbers do not count."""
-
-    def trial_config(self, trial: optuna.Trial) -> TrialConfig:
-        """What to train for a trial; the same each time it is asked for the same trial."""
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A list of trainings, each to be run exactly once: grids, confirmations, teachers.
-
-    Each missing point is enqueued just before it is asked for: Optuna's own grid sampler loses and doubles points
-    across a kill, and a long queue makes every ask slow.
-    """
-
-    trials: Sequence[TrialConfig]
-
-    @property
-    def total(self) -> int:
-        return len(self.trials)
-
-    def next(self, study: optuna.Study, forgiven: Set[int]) -> optuna.Trial | None:
-        trials = study.get_trials(deepcopy=False)
-        # One that is enqueued and was never asked for (a kill came between) is asked for now.
-        waiting = {_point(trial) for trial in trials if trial.state == TrialState.WAITING}
-        asked = {_point(t) for t in trials if t.state != TrialState.WAITING and t.number not in forgiven}
-        missing = next((point for point in range(len(self.trials)) if point not in asked), None)
-        if missing is None:
-            return None
-        if not waiting:
-            study.enqueue_trial({POINT: missing})
-        trial = study.ask()
-        self.trial_config(trial)
-        return trial
-
-    def trial_config(self, trial: optuna.Trial) -> TrialConfig:
-        return self.trials[trial.suggest_int(POINT, 0, len(self.trials) - 1)]
-
-
-@dataclass(frozen=True)
-class Searched:
-    """Trials that a sampler proposes in a space, up to a number."""
-
-    config: StudyConfig
-    space: Space
-
-    @property
-    def _search(self) -> SearchConfig:
-        assert self.config.search is not None
-        return self.config.search
-
-    @property
-    def total(self) -> int:
-        return self._search.trials
-
-    def next(self, study: optuna.Study, forgiven: Set[int]) -> optuna.Trial | None:
-        asked = len(study.get_trials(deepcopy=False))
-        if asked - len(forgiven) >= self._search.trials:
-            return None
-        study.sampler = make_sampler(self._search, (self.config.search_seed * 1_000_003 + asked) % MAX_SEED)
-        trial = study.ask()
-        self.trial_config(trial)
-        return trial
-
-    def trial_config(self, trial: optuna.Trial) -> TrialConfig:
-        return search_trial(self.config, self.space(trial))
+"""User attributes of a trial: how it ended (`pruned` as soon as that is decided), and why where it failed."""
 
 
 class StageJournal:
@@ -112,15 +36,15 @@ class StageJournal:
             begin with it.
     """
 
-    def __init__(
-        self, storage: optuna.storages.BaseStorage, study: str, stage: Stage, source: Source, name: str | None = None
-    ) -> None:
+    def __init__(self, storage: BaseStorage, study: str, stage: Stage, source: Source, name: str | None = None) -> None:
         self.stage, self.source, self.name = stage, source, name or stage
+        self._storage = storage
         self._study = optuna.create_study(
             storage=storage,
             study_name=f"{study}.{self.name}",
-            direction="minimize",
-            sampler=RandomSampler(seed=0),
+            directions=["minimize"] * source.objectives,
+            sampler=RandomSampler(seed=0),  # completes a proposal that a kill broke off; `Source.next` has its own
+            pruner=source.pruner,
             load_if_exists=True,
         )
         # What failed when the study last ran is made up for: the reason may be mended.
@@ -136,23 +60,68 @@ class StageJournal:
         trial = self.source.next(self._study, self._forgiven)
         return None if trial is None else self._identified(trial)
 
+    def report(self, number: int, epochs: Sequence[EpochRecord]) -> bool:
+        """Keep a running trial's epochs; those that are known already change nothing.
+
+        Returns:
+            whether it is to be stopped here. That stands from then on, whoever asks again.
+        """
+        trial = self._trial(number)
+        if trial.user_attrs.get(OUTCOME) == "pruned":
+            return True
+        for record in epochs:
+            if record.epoch in trial.intermediate_values:
+                continue
+            self._keep(trial, record)
+            if self._study.pruner.prune(self._study, self._trial(number)):
+                self._storage.set_trial_user_attr(trial._trial_id, OUTCOME, "pruned")
+                return True
+        return False
+
+    def keep(self, number: int, epochs: Sequence[EpochRecord]) -> None:
+        """Keep the epochs of a trial that has ended."""
+        trial = self._trial(number)
+        for record in epochs:
+            if not trial.state.is_finished() and record.epoch not in trial.intermediate_values:
+                self._keep(trial, record)
+
+    def _keep(self, trial: FrozenTrial, record: EpochRecord) -> None:
+        self._storage.set_trial_intermediate_value(trial._trial_id, record.epoch, record.val_error)
+
     def tell(self, report: TrialReport) -> None:
-        """Close a trial: a completed one with its best validation error, all others as failed."""
+        """Close a trial: completed with what it is judged by, pruned with the epochs it has, all others as failed.
+
+        A pruned trial is told no value, so that Optuna knows it for half-trained.
+        """
         summary = report.summary
         assert summary is not None
-        trial = optuna.Trial(self._study, self._trials()[report.number]._trial_id)
-        trial.set_user_attr(OUTCOME, summary.outcome)
+        trial = self._trial(report.number)
+        self._storage.set_trial_user_attr(trial._trial_id, OUTCOME, summary.outcome)
         if summary.outcome == "completed":
-            self._study.tell(trial, summary.best_val_error, skip_if_finished=True)
+            values = self.source.values(trial, summary)
+            self._study.tell(report.number, values, skip_if_finished=True)
+        elif summary.outcome == "pruned":
+            self._study.tell(report.number, state=TrialState.PRUNED, skip_if_finished=True)
         else:
-            trial.set_user_attr(REASON, summary.reason or "")
-            self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+            self._storage.set_trial_user_attr(trial._trial_id, REASON, summary.reason or "")
+            self._study.tell(report.number, state=TrialState.FAIL, skip_if_finished=True)
 
-    def best(self, count: int) -> list[optuna.Trial]:
-        """The completed trials with the lowest validation error, best first, equal ones in order of their number."""
-        completed = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        ranked = sorted(completed, key=lambda trial: (trial.value, trial.number))
-        return [optuna.Trial(self._study, trial._trial_id) for trial in ranked[:count]]
+    def best(self, count: int) -> list[BaseTrial]:
+        """The best of the completed trials, at most `count`.
+
+        With one objective those with the lowest, best first, equal ones in order of their number. With two, points of
+        the Pareto front, evenly along it, both ends among them.
+        """
+        if self.source.objectives == 1:
+            completed = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+            return [*sorted(completed, key=lambda trial: (trial.value, trial.number))[:count]]
+        front = sorted(self._study.best_trials, key=lambda trial: (*trial.values, trial.number))
+        distinct = list({tuple(trial.values): trial for trial in reversed(front)}.values())[::-1]
+        if len(distinct) <= count:
+            return [*distinct]
+        if count == 1:
+            return [distinct[0]]
+        return [distinct[round(place * (len(distinct) - 1) / (count - 1))] for place in range(count)]
 
     def reasons(self, outcome: Outcome) -> list[str]:
         """Why trials ended with this outcome, one line each; failures before the last resume are left out."""
@@ -166,34 +135,37 @@ class StageJournal:
         """How many of the stage's trainings are over."""
         return sum(trial.state.is_finished() and trial.number not in self._forgiven for trial in self._trials())
 
+    def _trial(self, number: int) -> FrozenTrial:
+        return self._storage.get_trial(
+            self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+        )
+
     def _trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
 
-    def _identified(self, trial: optuna.Trial) -> tuple[int, TrialConfig]:
+    def _identified(self, trial: BaseTrial) -> tuple[int, TrialConfig]:
         return trial.number, self.source.trial_config(trial)
 
 
-def open_storage(url: str) -> optuna.storages.BaseStorage:
-    """An Optuna storage; SQLite waits for a lock rather than fail."""
+def open_storage(url: str) -> BaseStorage:
+    """An Optuna storage; SQLite waits for a lock rather than fail.
+
+    Raises:
+        UserError: it does not answer, or its address cannot be used. No message holds the address's credentials.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    connect = {"timeout": 60} if url.startswith("sqlite") else {}
-    return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": connect})
+    connect = {"timeout": 60} if url.startswith("sqlite") else {"connect_timeout": 10}
+    try:
+        return RDBStorage(url, engine_kwargs={"connect_args": connect})
+    except (SQLAlchemyError, ImportError, ValueError, TypeError, OptunaError) as error:
+        # The first line only: databases quote their statements below it.
+        reason = without_credentials((str(error).strip() or type(error).__name__).splitlines()[0])
+        raise UserError(
+            f"OPTUNA_STORAGE {without_credentials(url)}: no journal can be kept there ({reason[:200]}); it takes "
+            "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE (which needs the extra `postgresql`)"
+        ) from None
 
 
-def make_sampler(search: SearchConfig, seed: int) -> BaseSampler:
-    """A sampler for one ask. Made anew each time from the search's seed and the trial's number: one that is seeded
-    once would repeat its draws after a resume."""
-    makers: dict[Sampler, Callable[[], BaseSampler]] = {
-        "random": lambda: RandomSampler(seed=seed),
-        "tpe": lambda: TPESampler(seed=seed, n_startup_trials=search.startup_trials),
-        "gp": lambda: GPSampler(seed=seed, n_startup_trials=search.startup_trials),
-        "cmaes": lambda: CmaEsSampler(seed=seed, n_startup_trials=search.startup_trials),
-    }
-    return makers[search.sampler]()
-
-
-def _point(trial: FrozenTrial) -> int | None:
-    """The planned point of a trial, also of one that was asked for and killed before it was given its point."""
-    fixed = trial.system_attrs.get("fixed_params", {})
-    point = trial.params.get(POINT, fixed.get(POINT))
-    return None if point is None else int(point)
+def is_taken(storage: BaseStorage, study: str) -> bool:
+    """Whether a storage that is shared holds stages of a study of this name already."""
+    return any(name.rpartition(".")[0] == study for name in optuna.get_all_study_names(storage))

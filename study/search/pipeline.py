@@ -10,12 +10,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import ray
+from optuna.storages import BaseStorage
 from torch import Tensor
 
 from models import zoo
 from models.cost import network_cost
 from search_spaces.spaces import get_space
-from study.config import DEFAULT_COMBINATION, Combination, Stage, StudyConfig, TeacherConfig, TrialConfig
+from study.config import (
+    DEFAULT_COMBINATION,
+    ArmConfig,
+    Combination,
+    SearchConfig,
+    Stage,
+    StudyConfig,
+    TeacherConfig,
+    TrialConfig,
+)
 from study.data.batches import ImageTensors
 from study.data.dataset import Dataset
 from study.distill.logit_store import LogitStore, file_digest, key_of, tensor_digest
@@ -23,7 +33,8 @@ from study.distill.teachers import combined, load_weights, logits_of
 from study.errors import StudyFailed
 from study.search import plan
 from study.search.engine import Capacity
-from study.search.journal import Planned, Searched, Source, StageJournal, open_storage
+from study.search.journal import StageJournal
+from study.search.sources import Planned, Searched, Source, arms_of, baseline_of
 from study.search.stage import Placement, StageRun, run_stage
 from study.search.trainable import NodeRefs
 from study.search.trial import WEIGHTS, FloatArray, TrialJob
@@ -46,6 +57,7 @@ class Pipeline:
         whole: what its teachers learn from: the same, or the images that `dataset` is a share of.
         folder: the study's own.
         root: where all studies share their teachers.
+        storage: Optuna's, for the journal.
         watcher, tracking, capacity: who hears of it, who keeps it, what it runs on.
     """
 
@@ -56,13 +68,14 @@ class Pipeline:
         whole: Dataset,
         folder: StudyFolder,
         root: Path,
+        storage: BaseStorage,
         watcher: Watcher,
         tracking: TrackingClient,
         capacity: Capacity,
     ) -> None:
         self._config, self._dataset, self._whole, self._folder, self._root = config, dataset, whole, folder, root
         self._watcher, self._tracking, self._capacity = watcher, tracking, capacity
-        self._storage = open_storage(f"sqlite:///{folder.journal}")
+        self._storage = storage
         self._dataset_ref = ray.put(dataset)
         self._whole_ref = self._dataset_ref if whole is dataset else ray.put(whole)
         nothing: dict[str, FloatArray] = {}
@@ -85,16 +98,35 @@ class Pipeline:
         if grid := plan.grid_trials(self._config):
             failures += self._run("grid", Planned(grid), placement).reasons("failed")
         if self._config.search is not None:
-            space = get_space(self._config.search.space)
-            search = self._run("search", Searched(self._config, space), placement)
-            winners = search.best(self._config.search.confirm.top)
-            failures += search.reasons("failed")
-            if not winners:
-                reasons = (*search.reasons("failed"), *search.reasons("diverged"))
-                raise StudyFailed(f"no trial of the search completed: {reasons[0]}")
-            confirmation = plan.confirmation_trials(self._config, [space(trial) for trial in winners])
-            failures += self._run("confirm", Planned(confirmation), placement).reasons("failed")
+            failures += self._search_and_confirm(self._config.search, placement)
         return failures
+
+    def _search_and_confirm(self, search: SearchConfig, placement: Placement) -> list[str]:
+        """The arms' search, the baseline's own where it has one, and the best of both over fresh seeds."""
+        arms = Searched(self._config, arms_of(self._config, get_space(search.space)), self._multiplications)
+        winners, failures = self._searched("search", arms, search.confirm.top, placement)
+        baseline: ArmConfig | None = None
+        if self._config.baseline.search is not None:
+            settings = Searched(self._config, baseline_of(self._config), self._multiplications, role="baseline")
+            found, failed = self._searched("search-baseline", settings, 1, placement)
+            baseline, failures = found[0], failures + failed
+        confirmation = plan.confirmation_trials(self._config, winners, baseline)
+        return failures + self._run("confirm", Planned(confirmation), placement).reasons("failed")
+
+    def _searched(
+        self, name: str, source: Searched, count: int, placement: Placement
+    ) -> tuple[list[ArmConfig], list[str]]:
+        """Run one search.
+
+        Returns:
+            the best arms, and why trials failed.
+        """
+        journal = self._run("search", source, placement, name)
+        winners = [source.arm(trial) for trial in journal.best(count)]
+        if not winners:
+            reasons = (*journal.reasons("failed"), *journal.reasons("diverged"), "all were stopped early")
+            raise StudyFailed(f"no trial of the stage {name} completed: {reasons[0]}")
+        return winners, journal.reasons("failed")
 
     def _train_teachers(self) -> None:
         """Level by level: a teacher with teachers of its own needs their logits first."""
@@ -157,6 +189,9 @@ class Pipeline:
             costs = [self._cost(teacher.network) for teacher in trial.teachers]
             teachers = Cost(sum(c.multiplications for c in costs), sum(c.parameters for c in costs))
         return run_params(trial, self._config.data.name, self._cost(trial.network), teachers)
+
+    def _multiplications(self, network: str) -> int:
+        return self._cost(network).multiplications
 
     def _cost(self, network: str) -> Cost:
         if network not in self._costs:

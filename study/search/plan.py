@@ -3,7 +3,7 @@
 Pure functions on config models. Knows nothing of who runs the trainings or where.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any, TypeVar, get_args
 
@@ -91,24 +91,26 @@ def grid_trials(config: StudyConfig) -> list[TrialConfig]:
     if not config.arms:
         return []
     arms = [trial for arm in config.arms for trial in expand(config, arm, "grid", "arm", config.seeds)]
-    baselines = baseline_trials(config, "grid", config.seeds, _unique(trial.network for trial in arms))
+    points = expand(config, config.baseline, "grid", "baseline", config.seeds)
+    baselines = _for_students(points, _unique(trial.network for trial in arms))
     return _unique([*baselines, *arms])
 
 
-def baseline_trials(
-    config: StudyConfig, stage: Stage, seeds: Sequence[int], students: Iterable[str]
+def confirmation_trials(
+    config: StudyConfig, winners: Sequence[ArmConfig], baseline: ArmConfig | None = None
 ) -> list[TrialConfig]:
-    """The baseline of every given student over the given seeds."""
-    points = expand(config, config.baseline, stage, "baseline", seeds)
-    return _unique(point.model_copy(update={"network": student}) for student in students for point in points)
+    """The winners of the search over the confirmation's seeds, and the baselines that the grid does not have.
 
-
-def confirmation_trials(config: StudyConfig, winners: Sequence[ArmConfig]) -> list[TrialConfig]:
-    """The winners of the search over the confirmation's seeds, and the baselines that the grid does not have."""
+    Args:
+        config: the study.
+        winners: arms of one point each.
+        baseline: the winner of the baseline's own search; without one, the study's baseline as it is.
+    """
     seeds = confirmation_seeds(config)
     arms = [trial for winner in winners for trial in expand(config, winner, "confirm", "arm", seeds)]
+    points = expand(config, baseline or config.baseline, "confirm", "baseline", seeds)
+    baselines = _for_students(points, _unique(trial.network for trial in arms))
     done = {(trial.network, trial.seed) for trial in grid_trials(config) if trial.role == "baseline"}
-    baselines = baseline_trials(config, "confirm", seeds, _unique(trial.network for trial in arms))
     return _unique([*(trial for trial in baselines if (trial.network, trial.seed) not in done), *arms])
 
 
@@ -122,16 +124,29 @@ def confirmation_seeds(config: StudyConfig) -> tuple[int, ...]:
     return tuple(seeds[:wanted])
 
 
-def search_trial(config: StudyConfig, arm: ArmConfig) -> TrialConfig:
-    """The one training by which the search judges a proposed arm.
+def search_trial(config: StudyConfig, arm: ArmConfig, role: Role = "arm") -> TrialConfig:
+    """The one training by which a search judges what it proposes: an arm, or settings for the baseline.
 
     Raises:
         ValueError: the arm is a grid of several points.
     """
-    points = expand(config, arm, "search", "arm", [config.search_seed])
+    points = expand(config, arm, "search", role, [config.search_seed])
     if len(points) != 1:
         raise ValueError(f"a search space proposes one point at a time, not {len(points)}")
     return points[0]
+
+
+def with_training(arm: ArmConfig, settings: Mapping[str, Any]) -> ArmConfig:
+    """An arm with training settings that a search proposes.
+
+    Raises:
+        ValueError: the arm has one of them itself.
+    """
+    own = set(arm.train or {}) | ({"weight_decay"} if arm.weight_decay is not None else set())
+    if taken := own & set(settings):
+        raise ValueError(f"the space proposes `{min(taken)}`, which `search.train` searches too")
+    train = {**(arm.train or {}), **{key: (value,) for key, value in settings.items()}}
+    return arm.model_copy(update={"train": train or None})
 
 
 def expand(config: StudyConfig, arm: ArmConfig, stage: Stage, role: Role, seeds: Sequence[int]) -> list[TrialConfig]:
@@ -167,6 +182,11 @@ def expand(config: StudyConfig, arm: ArmConfig, stage: Stage, role: Role, seeds:
         )
         for point in points
     ]
+
+
+def _for_students(points: Sequence[TrialConfig], students: Iterable[str]) -> list[TrialConfig]:
+    """The same trainings for every student."""
+    return _unique(point.model_copy(update={"network": student}) for student in students for point in points)
 
 
 def _with_own(teacher: TeacherConfig) -> Iterable[TeacherConfig]:

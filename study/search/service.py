@@ -20,6 +20,7 @@ from study.data.load import describe_dataset, load_dataset
 from study.errors import StudyFailed, UserError
 from study.search.check import check_study
 from study.search.engine import ray_engine
+from study.search.journal import is_taken, open_storage
 from study.search.pipeline import Pipeline
 from study.search.watcher import Watcher
 from study.storage import DEFAULT_ROOT, StudyFolder
@@ -34,6 +35,7 @@ class Settings:
 
     tracking_uri: str
     data_root: Path
+    optuna_storage: str | None = None  # None: every study has its own SQLite file
     root: Path = DEFAULT_ROOT
     address: str | None = None
     verbose: bool = False
@@ -71,6 +73,9 @@ def resume(name: str, settings: Settings, watcher: Watcher) -> None:
         raise UserError(
             f"study {name} is tracked on {recorded}, not on {given}: set MLFLOW_TRACKING_URI back, or unset it"
         )
+    recorded, given = folder.journal(), without_credentials(settings.optuna_storage or folder.own_journal)
+    if recorded != given:
+        raise UserError(f"study {name} has its journal in {recorded}, not in {given}: set OPTUNA_STORAGE so")
     with _locked(folder):
         config = parse_study(read_text(folder.study_file), str(folder.study_file))
         dataset = load_dataset(config.data, settings.data_root)
@@ -102,15 +107,25 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
     with ray_engine(settings.address, settings.verbose) as capacity:
         if settings.address is None:
             capacity.check_fits(config.resources)
+        journal = settings.optuna_storage or folder.own_journal
+        storage = open_storage(journal)
         if not folder.exists():
-            folder.claim(dump_study(config), without_credentials(settings.tracking_uri), dataset.digest)
+            if is_taken(storage, config.name):
+                raise UserError(
+                    f"a study named {config.name} has a journal in {without_credentials(journal)} already; "
+                    "choose another name with --name"
+                )
+            where = without_credentials(settings.tracking_uri), without_credentials(journal)
+            folder.claim(dump_study(config), *where, dataset.digest)
         status: RunStatus = "FAILED"
         tracking: TrackingClient | None = None
         try:
             tracking = TrackingClient(settings.tracking_uri, config.name)
             tracking.begin_study(dump_study(config), *provenance(config, dataset.digest))
             whole = _whole(config, dataset, settings)
-            failures = Pipeline(config, dataset, whole, folder, settings.root, watcher, tracking, capacity).run()
+            failures = Pipeline(
+                config, dataset, whole, folder, settings.root, storage, watcher, tracking, capacity
+            ).run()
             status = "FAILED" if failures else "FINISHED"
         except KeyboardInterrupt:
             status = "KILLED"
@@ -118,7 +133,9 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
         except UserError as error:
             raise StudyFailed(str(error)) from None
         except OptunaError as error:
-            raise StudyFailed(f"the journal {folder.journal}: {' '.join(str(error).split())[:200]}") from None
+            raise StudyFailed(
+                f"the journal {without_credentials(journal)}: {' '.join(str(error).split())[:200]}"
+            ) from None
         finally:
             if tracking is not None:
                 _end(tracking, status, watcher)

@@ -2,7 +2,8 @@
 
 Every start and every resume is a fresh `Tuner`; the searcher below takes up what the journal holds as running, then
 asks for more. Ray keeps nothing that a resume would need. A trial's report reaches the tracking server before the
-journal is told, so that whatever dies in between is done again and never lost.
+journal is told, so that whatever dies in between is done again and never lost. What stops a trial early is Optuna's
+pruner, which goes by the journal alone; to Ray it looks like a scheduler.
 """
 
 import tempfile
@@ -13,14 +14,16 @@ from typing import Any
 
 from ray import tune
 from ray.tune import Stopper
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from study.config import TrialConfig
 from study.errors import StudyFailed
-from study.records import TrainingSummary, TrialReport
+from study.records import EpochRecord, TrialReport, summary_without_result
 from study.search.journal import StageJournal
 from study.search.trainable import JOB, REPORT, DistillationTrainable, NodeRefs
-from study.search.trial import TrialJob
+from study.search.trial import TrialJob, discard_checkpoints
 from study.search.watcher import Watcher
 from study.tracking.client import now_ms
 from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded
@@ -67,6 +70,7 @@ class StageRun:
     _live: dict[str, tuple[int, TrialConfig]] = field(default_factory=dict)
     _again: list[tuple[int, TrialConfig]] = field(default_factory=list)
     _losses: dict[int, int] = field(default_factory=dict)
+    _histories: dict[int, dict[int, EpochRecord]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._again = self.journal.unfinished()
@@ -112,14 +116,38 @@ class StageRun:
             self.watcher.says(message)
         if report.epochs:
             self.track(EpochsPassed(trial_id=self.trial_id(number), epochs=report.epochs))
+            report = self._stopped_early(number, report)
         if report.summary is not None:
             self.track(RunEnded(trial_id=self.trial_id(number), summary=report.summary, timestamp_ms=_end(report)))
             self.journal.tell(report)
             del self._live[ray_trial]
+            self._histories.pop(number, None)
+            if report.summary.outcome == "pruned":
+                discard_checkpoints(self.job(number, self.trial_id(number), trial).folder)
         if report.fatal is not None:
             self.error = self.error or StudyFailed(report.fatal)
             del self._live[ray_trial]
         self.watcher.trial_reports(self.trial_id(number), trial, report)
+
+    def is_over(self, ray_trial: str) -> bool:
+        """Whether nothing more is wanted of a trial."""
+        return ray_trial not in self._live
+
+    def _stopped_early(self, number: int, report: TrialReport) -> TrialReport:
+        """The report as it came; or with the trial's end, where the journal's pruner stops it here.
+
+        A trial that ended by itself is asked about too: its epochs are part of the journal. Where a kill came between
+        the decision and its telling, an end that has come meanwhile stands.
+        """
+        history = self._histories.setdefault(number, {})
+        history.update({record.epoch: record for record in report.epochs})
+        if report.summary is not None:
+            self.journal.keep(number, report.epochs)
+            return report
+        if not self.journal.report(number, report.epochs):
+            return report
+        epochs = [history[epoch] for epoch in sorted(history)]
+        return report.model_copy(update={"summary": summary_without_result("pruned", epochs, None)})
 
     @contextmanager
     def stopping_on_errors(self) -> Iterator[None]:
@@ -140,7 +168,7 @@ class StageRun:
             self._again.append((number, trial))
             return
         reason = f"its worker was lost {self._losses[number]} times"
-        summary = TrainingSummary(outcome="failed", epochs=0, train_seconds=0.0, reason=reason)
+        summary = summary_without_result("failed", (), reason)
         self.heard(ray_trial, TrialReport(number=number, summary=summary))
 
 
@@ -158,12 +186,8 @@ class JournalSearcher(Searcher):
             job = self._stage.next_job(trial_id)
         return {JOB: job} if isinstance(job, TrialJob) else job
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        with self._stage.stopping_on_errors():
-            self._stage.heard(trial_id, TrialReport.model_validate_json(result[REPORT]))
-
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Ray keeps a trial's last result from `on_trial_result`, so it is heard here."""
+        """Ray keeps a trial's last result from its scheduler, so it is heard here."""
         with self._stage.stopping_on_errors():
             if error or result is None or REPORT not in result:
                 self._stage.lost(trial_id)
@@ -184,8 +208,25 @@ class JournalSearcher(Searcher):
         """The journal is the state."""
 
 
+class JournalScheduler(FIFOScheduler):
+    """Hears every report but a trial's last, and stops the trials that the journal's pruner stops."""
+
+    def __init__(self, stage: StageRun) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._stage = stage
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        with self._stage.stopping_on_errors():
+            self._stage.heard(trial.trial_id, TrialReport.model_validate_json(result[REPORT]))
+        return str(TrialScheduler.STOP if self._stage.is_over(trial.trial_id) else TrialScheduler.CONTINUE)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray pickles its configuration for a restore that never comes."""
+        return {}
+
+
 class StopOnError(Stopper):
-    """Stops every trial at its next report once the stage has an error."""
+    """Stops every trial once the stage has an error."""
 
     def __init__(self, stage: StageRun) -> None:
         self._stage: StageRun | None = stage
@@ -221,7 +262,12 @@ def run_stage(stage: StageRun, placement: Placement, node_data: NodeRefs) -> Non
         )
         tune.Tuner(
             trainable,
-            tune_config=tune.TuneConfig(search_alg=JournalSearcher(stage), num_samples=-1, reuse_actors=True),
+            tune_config=tune.TuneConfig(
+                search_alg=JournalSearcher(stage),
+                scheduler=JournalScheduler(stage),
+                num_samples=-1,
+                reuse_actors=True,
+            ),
             run_config=tune.RunConfig(
                 name=stage.journal.name,
                 storage_path=scratch,

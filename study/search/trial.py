@@ -26,7 +26,7 @@ from study.distill.logit_store import LogitStore
 from study.distill.teachers import load_weights, logits_of
 from study.distill.trainer import DistillationTrainer, Diverged, TrainingData, error_of, initial_network
 from study.errors import UserError
-from study.records import EpochRecord, TrainingSummary, TrialReport
+from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
 from study.storage import write_whole
 
 WEIGHTS = "weights.safetensors"
@@ -35,6 +35,17 @@ CHECKPOINT_COST = 30
 """A checkpoint is written once the time since the last one is this many times what that one took (about 3 %)."""
 
 FloatArray = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def checkpoints(folder: Path) -> tuple[Path, Path]:
+    """A trial's newest checkpoint and the one before it."""
+    return folder / "checkpoint.pt", folder / "checkpoint.previous.pt"
+
+
+def discard_checkpoints(folder: Path) -> None:
+    """A trial that is over does not go on."""
+    for file in checkpoints(folder):
+        file.unlink(missing_ok=True)
 
 
 class DeviceImages:
@@ -163,14 +174,7 @@ class TrialRun:
     def _failure(self, outcome: Any, reason: str) -> TrialReport:
         trainer = self._trainer
         history = tuple(trainer.history) if trainer is not None else ()
-        summary = TrainingSummary(
-            outcome=outcome,
-            epochs=len(history),
-            best_val_error=trainer.best_val_error if trainer is not None else None,
-            best_epoch=trainer.best_epoch if trainer is not None else None,
-            train_seconds=trainer.train_seconds if trainer is not None else 0.0,
-            reason=reason,
-        )
+        summary = summary_without_result(outcome, history, reason)
         try:
             return self._keep(history, summary)
         except UserError as error:
@@ -180,8 +184,7 @@ class TrialRun:
         """Bring the result to the disk before anyone hears of it."""
         report = TrialReport(number=self.job.number, epochs=history, summary=summary, messages=tuple(self._messages))
         write_whole(self.result_file, lambda path: path.write_text(report.model_dump_json(), encoding="utf-8"))
-        for file in self._checkpoints:
-            file.unlink(missing_ok=True)
+        discard_checkpoints(self.job.folder)
         return report
 
     def _stored_result(self) -> TrialReport | None:
@@ -210,8 +213,7 @@ class TrialRun:
 
     @property
     def _checkpoints(self) -> tuple[Path, Path]:
-        """The newest and the one before it."""
-        return self.job.folder / "checkpoint.pt", self.job.folder / "checkpoint.previous.pt"
+        return checkpoints(self.job.folder)
 
     def _checkpoint_if_due(self, trainer: DistillationTrainer) -> None:
         now = time.monotonic()

@@ -161,6 +161,7 @@ class TrackingClient:
             schema.BEST_VAL_ERROR: summary.best_val_error,
             schema.BEST_EPOCH: summary.best_epoch,
             schema.TRAIN_SECONDS: summary.train_seconds,
+            schema.EPOCHS_TRAINED: summary.epochs,
             schema.TEST_ERROR: summary.test_error,
             schema.EPOCHS_TO_TARGET: summary.epochs_to_target,
             schema.SECONDS_TO_TARGET: summary.seconds_to_target,

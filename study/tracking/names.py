@@ -32,7 +32,11 @@ def run_name(trial: TrialConfig) -> str:
     if trial.role == "teacher":
         return f"teacher {_with_own(trial.network, trial.teachers)} seed {trial.seed}"
     if trial.role == "baseline":
-        return f"baseline seed {trial.seed}"
+        return (
+            f"baseline lr={trial.train.lr:.2g} seed {trial.seed}"
+            if trial.stage == "search"
+            else f"baseline seed {trial.seed}"
+        )
     words = [] if trial.method == "noisy_teacher" else [trial.method.replace("_", " ")]
     if len(trial.teachers) > 1 or any(teacher.teachers for teacher in trial.teachers):
         words.append(f"of {chain_name(trial.teachers)}")

@@ -27,12 +27,24 @@ def provenance(config: StudyConfig, data_digest: str) -> tuple[dict[str, str], d
     if config.published is not None:
         params[schema.PUBLISHED] = config.published
     if config.search is not None:
-        params |= {"search_space": config.search.space, "sampler": config.search.sampler}
+        params |= {
+            "search_space": config.search.space,
+            "sampler": config.search.sampler,
+            "scheduler": config.search.scheduler,
+            "objectives": ",".join(config.search.objectives),
+        }
+    if config.baseline.search is not None:
+        params[schema.BASELINE_KIND] = _searched_baseline(config)
     tags = {f"noisy_study.version.{package}": version(package) for package in PACKAGES}
     commit = git_commit()
     if commit is not None:
         tags["mlflow.source.git.commit"] = commit
     return params, tags
+
+
+def _searched_baseline(config: StudyConfig) -> str:
+    assert config.search is not None
+    return f"searched over {', '.join(config.search.train)} with the budget of the arms' search"
 
 
 def git_commit() -> str | None:

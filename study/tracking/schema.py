@@ -43,6 +43,7 @@ IMAGES_PER_SECOND = "images_per_second"
 BEST_VAL_ERROR = "best_val_error"
 BEST_EPOCH = "best_epoch"
 TRAIN_SECONDS = "train_seconds"
+EPOCHS_TRAINED = "epochs_trained"  # how many epochs the training took
 TEST_ERROR = "test_error"  # stages grid and confirm, and teachers; never search
 EPOCHS_TO_TARGET = "epochs_to_target"  # first epoch whose val_error is at most the parameter `target_error`;
 SECONDS_TO_TARGET = "seconds_to_target"  # absent where it was never reached

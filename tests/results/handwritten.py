@@ -31,6 +31,9 @@ COMMON: dict[str, object] = {
 }
 BASELINE: dict[str, object] = {"method": "logit_regression", "sigma": "0.0", "alpha": "0.0"}
 
+# Of the study that the fixture `searched` writes.
+SEARCHED_BASELINE = "searched: 2 trials over lr, as many as the arms"
+
 # Of the study that the fixture `mnist` writes.
 BASELINE_ERRORS = {0: 0.0101, 1: 0.0094, 2: 0.0103, 3: 0.0098, 4: 0.0092}
 
@@ -77,6 +80,7 @@ class Writer:
         stage: str = "grid",
         outcome: str | None = "completed",
         ended: int | None = None,
+        epochs_trained: int | None = None,
         **params: Any,
     ) -> str:
         tags = {schema.KIND: "trial", schema.PARENT: self.parent, schema.ROLE: role, schema.STAGE: stage}
@@ -85,7 +89,11 @@ class Writer:
         return self.run(
             tags,
             {**COMMON, **(BASELINE if role == "baseline" else {}), **params, "seed": seed},
-            {schema.BEST_VAL_ERROR: 0.5, **({} if error is None else {schema.TEST_ERROR: error})},
+            {
+                schema.BEST_VAL_ERROR: 0.5,
+                **({} if error is None else {schema.TEST_ERROR: error}),
+                **({} if epochs_trained is None else {schema.EPOCHS_TRAINED: epochs_trained}),
+            },
             status="RUNNING" if outcome is None else "FINISHED",
             ended=ended,
         )
@@ -125,6 +133,27 @@ def new_study(client: MlflowClient, request: pytest.FixtureRequest) -> Callable[
         return Writer(client, request.node.name.replace("[", "-").replace("]", "")[:90], params)
 
     return begin
+
+
+@pytest.fixture(scope="session")
+def searched(client: MlflowClient) -> str:
+    """A study without a grid: both sides searched their learning rate, and the winners were confirmed."""
+    study = Writer(client, "searched", {schema.BASELINE_KIND: SEARCHED_BASELINE})
+    for lr, role, outcome, epochs in (
+        (0.001, "arm", "completed", 15),
+        (0.003, "arm", "completed", 15),
+        (0.01, "arm", "pruned", 4),
+        (0.03, "arm", "pruned", 1),
+        (0.1, "arm", "diverged", 2),
+        (0.001, "baseline", "completed", 15),
+        (0.003, "baseline", "pruned", 3),
+    ):
+        noise: dict[str, Any] = {} if role == "baseline" else {"sigma": 10 * lr, "alpha": 0.5}
+        study.trial(9, None, role=role, stage="search", outcome=outcome, epochs_trained=epochs, lr=lr, **noise)
+    study.baseline({0: 0.020, 1: 0.022, 2: 0.021}, stage="confirm", lr=0.001, epochs_trained=15)
+    study.arm({0: 0.019, 1: 0.023, 2: 0.020}, stage="confirm", lr=0.001, sigma=0.01, alpha=0.5, epochs_trained=15)
+    study.arm({0: 0.018, 1: 0.021, 2: 0.022}, stage="confirm", lr=0.003, sigma=0.03, alpha=0.5, epochs_trained=15)
+    return study.name
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,13 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
+from handwritten import SEARCHED_BASELINE
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
 from study.errors import UserError
 from study.results.render import FORMATS, PIPED_WIDTH, columns, frame, render, subtitle
-from study.results.table import Row, Table, build_table
+from study.results.table import Cost, Row, Table, build_table
 
 pytest_plugins = ("handwritten",)
 
@@ -158,6 +159,31 @@ def test_published_columns_stand_only_where_something_is_published() -> None:
     assert (row["published error %"], row["published improvement"]) == ("19.15", "+12.7 %")
 
 
+def test_students_that_cost_differently_have_their_multiplications_and_the_front() -> None:
+    rows = [
+        replace(BASE, cost=Cost(1_275_200, True)),
+        replace(ARM, cost=Cost(65_742_848, False)),
+        replace(ARM, cost=Cost(None, None)),
+    ]
+    head, *body = printed(table_of(*rows))
+    shown = [dict(zip(head, cells, strict=True)) for cells in body]
+    assert [(row["multiplications"], row["front"]) for row in shown] == [
+        ("1,275,200", "*"),
+        ("65,742,848", ""),
+        ("", ""),
+    ]
+    assert not {"multiplications", "front"} & set(printed(table_of(BASE, ARM))[0])
+    back = pd.read_csv(io.StringIO(render(table_of(*rows), "csv")))
+    assert back["pareto"].tolist()[:2] == [True, False]
+    assert back["multiplications"].tolist()[:2] == [1_275_200, 65_742_848]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_front_is_marked_in_every_format(format: str) -> None:
+    on, off = (render(table_of(replace(ARM, cost=Cost(1_275_200, pareto))), format) for pareto in (True, False))
+    assert on != off
+
+
 def test_settings_of_the_arms_are_columns_by_their_names() -> None:
     rows = [
         replace(BASE, settings={"lr": 0.001, "temperature": None}),
@@ -261,6 +287,30 @@ def test_notes_stand_below_the_table(mnist_table: Table, format: str) -> None:
     text = " ".join(render(mnist_table, format, 200).split())
     assert "teacher and data split are the same for all seeds" in text
     assert "Not in the table: 1 diverged, 1 failed, 1 running" in text
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_difference_within_noise_is_called_that_in_words(mnist_table: Table, format: str) -> None:
+    said = sum(row.verdict == "within noise" for row in mnist_table.rows)
+    assert said > 0
+    for width in (40, 60, 80, 100, 120, 160) if format == "text" else (None,):
+        words = " ".join(render(mnist_table, format, width).split())
+        assert words.count("within noise") == said
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_the_baseline_is_can_be_read(uri: str, mnist_table: Table, searched: str, format: str) -> None:
+    kind = SEARCHED_BASELINE
+    assert kind in " ".join(render(build_table(uri, searched), format).split())
+    assert kind not in " ".join(render(mnist_table, format).split())
+    assert "default settings" in " ".join(render(mnist_table, format).split())
+
+
+@pytest.mark.parametrize("format", ["text", "md", "latex", "html", "json"])
+def test_how_the_points_were_found_stands_below_the_table(uri: str, searched: str, format: str) -> None:
+    text = " ".join(render(build_table(uri, searched), format, 200).split())
+    assert "Searched: 5 trials (2 pruned, 1 diverged)" in text
+    assert "Baseline searched: 2 trials (1 pruned)" in text
 
 
 @pytest.mark.parametrize("format", FORMATS)

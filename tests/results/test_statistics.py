@@ -4,16 +4,25 @@ import math
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from benchmarks.coverage import WORLDS, World, coverage, false_effects, seed_correlation
+from study.results.read import TrackedStudy
 from study.results.statistics import compare, fieller, holm, mean, student_interval
 
 # Hours of additional sleep by two drugs on ten patients, the data of Student (1908).
 SLEEP_1 = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
 SLEEP_2 = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
+
+# Inches/8 by which Darwin's crossed maize outgrew its self-fertilised twin, pair by pair: the example of Fisher, "The
+# Design of Experiments" (1935), chapter III.
+MAIZE = [49.0, -67.0, 8.0, 16.0, 6.0, 23.0, 28.0, 41.0, 14.0, 29.0, 56.0, 24.0, 75.0, 60.0, -48.0]
+
+NORMAL_WORLDS = [world for world in WORLDS if not world.skewed]
 
 errors = st.floats(0.001, 0.999)
 paired_errors = st.lists(st.tuples(errors, errors), min_size=2, max_size=12)
@@ -34,8 +43,8 @@ def test_the_mean_of_nothing_is_refused() -> None:
 
 @given(st.lists(errors, min_size=2, max_size=12).filter(lambda values: max(values) - min(values) > 1e-6))
 def test_the_student_interval_is_that_of_scipy(values: list[float]) -> None:
-    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    assert student_interval(values) == pytest.approx((expected.low, expected.high))
+    expected = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+    assert student_interval(values) == pytest.approx(expected)
 
 
 def test_students_own_example() -> None:
@@ -45,6 +54,27 @@ def test_students_own_example() -> None:
     assert found.difference_points == pytest.approx(-158)
     assert found.difference_ci95 == pytest.approx((-245.98858, -70.01142), abs=1e-4)
     assert found.p_value == pytest.approx(0.002833, abs=5e-7)
+
+
+def test_students_own_conclusion() -> None:
+    # "The probable error of a mean" (1908), section IX, illustration I: the mean difference is 1.58 hours, and the
+    # probability that the second drug is the better one is .9985, by interpolation in his table.
+    found = compare(by_seed(SLEEP_2), by_seed(SLEEP_1))
+    assert found is not None
+    assert found.difference_points == pytest.approx(158)
+    assert found.p_value is not None
+    assert 1 - found.p_value / 2 == pytest.approx(0.9985, abs=1e-4)
+
+
+def test_fishers_maize() -> None:
+    # Fisher: the sum of the differences is 314, t = 2.148 with 14 degrees of freedom, just beyond the 5 % point 2.145.
+    found = compare(by_seed(MAIZE), by_seed([0.0] * len(MAIZE)))
+    assert found is not None
+    assert found.difference_points == pytest.approx(314 / 15 * 100)
+    assert found.p_value is not None
+    assert stats.t.isf(found.p_value / 2, 14) == pytest.approx(2.148, abs=5e-4)
+    assert found.difference_ci95 is not None
+    assert 0 < found.difference_ci95[0] < 10
 
 
 @pytest.mark.parametrize("values", [[0.01], [0.01, 0.01], [0.0, 0.0, 0.0], [0.1 + 0.2, 0.3]])
@@ -82,6 +112,25 @@ def test_the_improvement_interval_ends_where_a_paired_test_of_that_improvement_j
         assert stats.ttest_rel(arm, (1 - end / 100) * baseline).pvalue == pytest.approx(0.05, rel=1e-3)
     if abs(found.p_value - 0.05) > 1e-9:
         assert (low > 0 or high < 0) == (found.p_value < 0.05)
+
+
+def test_with_many_seeds_the_bootstrap_says_the_same() -> None:
+    rng = np.random.default_rng(1908)
+    shared = rng.normal(0.2, 0.006, 400)
+    baseline, arm = shared + rng.normal(0, 0.004, 400), 0.9 * shared + rng.normal(0, 0.004, 400)
+    of_mean = stats.bootstrap((baseline,), np.mean, rng=rng).confidence_interval
+    of_ratio = stats.bootstrap(
+        (baseline, arm),
+        lambda x, y, axis: (1 - np.mean(y, axis=axis) / np.mean(x, axis=axis)) * 100,
+        paired=True,
+        vectorized=True,
+        rng=rng,
+    ).confidence_interval
+    found = compare(by_seed(list(baseline)), by_seed(list(arm)))
+    assert found is not None
+    for interval, bootstrap in ((student_interval(list(baseline)), of_mean), (found.improvement_ci95, of_ratio)):
+        assert interval is not None
+        assert interval == pytest.approx((bootstrap.low, bootstrap.high), abs=0.05 * (bootstrap.high - bootstrap.low))
 
 
 def test_published_limits_of_a_ratio() -> None:
@@ -157,38 +206,38 @@ def test_holm_lies_between_the_p_value_and_bonferroni_and_keeps_its_order(p_valu
     assert all(first <= second for first, second in pairwise(ordered))
 
 
+@pytest.mark.parametrize("world", NORMAL_WORLDS, ids=lambda world: world.name)
 @pytest.mark.parametrize("seeds", [3, 5, 10])
-def test_the_intervals_hold_the_truth_in_95_of_100_studies(seeds: int) -> None:
-    # An arm at 19 % error, its baseline at 22 %; seeds move both together, and each by itself.
-    rng = np.random.default_rng(seeds)
-    truth = (0.22 - 0.19) / 0.22 * 100
-    student = ratio = 0
-    for _ in range(2000):
-        shared = rng.normal(0, 0.006, seeds)
-        baseline = 0.22 + shared + rng.normal(0, 0.004, seeds)
-        arm = 0.19 + shared + rng.normal(0, 0.004, seeds)
-        interval = student_interval(list(baseline))
-        found = compare(by_seed(list(baseline)), by_seed(list(arm)))
-        assert interval is not None
-        assert found is not None
-        assert found.improvement_ci95 is not None
-        student += interval[0] <= 0.22 <= interval[1]
-        ratio += found.improvement_ci95[0] <= truth <= found.improvement_ci95[1]
-    assert 0.93 <= student / 2000 <= 0.97
-    assert 0.93 <= ratio / 2000 <= 0.97
+def test_the_intervals_hold_the_truth_in_95_of_100_studies(world: World, seeds: int) -> None:
+    found = coverage(world, seeds, studies=2000)
+    assert 0.93 <= found.mean <= 0.97
+    assert 0.93 <= found.improvement <= 0.97
 
 
-def test_a_table_without_any_effect_calls_something_an_improvement_in_at_most_6_of_100_cases() -> None:
-    rng = np.random.default_rng(1610)
-    rejected = 0
-    for _ in range(2000):
-        shared = rng.normal(0.2, 0.006, 5)
-        baseline = by_seed(list(shared + rng.normal(0, 0.004, 5)))
-        found = [compare(baseline, by_seed(list(shared + rng.normal(0, 0.004, 5)))) for _ in range(10)]
-        corrected = holm([comparison.p_value if comparison else None for comparison in found])
-        rejected += any(p is not None and p < 0.05 for p in corrected)
-    assert rejected / 2000 <= 0.065
-    assert rejected > 0
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_a_percentile_bootstrap_of_few_seeds_would_hold_it_in_fewer_than_90(seeds: int) -> None:
+    assert coverage(NORMAL_WORLDS[0], seeds, studies=2000).bootstrap < 0.9
+
+
+@pytest.mark.parametrize("world", NORMAL_WORLDS, ids=lambda world: world.name)
+def test_of_100_tables_without_an_effect_at_most_6_name_one(world: World) -> None:
+    corrected, uncorrected = false_effects(world, seeds=5, arms=10, tables=2000)
+    assert 0 < corrected <= 0.065
+    assert uncorrected > 0.2, "ten tests at 5 % each: that is what is corrected for"
+
+
+@pytest.mark.parametrize("world", NORMAL_WORLDS, ids=lambda world: world.name)
+def test_what_the_seeds_of_a_study_share_is_estimated_from_its_rows(world: World) -> None:
+    drawn = world.draw(world.generator(0), (0.10, 0.15, 0.20, 0.25), studies=1, seeds=500)[0]
+    trials = pd.DataFrame(
+        {"status": "FINISHED", "params.sigma": str(row), "params.seed": str(seed), "metrics.test_error": error}
+        for row, errors in enumerate(drawn.tolist())
+        for seed, error in enumerate(errors)
+    ).assign(**{"tags.noisy_study.stage": "grid", "tags.noisy_study.outcome": "completed"})
+    study = TrackedStudy("drawn", trials=trials, teachers=pd.DataFrame())
+    assert seed_correlation(study) == pytest.approx(world.correlation, abs=0.06)
+    with pytest.raises(ValueError, match="drawn has 1 rows"):
+        seed_correlation(TrackedStudy("drawn", trials[trials["params.sigma"] == "0"], pd.DataFrame()))
 
 
 @given(paired_errors)

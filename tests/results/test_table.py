@@ -8,11 +8,12 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
-from handwritten import BASELINE_ERRORS, Writer
+from handwritten import BASELINE_ERRORS, SEARCHED_BASELINE, Writer
 from scipy import stats
 
 from study.errors import UserError
-from study.results.table import Row, Table, build_table
+from study.results.render import FORMATS, render
+from study.results.table import Cost, Row, Table, build_table
 
 pytest_plugins = ("handwritten",)
 
@@ -239,6 +240,177 @@ def test_a_baseline_trained_for_the_confirmation_adds_seeds_to_the_baseline(
     assert confirmed.improvement_percent == pytest.approx((0.12 - 0.105) / 0.12 * 100)
 
 
+def test_a_study_without_a_grid_has_its_baseline_of_the_confirmation(uri: str, searched: str) -> None:
+    table = build_table(uri, searched)
+    assert [(row.role, row.stage, row.n) for row in table.rows] == [
+        ("baseline", "confirm", 3),
+        ("arm", "confirm", 3),
+        ("arm", "confirm", 3),
+    ]
+    assert all(row.improvement_percent is not None for row in table.rows[1:])
+
+
+# ------------------------------------------------------------------------------------- how the points were found
+
+
+def test_a_searched_table_says_how_its_points_and_its_baseline_were_found(uri: str, searched: str) -> None:
+    table = build_table(uri, searched)
+    assert table.as_json()["baseline_kind"] == SEARCHED_BASELINE
+    assert note(table, "Searched") == (
+        "Searched: 5 trials (2 pruned, 1 diverged) by validation error on 1 seed, 37 epochs together; its best 2 were "
+        "confirmed."
+    )
+    assert note(table, "Baseline searched") == (
+        "Baseline searched: 2 trials (1 pruned) by validation error on 1 seed, 18 epochs together; its best was "
+        "confirmed."
+    )
+
+
+def test_a_table_without_a_search_says_nothing_of_one(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study()
+    study.baseline({0: 0.10})
+    study.arm({0: 0.09}, sigma=0.3, alpha=0.5, lr=0.01)
+    assert not [line for line in table_of(study).notes if "earch" in line]
+
+
+def test_a_search_that_goes_on_has_confirmed_nothing_yet(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study()
+    study.trial(9, None, stage="search", sigma=0.3, alpha=0.5, epochs_trained=7)
+    study.trial(9, None, stage="search", outcome=None, sigma=0.4, alpha=0.5)
+    study.trial(9, None, role="baseline", stage="search", epochs_trained=1)
+    table = table_of(study)
+    assert note(table, "Searched") == (
+        "Searched: 2 trials (1 running) by validation error on 1 seed, 7 epochs together; none is confirmed yet."
+    )
+    assert note(table, "Baseline searched").endswith("1 seed, 1 epoch together; none is confirmed yet.")
+
+
+def test_epochs_that_only_some_runs_tell_are_a_lower_bound(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study()
+    study.trial(9, None, stage="search", sigma=0.3, alpha=0.5, epochs_trained=7)
+    study.trial(9, None, stage="search", outcome="failed", sigma=0.4, alpha=0.5)
+    assert ", at least 7 epochs together;" in note(table_of(study), "Searched")
+
+
+def test_epochs_that_no_run_tells_are_left_out(mnist_table: Table) -> None:
+    assert note(mnist_table, "Searched") == "Searched: 2 trials by validation error on 1 seed; its best was confirmed."
+
+
+def test_a_baseline_that_was_not_searched_is_said_to_lack_what_its_arms_chose(
+    new_study: NewStudy, table_of: BuildTable
+) -> None:
+    study = new_study()
+    for lr in (0.001, 0.01):
+        study.trial(9, None, stage="search", sigma=0.3, alpha=0.5, lr=lr)
+    study.baseline({0: 0.10}, stage="confirm")
+    study.arm({0: 0.09}, stage="confirm", sigma=0.3, alpha=0.5, lr=0.01)
+    assert "chose lr for its points and not for the baseline" in note(table_of(study), "The search")
+    study.trial(9, None, role="baseline", stage="search", lr=0.01)
+    table = table_of(study)
+    assert not [line for line in table.notes if line.startswith("The search")]
+    assert table.baseline_kind == "searched"
+
+
+def test_a_confirmed_point_that_the_grid_has_too_is_a_row_of_each(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study()
+    errors = {0: 0.09, 1: 0.10, 2: 0.08}
+    study.baseline({0: 0.10, 1: 0.12, 2: 0.11})
+    study.arm(errors, sigma=0.3, alpha=0.5)
+    study.trial(9, None, stage="search", sigma=0.3, alpha=0.5)
+    study.arm(errors, stage="confirm", sigma=0.3, alpha=0.5)
+    table = table_of(study)
+    grid, confirmed = table.rows[1:]
+    assert (grid.stage, confirmed.stage) == ("grid", "confirm")
+    assert grid.p_value == confirmed.p_value
+    assert grid.p_holm == pytest.approx(2 * (grid.p_value or 0))
+    assert "its best was confirmed" in note(table, "Searched")
+    assert not [line for line in table.notes if line.startswith("More than one")]
+    assert all(render(table, format) for format in FORMATS)
+
+
+def test_a_point_that_was_confirmed_twice_is_one_row(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study()
+    study.baseline({0: 0.10, 1: 0.12}, stage="confirm")
+    for sigma in ("0.3", "0.30"):
+        study.trial(9, None, stage="search", sigma=sigma, alpha=0.5)
+        study.arm({0: 0.09, 1: 0.10}, stage="confirm", sigma=sigma, alpha=0.5)
+    table = table_of(study)
+    assert [row.n for row in table.rows] == [2, 2]
+    assert note(table, "More than one")
+    assert "its best was confirmed" in note(table, "Searched")
+
+
+# ---------------------------------------------------------------------------------- students that cost differently
+
+NARROW, MIDDLE, WIDE = 1_000, 2_000, 4_000
+
+
+@pytest.fixture
+def widths(new_study: NewStudy) -> Writer:
+    study = new_study()
+    for student, cost, of_baseline, of_arm in (
+        ("narrow", NARROW, 0.30, 0.28),
+        ("middle", MIDDLE, 0.32, 0.25),
+        ("wide", WIDE, 0.20, 0.25),
+    ):
+        study.trial(9, None, stage="search", student=student, multiplications=cost, sigma=0.3, alpha=0.5)
+        given: dict[str, Any] = {"student": student, "multiplications": cost, "stage": "confirm"}
+        study.baseline({0: of_baseline, 1: of_baseline + 0.01}, **given)
+        study.arm({0: of_arm, 1: of_arm + 0.02}, **given, sigma=0.3, alpha=0.5)
+    return study
+
+
+def test_rows_say_whether_they_are_on_the_front_of_error_against_multiplications(
+    widths: Writer, table_of: BuildTable
+) -> None:
+    table = table_of(widths)
+    assert [(row.student, row.role, row.cost) for row in table.rows] == [
+        ("middle", "baseline", Cost(MIDDLE, False)),
+        ("middle", "arm", Cost(MIDDLE, True)),
+        ("narrow", "baseline", Cost(NARROW, False)),
+        ("narrow", "arm", Cost(NARROW, True)),
+        ("wide", "baseline", Cost(WIDE, True)),
+        ("wide", "arm", Cost(WIDE, False)),
+    ]
+    rows = table.as_json()["rows"]
+    assert [(row["multiplications"], row["pareto"]) for row in rows][:2] == [(MIDDLE, False), (MIDDLE, True)]
+    assert "Pareto front" in note(table, "Front")
+    assert "3 of its points were confirmed" in note(table, "Searched")
+
+
+def test_students_of_different_cost_are_compared_with_their_own_baselines(widths: Writer, table_of: BuildTable) -> None:
+    improvements = {row.student: row.improvement_percent for row in table_of(widths).rows if row.role == "arm"}
+    assert improvements == {
+        "narrow": pytest.approx((0.305 - 0.29) / 0.305 * 100),
+        "middle": pytest.approx((0.325 - 0.26) / 0.325 * 100),
+        "wide": pytest.approx((0.205 - 0.26) / 0.205 * 100),
+    }
+
+
+def test_rows_that_are_equal_in_both_stand_on_the_front_together(new_study: NewStudy, table_of: BuildTable) -> None:
+    study = new_study()
+    study.baseline({0: 0.1})
+    study.arm({0: 0.1}, sigma=0.3, alpha=0.5)
+    study.arm({0: 0.1}, sigma=0.3, alpha=0.5, student="wider", multiplications=2_000_000)
+    assert [row.cost.pareto for row in table_of(study).rows if row.cost] == [True, True, False]
+
+
+def test_a_student_of_unknown_cost_is_neither_on_the_front_nor_off_it(widths: Writer, table_of: BuildTable) -> None:
+    params = {"dataset": "mnist", "student": "own", "method": "labels", "seed": 0}
+    tags = {"noisy_study.kind": "trial", "noisy_study.stage": "grid", "noisy_study.outcome": "completed"}
+    widths.run(tags | {"noisy_study.role": "arm"}, params, {"test_error": 0.01})
+    table = table_of(widths)
+    assert arm(table, student="own").cost == Cost(None, None)
+    assert arm(table, student="wide", role="baseline").cost == Cost(WIDE, True)
+    assert note(table, "Front").endswith("Left out: 1 row whose multiplications are not known.")
+
+
+def test_where_all_students_cost_the_same_there_is_no_front(mnist_table: Table) -> None:
+    assert all(row.cost is None for row in mnist_table.rows)
+    assert not {"pareto", "multiplications"} & mnist_table.as_json()["rows"][0].keys()
+    assert not [line for line in mnist_table.notes if line.startswith("Front")]
+
+
 def test_differences_without_spread_are_not_tested(new_study: NewStudy, table_of: BuildTable) -> None:
     study = new_study()
     study.baseline({0: 0.05, 1: 0.04})
@@ -364,6 +536,7 @@ def test_a_study_without_completed_trials_is_an_empty_table_that_says_so(
         ({"sigma": "nan"}, "`sigma` is `nan`"),
         ({"sigma": "[0.1, null]"}, "`sigma` is `None`"),
         ({"alpha": "[1]"}, r"`alpha` is `\[1\]`"),
+        ({"multiplications": "many"}, "`multiplications` is `many`"),
     ],
 )
 def test_a_parameter_that_is_no_number_is_named_with_its_run(

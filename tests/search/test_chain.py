@@ -17,8 +17,9 @@ from study.distill.logit_store import LogitStore
 from study.distill.teachers import combined
 from study.distill.trainer import DistillationTrainer, TrainingData
 from study.search import plan
-from study.search.journal import Planned, StageJournal
+from study.search.journal import StageJournal
 from study.search.pipeline import teacher_key
+from study.search.sources import Planned
 from study.search.trial import DeviceImages, TrialJob, TrialRun
 from study.tracking.names import Cost, chain_name, run_name, run_params
 

@@ -1,20 +1,23 @@
 """The journal gives every trial once, whatever died between an ask and its tell."""
 
-from collections.abc import Callable
+import json
 from pathlib import Path
 
 import optuna
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
+from reopened import Reopened
 
 from search_spaces.spaces import sigma_alpha
-from study.config import Outcome, Sampler, StudyConfig, TrialConfig, parse_study
-from study.records import TrainingSummary, TrialReport
-from study.search.journal import Planned, Searched, StageJournal, open_storage
+from study.config import ArmConfig, ArmStudent, Outcome, StudyConfig, TrialConfig, parse_study
+from study.errors import UserError
+from study.records import EpochRecord, TrainingSummary, TrialReport
+from study.search.journal import StageJournal, is_taken, open_storage
 from study.search.plan import grid_trials
+from study.search.sources import POINT, Planned, Searched, arms_of
 
 FILE = """
 name: small
@@ -26,18 +29,9 @@ seeds: [0, 1]
 """
 
 
-def config(sampler: Sampler = "random", trials: int = 6) -> StudyConfig:
-    search = f"search: {{sampler: {sampler}, trials: {trials}, startup_trials: 3}}"
-    return parse_study(FILE + search, "test")
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], BaseStorage]:
-    """Opens the same storage as often as it is called, as a restarted driver does."""
-    if request.param == "memory":
-        only = InMemoryStorage()
-        return lambda: only
-    return lambda: open_storage(f"sqlite:///{tmp_path / 'journal.db'}")
+def config(**search: object) -> StudyConfig:
+    keys = {"sampler": "random", "trials": 6, "startup_trials": 3, **search}
+    return parse_study(FILE, "test", [f"search={json.dumps(keys)}"])
 
 
 def report(number: int, error: float = 0.1, outcome: Outcome = "completed") -> TrialReport:
@@ -48,6 +42,19 @@ def report(number: int, error: float = 0.1, outcome: Outcome = "completed") -> T
     )
 
 
+def epochs(*errors: float) -> list[EpochRecord]:
+    return [
+        EpochRecord(
+            epoch=epoch, train_loss=1.0, val_error=error, images_per_second=1.0, seconds=1.0, timestamp_ms=epoch
+        )
+        for epoch, error in enumerate(errors, 1)
+    ]
+
+
+def searched(study: StudyConfig) -> Searched:
+    return Searched(study, arms_of(study, sigma_alpha), multiplications=len)
+
+
 def drain(journal: StageJournal) -> list[tuple[int, TrialConfig]]:
     asked = []
     while (trial := journal.ask()) is not None:
@@ -55,7 +62,7 @@ def drain(journal: StageJournal) -> list[tuple[int, TrialConfig]]:
     return asked
 
 
-def test_a_plan_is_asked_for_point_by_point_in_order(storage: Callable[[], BaseStorage]) -> None:
+def test_a_plan_is_asked_for_point_by_point_in_order(storage: Reopened) -> None:
     planned = grid_trials(config())
     journal = StageJournal(storage(), "s", "grid", Planned(planned))
     assert [trial for _, trial in drain(journal)] == planned
@@ -80,7 +87,9 @@ def test_however_often_the_driver_dies_each_point_is_finished_once(data: st.Data
         if journal.finished() == len(planned):
             break
         if data.draw(st.booleans(), label="killed between enqueue and ask"):
-            optuna.load_study(study_name="s.grid", storage=storage).enqueue_trial({"point": 3}, skip_if_exists=True)
+            study = optuna.load_study(study_name="s.grid", storage=storage)
+            if missing := set(range(len(planned))) - {trial.user_attrs[POINT] for trial in study.trials}:
+                study.enqueue_trial({}, user_attrs={POINT: min(missing)})
     else:
         for number, trial in StageJournal(storage, "s", "grid", Planned(planned)).unfinished():
             StageJournal(storage, "s", "grid", Planned(planned)).tell(report(number))
@@ -93,70 +102,38 @@ def test_however_often_the_driver_dies_each_point_is_finished_once(data: st.Data
 
 
 def test_a_trial_killed_before_it_got_its_point_is_taken_up_with_that_point(
-    storage: Callable[[], BaseStorage],
+    storage: Reopened,
 ) -> None:
     planned = grid_trials(config())
     StageJournal(storage(), "s", "grid", Planned(planned))
     study = optuna.load_study(study_name="s.grid", storage=storage())
-    study.enqueue_trial({"point": 0})
+    study.enqueue_trial({}, user_attrs={POINT: 0})
     study.ask()  # and dies here
     journal = StageJournal(storage(), "s", "grid", Planned(planned))
     assert [trial for _, trial in journal.unfinished()] == planned[:1]
     assert [trial for _, trial in drain(journal)] == planned[1:]
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe", "gp", "cmaes"])
-def test_every_sampler_asks_up_to_its_number_and_takes_up_what_was_running(
-    storage: Callable[[], BaseStorage], sampler: Sampler
-) -> None:
-    study = config(sampler)
-    journal = StageJournal(storage(), "s", "search", Searched(study, sigma_alpha))
-    first = [journal.ask() for _ in range(4)]
-    for asked in first[:3]:
-        assert asked is not None
-        journal.tell(report(asked[0], error=asked[1].alpha / 10))
-    again = StageJournal(storage(), "s", "search", Searched(study, sigma_alpha))
-    assert again.unfinished() == first[3:]
-    assert len(drain(again)) == 2
-    assert again.ask() is None
-
-
-@pytest.mark.parametrize("sampler", ["random", "tpe", "gp", "cmaes"])
-def test_a_resumed_search_proposes_what_an_undisturbed_one_would(tmp_path: Path, sampler: Sampler) -> None:
-    study = config(sampler, trials=8)
-
-    def propose(restarts: bool) -> list[TrialConfig]:
-        storage = open_storage(f"sqlite:///{tmp_path / f'{restarts}.db'}")
-        journal = StageJournal(storage, "s", "search", Searched(study, sigma_alpha))
-        proposed = []
-        while (asked := journal.ask()) is not None:
-            proposed.append(asked[1])
-            journal.tell(report(asked[0], error=asked[1].alpha / 10))
-            if restarts:
-                journal = StageJournal(storage, "s", "search", Searched(study, sigma_alpha))
-        return proposed
-
-    undisturbed = propose(restarts=False)
-    assert propose(restarts=True) == undisturbed
-    assert len(set(map(repr, undisturbed))) == 8
-
-
-def test_outcomes_are_told_as_what_they_are(storage: Callable[[], BaseStorage]) -> None:
+def test_outcomes_are_told_as_what_they_are(storage: Reopened) -> None:
     journal = StageJournal(storage(), "s", "grid", Planned(grid_trials(config())))
-    outcomes: list[Outcome] = ["completed", "diverged", "failed"]
+    outcomes: list[Outcome] = ["completed", "diverged", "failed", "pruned"]
     for outcome in outcomes:
         asked = journal.ask()
         assert asked is not None
+        journal.keep(asked[0], epochs(0.5, 0.4))
         journal.tell(report(asked[0], outcome=outcome))
-    states = [trial.state for trial in optuna.load_study(study_name="s.grid", storage=storage()).trials]
-    assert states == [TrialState.COMPLETE, TrialState.FAIL, TrialState.FAIL]
+    trials = optuna.load_study(study_name="s.grid", storage=storage()).trials
+    assert [t.state for t in trials] == [TrialState.COMPLETE, TrialState.FAIL, TrialState.FAIL, TrialState.PRUNED]
+    assert trials[0].value == 0.1
+    assert trials[3].value == 0.4, "Optuna takes the last epoch of a trial that was stopped"
+    assert all(trial.intermediate_values == {1: 0.5, 2: 0.4} for trial in trials)
     assert journal.reasons("failed") == ["grid-0002: a reason"]
     assert journal.reasons("diverged") == ["grid-0001: a reason"]
-    assert journal.finished() == 3
+    assert journal.finished() == 4
 
 
 def test_a_planned_training_that_failed_is_tried_again_when_the_study_is_resumed(
-    storage: Callable[[], BaseStorage],
+    storage: Reopened,
 ) -> None:
     planned = grid_trials(config())
     journal = StageJournal(storage(), "s", "grid", Planned(planned))
@@ -172,11 +149,129 @@ def test_a_planned_training_that_failed_is_tried_again_when_the_study_is_resumed
 
 
 def test_the_best_are_those_with_the_lowest_error_and_of_equals_the_first(
-    storage: Callable[[], BaseStorage],
+    storage: Reopened,
 ) -> None:
-    journal = StageJournal(storage(), "s", "search", Searched(config(), sigma_alpha))
+    journal = StageJournal(storage(), "s", "search", searched(config()))
     for error in (0.3, 0.1, 0.2, 0.1):
         asked = journal.ask()
         assert asked is not None
         journal.tell(report(asked[0], error))
     assert [trial.number for trial in journal.best(3)] == [1, 3, 2]
+
+
+# --------------------------------------------------------------------------------------------------- stopping early
+
+
+def worse_and_worse(storage: Reopened, restart: bool, **search: object) -> dict[int, int]:
+    """Nine trials one after another, each worse than the one before: after how many epochs each is stopped."""
+    study = config(trials=9, startup_trials=3, **search)
+    journal = StageJournal(storage(), "s", "search", searched(study))
+    stopped: dict[int, int] = {}
+    while (asked := journal.ask()) is not None:
+        number = asked[0]
+        errors = [0.1 + 0.05 * number - 0.001 * passed for passed in range(9)]
+        for epoch in range(1, 10):
+            if restart:
+                journal = StageJournal(storage(), "s", "search", searched(study))
+                assert [each for each, _ in journal.unfinished()] == [number]
+            if journal.report(number, epochs(*errors[:epoch])):
+                stopped[number] = epoch
+                break
+        journal.tell(report(number, min(errors), "pruned" if number in stopped else "completed"))
+    return stopped
+
+
+def test_asha_lets_one_of_so_many_go_on_from_rung_to_rung(storage: Reopened) -> None:
+    stopped = worse_and_worse(storage, restart=False, scheduler="asha", reduction_factor=3, grace_epochs=1)
+    assert set(stopped.values()) <= {1, 3, 9}, "rungs lie at the powers of the reduction factor"
+    assert set(stopped) == set(range(1, 9)), "the best is never stopped"
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "median"])
+def test_a_scheduler_knows_after_a_resume_what_it_knew_before(
+    storage: Reopened, scheduler: str, tmp_path: Path
+) -> None:
+    undisturbed = worse_and_worse(
+        lambda: open_storage(f"sqlite:///{tmp_path / 'other.db'}"), False, scheduler=scheduler
+    )
+    assert worse_and_worse(storage, restart=True, scheduler=scheduler) == undisturbed
+    assert undisturbed
+
+
+def test_fifo_stops_nothing(storage: Reopened) -> None:
+    assert worse_and_worse(storage, restart=False, scheduler="fifo") == {}
+
+
+def test_a_trial_that_was_decided_to_be_stopped_is_stopped_though_the_study_died_before_it_was_told(
+    storage: Reopened,
+) -> None:
+    study = config(trials=2, scheduler="asha", reduction_factor=2)
+    journal = StageJournal(storage(), "s", "search", searched(study))
+    drain(journal)
+    assert not journal.report(0, epochs(0.1))
+    assert journal.report(1, epochs(0.2))
+    resumed = StageJournal(storage(), "s", "search", searched(study))
+    assert [number for number, _ in resumed.unfinished()] == [0, 1]
+    assert resumed.report(1, epochs(0.2))
+
+
+def test_a_stopped_trial_is_never_among_the_best(storage: Reopened) -> None:
+    journal = StageJournal(storage(), "s", "search", searched(config(trials=2)))
+    drain(journal)
+    journal.keep(0, epochs(0.01))
+    journal.tell(report(0, outcome="pruned"))
+    journal.tell(report(1, error=0.3))
+    assert [trial.number for trial in journal.best(2)] == [1]
+
+
+# ------------------------------------------------------------------------------------------------- two objectives
+
+
+def test_of_two_objectives_the_pareto_front_is_the_best(storage: Reopened) -> None:
+    study = config(trials=6, objectives=["val_error", "multiplications"])
+    # The network's name has as many letters as multiplications here; errors fall as it grows, but for the fourth.
+    arm = {trial: study.arms[0].model_copy(update={"sigma": (1.0,), "student": None}) for trial in range(6)}
+    lengths = iter([5, 4, 3, 4, 1, 2])
+    costs = {f"FC{'9' * n}": n for n in range(1, 7)}
+    asked_of = {}
+
+    def propose(trial: optuna.trial.BaseTrial) -> ArmConfig:
+        network = trial.suggest_categorical("network", sorted(costs))
+        return arm[0].model_copy(update={"student": ArmStudent(network=(network,))})
+
+    source = Searched(study, propose, multiplications=costs.__getitem__)
+    journal = StageJournal(storage(), "s", "search", source)
+    while (asked := journal.ask()) is not None:
+        asked_of[asked[0]] = (costs[asked[1].network], next(lengths))
+        journal.tell(report(asked[0], error=asked_of[asked[0]][1] / 10))
+    front = {
+        point
+        for point in asked_of.values()
+        if not any(o != point and o[0] <= point[0] and o[1] <= point[1] for o in asked_of.values())
+    }
+    best = journal.best(10)
+    assert {asked_of[trial.number] for trial in best} == front
+    ends = journal.best(2)
+    assert {asked_of[trial.number] for trial in ends} == {min(front), max(front)}
+
+
+# ------------------------------------------------------------------------------------------------------ addresses
+
+
+def test_a_storage_that_is_shared_knows_whose_name_is_taken(storage: Reopened) -> None:
+    StageJournal(storage(), "mine.of.2026", "grid", Planned(grid_trials(config())))
+    assert is_taken(storage(), "mine.of.2026")
+    assert not is_taken(storage(), "mine.of")
+    assert not is_taken(storage(), "mine")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["sqlite:////no/such/folder/journal.db", "postgresql://me:secret@127.0.0.1:1/none", "no-such-thing", "x://"],
+)
+def test_an_address_that_cannot_be_used_is_one_line_without_its_password(address: str) -> None:
+    with pytest.raises(UserError) as raised:
+        open_storage(address)
+    assert str(raised.value).startswith("OPTUNA_STORAGE ")
+    assert "secret" not in str(raised.value)
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,175 @@
+"""Every point of a grid over a define-by-run space.
+
+Works on any function of an Optuna trial. A space is not a list of parameters: which ones it has comes to light by
+running it, and may depend on the values it was given. So it is run once for each point, by a trial that takes the
+first value of whatever is new and remembers the others. Knows nothing of studies or of what the space makes of the
+values.
+"""
+
+import heapq
+import math
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import BaseTrial, FixedTrial
+
+from study.config import MAX_TRIALS
+from study.errors import UserError
+
+T = TypeVar("T")
+
+Path = tuple[int, ...]
+"""Which value each parameter takes, as an index, in the order in which the space asks for them."""
+
+
+def grid_points(space: Callable[[BaseTrial], object], points: int) -> list[dict[str, Any]]:
+    """The parameters of every point of a grid, as `optuna.Study.enqueue_trial` takes them.
+
+    A float takes `points` values evenly from its low to its high end, both included: evenly in the logarithm where it
+    is drawn so, and on its steps where it has any. An integer takes at most `points` values in the same way, and a
+    categorical parameter all its choices. With `points` = 1 a number takes the middle of its range. Where there are
+    fewer different values than `points`, each is taken once. A parameter that depends on others is taken where the
+    space asks for it.
+
+    Args:
+        space: the same values must make it ask for the same parameters.
+        points: 1 to `MAX_TRIALS`.
+
+    Returns:
+        the points, the last parameter changing fastest; all different.
+
+    Raises:
+        UserError: the grid has more than `MAX_TRIALS` points, the space asks for other parameters when it is run
+            again, or a choice is nothing that a journal can hold.
+    """
+    if not 1 <= points <= MAX_TRIALS:
+        raise UserError(f"search.grid_points: 1 to {MAX_TRIALS} values are possible, not {points}")
+    found: dict[Path, dict[str, Any]] = {}
+    # The beginnings of points not yet seen, at least one point each. Short ones come first: they bring the most others
+    # to light, so that a grid too large is known for it long before its points have been counted one by one.
+    waiting: list[tuple[int, Path]] = [(0, ())]
+    while waiting:
+        _, beginning = heapq.heappop(waiting)
+        trial = _GridTrial(beginning, points, room=MAX_TRIALS - len(found) - len(waiting) - 1)
+        space(trial)
+        path = tuple(trial.path)
+        if path[: len(beginning)] != beginning:
+            raise _other_parameters()
+        found[path] = trial.params
+        for depth in range(len(beginning), len(path)):
+            for index in range(1, trial.sizes[depth]):
+                heapq.heappush(waiting, (depth + 1, (*path[:depth], index)))
+    return [found[path] for path in sorted(found)]
+
+
+class _GridTrial(FixedTrial):
+    """Answers with the values that a path's beginning names, then with the first value of every parameter.
+
+    Attributes:
+        path: the index of the value each parameter took.
+        sizes: how many values each parameter has.
+    """
+
+    def __init__(self, beginning: Path, points: int, room: int) -> None:
+        self._values: dict[str, Any] = {}
+        super().__init__(self._values)  # which keeps this very dictionary, and answers from what is put into it
+        self._beginning, self._points, self._room = beginning, points, room
+        self.path: list[int] = []
+        self.sizes: list[int] = []
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        self._choose(name, _floats(FloatDistribution(low, high, log=log, step=step), self._points))
+        return super().suggest_float(name, low, high, step=step, log=log)
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        self._choose(name, _integers(IntDistribution(low, high, log=log, step=step), self._points))
+        return super().suggest_int(name, low, high, step=step, log=log)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        self._choose(name, _choices(name, CategoricalDistribution(choices)))
+        return super().suggest_categorical(name, choices)
+
+    def _choose(self, name: str, values: Sequence[Any]) -> None:
+        if name in self._values:  # asked for twice, it has the value it had
+            return
+        depth = len(self.path)
+        index = self._beginning[depth] if depth < len(self._beginning) else 0
+        if index >= len(values):
+            raise _other_parameters()
+        if depth >= len(self._beginning):
+            self._room -= len(values) - 1
+            if self._room < 0:
+                raise UserError(
+                    f"search.grid_points: with {self._points} values of every number the grid of this space has more "
+                    f"than {MAX_TRIALS} points; take fewer, or another sampler"
+                )
+        self._values[name] = values[index]
+        self.path.append(index)
+        self.sizes.append(len(values))
+
+
+@lru_cache  # a space is run for every point, with the same ranges each time
+def _floats(distribution: FloatDistribution, points: int) -> tuple[float, ...]:
+    low, high = distribution.low, distribution.high
+    if distribution.step is None:
+        return _distinct(_between(low, high, share, distribution.log) for share in _shares(points))
+    # In decimals, as Optuna reckons with steps, and so that 0.1 and two steps of 0.1 are 0.3.
+    first, last, step = Decimal(str(low)), Decimal(str(high)), Decimal(str(distribution.step))
+    steps = int(((last - first) / step).to_integral_value())
+    return _distinct(float(first + step * position) for position in _positions(steps, points))
+
+
+@lru_cache
+def _integers(distribution: IntDistribution, points: int) -> tuple[int, ...]:
+    low, high = distribution.low, distribution.high
+    if distribution.log and high - low >= points:
+        return _distinct(round(_between(low, high, share, log=True)) for share in _shares(points))
+    steps = (high - low) // distribution.step
+    return _distinct(low + distribution.step * position for position in _positions(steps, points))
+
+
+def _choices(name: str, distribution: CategoricalDistribution) -> tuple[Any, ...]:
+    for choice in distribution.choices:
+        if choice is not None and not isinstance(choice, bool | int | float | str):
+            raise UserError(
+                f"search.space: parameter {name} has a choice of type {type(choice).__name__}; "
+                "a choice is None, a boolean, a number or a text"
+            )
+    return _distinct(distribution.choices)
+
+
+def _shares(points: int) -> list[float]:
+    """Where on the way from the low end (0) to the high end (1) the values lie."""
+    return [0.5] if points == 1 else [position / (points - 1) for position in range(points)]
+
+
+def _positions(steps: int, points: int) -> list[int]:
+    """Evenly chosen of the whole numbers 0 to `steps`, in whole numbers because `steps` knows no bound."""
+    gaps = points - 1
+    return [(2 * position * steps + gaps) // (2 * gaps) for position in range(points)] if gaps else [steps // 2]
+
+
+def _between(low: float, high: float, share: float, log: bool) -> float:
+    if share in (0, 1):
+        return high if share else low
+    value = (
+        10 ** (math.log10(low) * (1 - share) + math.log10(high) * share) if log else low * (1 - share) + high * share
+    )
+    return min(max(value, low), high)  # rounding may carry it past an end
+
+
+def _distinct(values: Iterable[T]) -> tuple[T, ...]:
+    """Equal values once: Optuna cannot tell 1, 1.0 and True apart either."""
+    return tuple(dict.fromkeys(values))
+
+
+def _other_parameters() -> UserError:
+    return UserError(
+        "search.space: asked again with the same values, the space has other parameters; for a grid it may depend on "
+        "nothing but the values that its trial suggests"
+    )

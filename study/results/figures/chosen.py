@@ -1,0 +1,59 @@
+"""Which arm validation speaks for.
+
+Works on a study and its table: the same table over validation errors, row by row. Knows nothing of pictures.
+"""
+
+import dataclasses
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+
+from study.results.figures import columns
+from study.results.read import TrackedStudy
+from study.results.table import Row, table_of
+from study.tracking import schema
+
+
+@dataclass(frozen=True)
+class ByValidation:
+    """Mean best validation error, a fraction of 1, of a table's rows."""
+
+    errors: Mapping[Hashable, float]
+
+    def error(self, row: Row) -> float | None:
+        """The row's mean; None where it is not known."""
+        return self.errors.get(_identity(row))
+
+    def best(self, rows: Iterable[Row]) -> Row | None:
+        """The row with the lowest mean, the first of equals; None where none is known."""
+        known = [(error, row) for row in rows if (error := self.error(row)) is not None]
+        return min(known, key=lambda pair: pair[0])[1] if known else None
+
+
+def by_validation(tracked: TrackedStudy) -> ByValidation:
+    """Read the validation errors of a study's rows.
+
+    Raises:
+        UserError: a trial's parameters cannot be read.
+    """
+    test, validation = f"metrics.{schema.TEST_ERROR}", f"metrics.{schema.BEST_VAL_ERROR}"
+    # A trial that is in no row of the table must not be in this one either.
+    of_rows = columns.number(tracked.trials, validation).where(columns.number(tracked.trials, test).notna())
+    table = table_of(dataclasses.replace(tracked, trials=tracked.trials.assign(**{test: of_rows})))
+    return ByValidation({_identity(row): row.test_error_mean for row in table.rows})
+
+
+def _identity(row: Row) -> Hashable:
+    """What a row is, apart from its numbers."""
+    known = tuple((name, value) for name, value in row.settings.items() if value is not None)
+    return (
+        row.role,
+        row.stage,
+        row.student,
+        row.teacher,
+        row.method,
+        row.sigma,
+        row.sigma_mode,
+        row.noise,
+        row.alpha,
+        known,
+    )

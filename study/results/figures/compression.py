@@ -1,0 +1,179 @@
+"""Error against compression, as in Figure 3 of Sau & Balasubramanian, "Deep Model Compression: Distilling Knowledge
+from Noisy Teachers".
+
+Works on the rows of a table and of the same table over validation errors. A student's arm is chosen by its validation
+error: the lowest of many test errors would be lower than the arm deserves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from search_spaces.published import PublishedTable
+from study.results.figures.chosen import ByValidation
+from study.results.figures.style import Sketch, canvas, colour, legend_below, log_scale, name_above
+from study.results.figures.words import count, plain, seeds_each
+from study.results.table import Row, Table
+
+
+@dataclass(frozen=True)
+class Student:
+    """One student at one compression ratio.
+
+    Attributes:
+        ratio: multiplications of the teacher / of the student.
+        baseline: None where there is none.
+        chosen: the arm of the lowest mean validation error; None where there is none.
+        others: the remaining arms.
+    """
+
+    name: str
+    ratio: float
+    baseline: Row | None
+    chosen: Row | None
+    others: tuple[Row, ...]
+
+    @property
+    def shown(self) -> list[Row]:
+        """The rows that may lie on the front."""
+        return [row for row in (self.baseline, self.chosen) if row is not None]
+
+
+@dataclass(frozen=True)
+class Compression:
+    """The students of a study, ascending in compression, and the front."""
+
+    students: tuple[Student, ...]
+
+    @property
+    def front(self) -> list[tuple[float, float]]:
+        """(ratio, mean test error) of every shown row that no other beats in one without losing in the other."""
+        points = [(student.ratio, row.test_error_mean) for student in self.students for row in student.shown]
+        return sorted({point for point in points if not any(_beats(other, point) for other in points)})
+
+
+def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return one[0] >= other[0] and one[1] <= other[1] and one != other
+
+
+def compression_of(table: Table, by_validation: ByValidation) -> Compression | None:
+    """The picture's content; None where the students do not differ in cost."""
+    found = []
+    for name in dict.fromkeys(row.student for row in table.rows):
+        rows = [row for row in table.rows if row.student == name]
+        for ratio in dict.fromkeys(row.compression_ratio for row in rows):
+            if ratio is None:
+                continue
+            here = [row for row in rows if row.compression_ratio == ratio]
+            baselines = [row for row in here if row.role == "baseline"]
+            arms = [row for row in here if row.role == "arm"]
+            chosen = by_validation.best(arms)
+            found.append(
+                Student(
+                    name,
+                    ratio,
+                    baselines[0] if len(baselines) == 1 else None,
+                    chosen,
+                    tuple(row for row in arms if row is not chosen),
+                )
+            )
+    if len({student.name for student in found}) < 2 or len({student.ratio for student in found}) < 2:
+        return None
+    return Compression(tuple(sorted(found, key=lambda student: (student.ratio, student.name))))
+
+
+def sketch(shown: Compression, published: PublishedTable | None) -> Sketch:
+    """The picture; `published`: where the numbers beside the table come from, None where there are none."""
+    rows = [row for student in shown.students for row in student.shown]
+    said = [
+        f"Mean test error with 95 % intervals, {seeds_each(row.n for row in rows)}; compression is the teacher's "
+        "multiplications divided by the student's. For each student its baseline and the one arm that has the lowest "
+        "mean validation error; small dots are its other arms. The line joins what nothing else shown beats in both; "
+        "where intervals overlap, so do the places. In the table the front is that of all rows."
+    ]
+    if published is not None and any(row.published_error_percent is not None for row in rows):
+        said.append(f"Crosses: published for the same rows, {published.citation}.")
+    return Sketch(
+        name="error-against-compression",
+        heading="Error against compression",
+        title=_finding(shown),
+        caption=" ".join(said),
+        draw=lambda: _draw(shown),
+    )
+
+
+def _finding(shown: Compression) -> str:
+    pairs = [(student.baseline, student.chosen) for student in shown.students if student.baseline and student.chosen]
+    better = sum(chosen.verdict == "better" for _, chosen in pairs)
+    worse = sum(chosen.verdict == "worse" for _, chosen in pairs)
+    if not pairs:
+        return f"{count(len(shown.students), 'student')}, without a baseline to compare with"
+    if not better and not worse:
+        return f"For none of {count(len(pairs), 'student')} does the chosen arm differ from the baseline beyond noise"
+    told = [f"better for {better}"] * (better > 0) + [f"worse for {worse}"] * (worse > 0)
+    return f"The chosen arm is {' and '.join(told)} of {count(len(pairs), 'student')}"
+
+
+def _draw(shown: Compression) -> Figure:
+    figure, (axes,) = canvas()
+    axes.set_xlabel("compression: multiplications of the teacher / of the student")
+    axes.set_ylabel("test error (%)")
+    axes.set_title(f"{seeds_each(row.n for student in shown.students for row in student.shown)}, 95 % intervals")
+    ratios = [student.ratio for student in shown.students]
+    if min(ratios) > 0 and max(ratios) > 4 * min(ratios):
+        axes.set_xlim(min(ratios) / 1.3, max(ratios) * 1.3)
+        log_scale(axes, "x")
+    others = [(student.ratio, row.test_error_mean * 100) for student in shown.students for row in student.others]
+    if others:
+        axes.plot(*zip(*others, strict=True), ".", color=colour("muted"), markersize=4, label="other arms", zorder=2)
+    axes.step(
+        *zip(*((ratio, error * 100) for ratio, error in shown.front), strict=True),
+        where="pre",
+        color=colour("ink"),
+        linewidth=1.2,
+        linestyle=(0, (4, 2)),
+        label="Pareto front",
+        zorder=2.5,
+    )
+    # A little aside of each other, so that neither interval covers the other.
+    baselines = [(student.ratio / 1.02, student.baseline) for student in shown.students]
+    chosen = [(student.ratio * 1.02, student.chosen) for student in shown.students]
+    _marks(axes, baselines, "baseline", marker="s", color=colour("vermillion"))
+    _marks(axes, chosen, "chosen arm", marker="o", color=colour("blue"))
+    printed = [
+        (student.ratio, row.published_error_percent)
+        for student in shown.students
+        for row in student.shown
+        if row.published_error_percent is not None
+    ]
+    if printed:
+        axes.plot(*zip(*printed, strict=True), "x", color=colour("muted"), label="published", zorder=2)
+    for student in shown.students:
+        ends = [row.test_error_ci95[1] if row.test_error_ci95 else row.test_error_mean for row in student.shown]
+        errors = [row.test_error_mean for row in student.others]
+        name_above(axes, plain(student.name, 18), student.ratio, 100 * max([*ends, *errors]))
+    axes.margins(y=0.1)
+    legend_below(figure, axes)
+    return figure
+
+
+def _marks(axes: Axes, marks: Sequence[tuple[float, Row | None]], label: str, **look: str) -> None:
+    known = [(ratio, row) for ratio, row in marks if row is not None]
+    means = [row.test_error_mean * 100 for _, row in known]
+    ends = [row.test_error_ci95 or (row.test_error_mean, row.test_error_mean) for _, row in known]
+    axes.errorbar(
+        [ratio for ratio, _ in known],
+        means,
+        yerr=[
+            [mean - low * 100 for mean, (low, _) in zip(means, ends, strict=True)],
+            [high * 100 - mean for mean, (_, high) in zip(means, ends, strict=True)],
+        ],
+        linestyle="none",
+        capsize=2.5,
+        elinewidth=1,
+        label=label,
+        zorder=3,
+        **look,  # type: ignore[arg-type]
+    )

@@ -1,0 +1,234 @@
+"""The best σ, and α, against the gap between the student's baseline and its teacher.
+
+Sau & Balasubramanian, "Deep Model Compression: Distilling Knowledge from Noisy Teachers", section 5.1, claim that both
+grow with the gap. Works on the trials of a grid: one point per student, chosen on validation error, with everything
+that cannot be told from it. No noise (σ = 0, α = 0: the baseline) is one of the settings to choose from.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from study.results.figures import columns
+from study.results.figures.style import Sketch, canvas, colour, legend_below, name_above
+from study.results.figures.words import count, plain, seeds_each, some
+from study.results.read import TrackedStudy
+from study.results.statistics import Interval, compare, holm
+from study.results.table import SIGNIFICANCE, Row, Table
+from study.tracking import schema
+
+Setting = tuple[float, float]
+"""(σ, α)."""
+
+_LEGEND = ("lowest validation error", "not told from it", "tried", "95 % interval of the gap")
+_LABELS = {0: "best σ", 1: "best α"}
+
+
+@dataclass(frozen=True)
+class Student:
+    """One point.
+
+    Attributes:
+        gap_points: mean test error of the baseline minus the teacher's, in percentage points; `gap_ci95` from the
+            baseline's Student interval, None with one seed.
+        best: the setting of the lowest mean validation error.
+        alike: it, and every setting that a paired t-test (corrected by Holm) does not tell from it.
+        tried: all settings.
+        n: seeds.
+    """
+
+    name: str
+    gap_points: float
+    gap_ci95: Interval | None
+    best: Setting
+    alike: frozenset[Setting]
+    tried: frozenset[Setting]
+    n: int
+
+    def ends(self, axis: Literal[0, 1]) -> Interval:
+        """Lowest and highest σ (axis 0) or α (axis 1) that could be the best."""
+        values = [setting[axis] for setting in self.alike]
+        return min(values), max(values)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """At least two students, ascending in their gap, and those that could not be placed."""
+
+    students: tuple[Student, ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def varies_alpha(self) -> bool:
+        """Whether several α were tried (besides none)."""
+        return len({alpha for student in self.students for _, alpha in student.tried if alpha > 0}) > 1
+
+
+def gap_of(tracked: TrackedStudy, table: Table) -> Gap | None:
+    """The picture's content; None unless two students have a grid over σ, one baseline and a teacher's test error."""
+    students, left_out = [], []
+    teachers = _teacher_errors(tracked)
+    errors = _validation_errors(tracked)
+    for name in dict.fromkeys(row.student for row in table.rows):
+        of_student = errors.get(name, {})
+        if len({sigma for sigma, _ in of_student if sigma > 0}) < 2:
+            continue
+        rows = [row for row in table.rows if row.student == name]
+        baselines = [row for row in rows if row.role == "baseline"]
+        if len(baselines) == 1 and baselines[0].teacher in teachers and _differ_in_noise_alone(rows):
+            students.append(_student(baselines[0], teachers[baselines[0].teacher], of_student))
+        else:
+            left_out.append(plain(name))
+    if len(students) < 2:
+        return None
+    return Gap(tuple(sorted(students, key=lambda student: (student.gap_points, student.name))), tuple(left_out))
+
+
+def _differ_in_noise_alone(rows: Sequence[Row]) -> bool:
+    """Whether the arms of the grid were all trained in one way, so that σ and α are all there is to choose."""
+    ways = {
+        (row.teacher, row.noise, tuple(row.settings.items()))
+        for row in rows
+        if row.role == "arm" and row.stage == "grid" and row.method == "noisy_teacher"
+    }
+    return len(ways) == 1
+
+
+def _teacher_errors(tracked: TrackedStudy) -> dict[str, float]:
+    """Test error of every teacher that has exactly one."""
+    known = pd.DataFrame(
+        {
+            "teacher": columns.text(tracked.teachers, f"params.{schema.TEACHER}"),
+            "error": columns.number(tracked.teachers, f"metrics.{schema.TEST_ERROR}"),
+        }
+    ).dropna()
+    return {str(name): float(errors.iloc[0]) for name, errors in known.groupby("teacher")["error"] if len(errors) == 1}
+
+
+def _validation_errors(tracked: TrackedStudy) -> dict[str, dict[Setting, dict[int, float]]]:
+    """Best validation error by student, setting and seed: of the noisy teacher's grid, and of the baseline as (0, 0).
+
+    Of a setting and seed that came twice, the later.
+    """
+    trials = tracked.completed()
+    known = pd.DataFrame(
+        {
+            "student": columns.text(trials, f"params.{schema.STUDENT}"),
+            "role": columns.text(trials, f"tags.{schema.ROLE}"),
+            "stage": columns.text(trials, f"tags.{schema.STAGE}"),
+            "method": columns.text(trials, f"params.{schema.METHOD}"),
+            "sigma": columns.number(trials, f"params.{schema.SIGMA}"),
+            "alpha": columns.number(trials, f"params.{schema.ALPHA}"),
+            "seed": columns.number(trials, f"params.{schema.SEED}"),
+            "error": columns.number(trials, f"metrics.{schema.BEST_VAL_ERROR}"),
+        }
+    )
+    baseline = known["role"] == "baseline"
+    known.loc[baseline, ["sigma", "alpha"]] = 0.0
+    is_point = (known["stage"] == "grid") & (known["method"] == "noisy_teacher") | baseline
+    found: dict[str, dict[Setting, dict[int, float]]] = {}
+    for run in known[is_point].dropna().itertuples(index=False):
+        seeds = found.setdefault(str(run.student), {}).setdefault((float(run.sigma), float(run.alpha)), {})  # type: ignore[arg-type]
+        seeds[int(run.seed)] = float(run.error)  # type: ignore[arg-type]
+    return found
+
+
+def _student(baseline: Row, teacher_error: float, errors: Mapping[Setting, Mapping[int, float]]) -> Student:
+    means = {setting: sum(of_seeds.values()) / len(of_seeds) for setting, of_seeds in errors.items()}
+    best = min(means, key=lambda setting: (means[setting], setting))
+    others = [setting for setting in errors if setting != best]
+    compared = [compare(errors[setting], errors[best]) for setting in others]
+    corrected = holm([found.p_value if found else None for found in compared])
+    alike = {setting for setting, p in zip(others, corrected, strict=True) if p is None or p >= SIGNIFICANCE}
+    interval = baseline.test_error_ci95
+    return Student(
+        name=baseline.student,
+        gap_points=(baseline.test_error_mean - teacher_error) * 100,
+        gap_ci95=None
+        if interval is None
+        else ((interval[0] - teacher_error) * 100, (interval[1] - teacher_error) * 100),
+        best=best,
+        alike=frozenset({best, *alike}),
+        tried=frozenset(errors),
+        n=min(len(of_seeds) for of_seeds in errors.values()),
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ words
+
+
+def sketch(shown: Gap) -> Sketch:
+    """The picture."""
+    names = "σ or α" if shown.varies_alpha else "σ"
+    said = [
+        f"One point per student: the {names} of the lowest mean validation error, "
+        f"{seeds_each(student.n for student in shown.students)}. The thick bar spans all that a paired t-test at 5 % "
+        "(corrected by Holm) does not tell from it, small dashes are what was tried; 0 is the baseline, without noise. "
+        "Thin lines: 95 % interval of the gap, from the baseline's seeds."
+    ]
+    if any(student.n == 1 for student in shown.students):
+        said.append("With one seed nothing is told apart.")
+    if shown.left_out:
+        said.append(
+            "Left out, for want of one baseline, of one teacher's error, or of arms that differ in noise alone: "
+            f"{some(shown.left_out)}."
+        )
+    return Sketch(
+        name="best-noise-over-gap",
+        heading="Best noise against the gap to the teacher",
+        title=_finding(shown),
+        caption=" ".join(said),
+        draw=lambda: _draw(shown),
+    )
+
+
+def _finding(shown: Gap) -> str:
+    students = shown.students
+    low = max(student.ends(0)[0] for student in students)
+    high = min(student.ends(0)[1] for student in students)
+    number = count(len(students), "student")
+    if low <= high:
+        common = f"σ = {low:g}" if low == high else f"σ from {low:g} to {high:g}"
+        return f"No growth of the best σ with the gap is shown: {common} is within noise of the best for all {number}"
+    best = [student.best[0] for student in students]
+    if best == sorted(best):
+        return f"The best σ grows with the gap over {number}, beyond noise between at least two"
+    return f"The best σ differs between {number}, and does not grow steadily with the gap"
+
+
+# ---------------------------------------------------------------------------------------------------------- drawing
+
+
+def _draw(shown: Gap) -> Figure:
+    axes_shown: tuple[Literal[0, 1], ...] = (0, 1) if shown.varies_alpha else (0,)
+    figure, panels = canvas(height=3.8 if len(axes_shown) == 1 else 5.6, panels=(len(axes_shown), 1), sharex=True)
+    for axis, axes in zip(axes_shown, panels, strict=True):
+        _panel(axes, shown.students, axis)
+    legend_below(figure, panels[0])
+    panels[0].set_title(f"{seeds_each(student.n for student in shown.students)}, chosen on validation error")
+    panels[-1].set_xlabel("gap: baseline's test error − teacher's (percentage points)")
+    return figure
+
+
+def _panel(axes: Axes, students: Sequence[Student], axis: Literal[0, 1]) -> None:
+    highest = max(setting[axis] for student in students for setting in student.tried)
+    for index, student in enumerate(students):
+        labels = _LEGEND if index == 0 else (None,) * len(_LEGEND)
+        tried = sorted({setting[axis] for setting in student.tried})
+        low, high = student.ends(axis)
+        x = student.gap_points
+        axes.plot([x], [student.best[axis]], "o", color=colour("blue"), markersize=7, zorder=4, label=labels[0])
+        axes.plot([x, x], [low, high], color=colour("sky"), linewidth=7, alpha=0.6, zorder=2.5, label=labels[1])
+        axes.plot([x] * len(tried), tried, "_", markersize=9, color=colour("muted"), zorder=3, label=labels[2])
+        if student.gap_ci95 is not None:
+            best = student.best[axis]
+            axes.plot(student.gap_ci95, [best, best], color=colour("ink"), linewidth=1, zorder=3.5, label=labels[3])
+        if axis == 0:
+            name_above(axes, plain(student.name, 18), x, highest * 1.05)
+    axes.set_ylim(-0.06 * highest, highest * (1.22 if axis == 0 else 1.08))
+    axes.margins(x=0.12)
+    axes.set_ylabel(_LABELS[axis])

@@ -1,0 +1,143 @@
+"""Which of the searched parameters mattered, by Optuna's own evaluator.
+
+Works on the search trials that completed, told again to an Optuna study in memory. The ranges are those that were
+tried: the search space itself may be a user's function, which nobody runs for a picture.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from study.results.figures import columns
+from study.results.figures.style import Sketch, canvas, colour
+from study.results.figures.words import count, plain
+from study.results.read import TrackedStudy
+from study.tracking import schema
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+MIN_TRIALS = 20
+_GOOD_TRIALS = 5
+"""How many trials the evaluator should have above its quantile, by its documentation."""
+
+_NOT_SEARCHED = frozenset({schema.SEED, schema.MULTIPLICATIONS, schema.PARAMETERS, schema.TEACHER_MULTIPLICATIONS})
+_SYMBOLS = {schema.SIGMA: "σ", schema.ALPHA: "α"}
+
+
+@dataclass(frozen=True)
+class Importances:
+    """Shares that sum to 1, by parameter, highest first.
+
+    Attributes:
+        trials: how many they stand on.
+        quantile: the share of the best trials that the evaluator tells from the others.
+    """
+
+    shares: Mapping[str, float]
+    trials: int
+    quantile: float
+
+
+def importances_of(tracked: TrackedStudy) -> Importances | None:
+    """The importances of a search; None below 20 completed trials, or where fewer than two parameters were searched."""
+    trials = tracked.trials
+    chosen = (
+        (columns.text(trials, f"tags.{schema.STAGE}") == "search")
+        & (columns.text(trials, f"tags.{schema.OUTCOME}") == "completed")
+        & (columns.text(trials, f"tags.{schema.ROLE}") == "arm")
+        & columns.number(trials, f"metrics.{schema.BEST_VAL_ERROR}").notna()
+    )
+    searched = trials[chosen]
+    names = [
+        name.removeprefix("params.")
+        for name in searched.columns
+        if name.startswith("params.")
+        and name.removeprefix("params.") not in _NOT_SEARCHED
+        and searched[name].nunique() > 1
+    ]
+    if len(searched) < MIN_TRIALS or len(names) < 2:
+        return None
+    return _evaluate(searched, names)
+
+
+def _evaluate(searched: pd.DataFrame, names: list[str]) -> Importances:
+    # Optuna takes a moment to load, and nobody pays for it whose study has no search.
+    import optuna
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+    from optuna.trial import create_trial
+
+    values = {name: _values(searched[f"params.{name}"]) for name in names}
+    ranges = {name: _range(of_name) for name, of_name in values.items()}
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        study = optuna.create_study(direction="minimize")
+        for index, error in enumerate(columns.number(searched, f"metrics.{schema.BEST_VAL_ERROR}")):
+            known = {name: of_name.iloc[index] for name, of_name in values.items() if pd.notna(of_name.iloc[index])}
+            study.add_trial(
+                create_trial(params=known, distributions={name: ranges[name] for name in known}, value=error)
+            )
+        quantile = max(0.1, _GOOD_TRIALS / len(searched))
+        shares = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(target_quantile=quantile))
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    return Importances(dict(sorted(shares.items(), key=lambda item: (-item[1], item[0]))), len(searched), quantile)
+
+
+def _values(column: "pd.Series[str]") -> "pd.Series[Any]":
+    """Numbers where all of them are, else text."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    is_number = numbers.notna() & (numbers.abs() < math.inf)
+    return numbers if bool((is_number | column.isna()).all()) else column
+
+
+def _range(values: "pd.Series[Any]") -> "BaseDistribution":
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    known = values.dropna()
+    if not pd.api.types.is_numeric_dtype(known):
+        return CategoricalDistribution(sorted(set(known)))
+    low, high = float(known.min()), float(known.max())
+    return FloatDistribution(low, high, log=low > 0 and high > 100 * low)
+
+
+# ------------------------------------------------------------------------------------------------------------ words
+
+
+def sketch(shown: Importances) -> Sketch:
+    """The picture."""
+    first, share = next(iter(shown.shares.items()))
+    return Sketch(
+        name="parameter-importances",
+        heading="Which searched parameters mattered",
+        title=f"{_name(first)} tells the best trials from the rest most: {share:.0%}".replace("%", " %")
+        + f" of {count(len(shown.shares), 'parameter')}' importance",
+        caption=f"Share of the importance (PED-ANOVA as Optuna computes it) for being among the best "
+        f"{shown.quantile:.0%} of {shown.trials} completed search trials by validation error, over the ranges that "
+        "were tried; one seed per trial (n = 1 seed). Trials that were stopped early or failed are not counted. It "
+        "says where to look, not that a parameter helps.".replace("%", " %"),
+        draw=lambda: _draw(shown),
+    )
+
+
+def _name(parameter: str) -> str:
+    return _SYMBOLS.get(parameter, plain(parameter.replace("_", " ")))
+
+
+def _draw(shown: Importances) -> Figure:
+    names = [_name(name) for name in shown.shares][::-1]
+    shares = [100 * share for share in shown.shares.values()][::-1]
+    figure, (axes,) = canvas(height=1.6 + 0.36 * len(names))
+    bars = axes.barh(range(len(names)), shares, color=colour("blue"), height=0.62)
+    axes.bar_label(bars, labels=[f"{share:.0f} %" for share in shares], padding=4)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("share of the importance (%)")
+    axes.set_xlim(0, max(shares) * 1.15)
+    axes.grid(visible=False, axis="y")
+    axes.set_title(f"{count(shown.trials, 'completed search trial')}, n = 1 seed each")
+    return figure

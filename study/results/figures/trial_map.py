@@ -1,0 +1,225 @@
+"""Every trial on the plane of σ and α, coloured by its validation error.
+
+Works on a study's trials of any stage. One map per student and method; the colours are of validation errors, for the
+test set is not looked at by a search.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from study.results.figures import columns
+from study.results.figures.style import MANY, ORDERED_COLOURS, Sketch, canvas, colour, legend_below
+from study.results.figures.words import count, method_words, plain, seeds_each
+from study.results.read import TrackedStudy
+from study.tracking import schema
+
+Fate = Literal["completed", "pruned", "failed"]
+_FATES: dict[str, Fate] = {"completed": "completed", "pruned": "pruned", "diverged": "failed", "failed": "failed"}
+_WITH_NOISE = ("noisy_teacher", "noisy_student")
+
+
+@dataclass(frozen=True)
+class Spot:
+    """One setting.
+
+    Attributes:
+        val_error: best validation error, a fraction of 1, mean over its seeds; None where there is none.
+        n: seeds.
+    """
+
+    sigma: float
+    alpha: float
+    stage: str
+    fate: Fate
+    val_error: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class TrialMap:
+    """The trials of one student and method."""
+
+    student: str
+    method: str
+    spots: tuple[Spot, ...]
+
+    def of(self, fate: Fate, *stages: str) -> list[Spot]:
+        """The spots of that fate and those stages."""
+        return [spot for spot in self.spots if spot.fate == fate and spot.stage in stages]
+
+    @property
+    def coloured(self) -> list[Spot]:
+        """What has a colour: trials of search and grid that came to a result."""
+        return [spot for spot in self.of("completed", "search", "grid") if spot.val_error is not None]
+
+
+def maps_of(tracked: TrackedStudy) -> list[TrialMap]:
+    """The maps a study has: where at least three settings came to a result, over several σ and several α."""
+    trials = tracked.trials
+    known = pd.DataFrame(
+        {
+            "student": columns.text(trials, f"params.{schema.STUDENT}"),
+            "method": columns.text(trials, f"params.{schema.METHOD}"),
+            "stage": columns.text(trials, f"tags.{schema.STAGE}"),
+            "fate": columns.text(trials, f"tags.{schema.OUTCOME}").map(_FATES),
+            "sigma": columns.number(trials, f"params.{schema.SIGMA}"),
+            "alpha": columns.number(trials, f"params.{schema.ALPHA}"),
+            "error": columns.number(trials, f"metrics.{schema.BEST_VAL_ERROR}"),
+        }
+    )[columns.text(trials, f"tags.{schema.ROLE}") == "arm"]
+    known = known[known["method"].isin(_WITH_NOISE)].dropna(subset=["student", "stage", "fate", "sigma", "alpha"])
+    maps = []
+    for (student, method), of_map in known.groupby(["student", "method"], sort=False):
+        found = TrialMap(str(student), str(method), tuple(_spots(of_map)))
+        if len(found.coloured) >= 3 and _spreads(found.coloured):
+            maps.append(found)
+    return maps
+
+
+def _spots(trials: pd.DataFrame) -> list[Spot]:
+    known = trials.groupby(["stage", "fate", "sigma", "alpha"], sort=False, as_index=False)["error"].agg(
+        ["mean", "size"]
+    )
+    return [
+        Spot(
+            sigma=spot["sigma"],
+            alpha=spot["alpha"],
+            stage=spot["stage"],
+            fate=spot["fate"],
+            val_error=None if np.isnan(spot["mean"]) else spot["mean"],
+            n=spot["size"],
+        )
+        for spot in known.to_dict("records")
+    ]
+
+
+def _spreads(spots: Sequence[Spot]) -> bool:
+    return len({spot.sigma for spot in spots}) > 1 and len({spot.alpha for spot in spots}) > 1
+
+
+# ------------------------------------------------------------------------------------------------------------ words
+
+
+def sketch(shown: TrialMap, several: bool) -> Sketch:
+    """The picture of a map; `several`: whether the study has more of them."""
+    best = min(shown.coloured, key=lambda spot: (spot.val_error, spot.sigma, spot.alpha))
+    where = f"σ = {best.sigma:.3g}, α = {best.alpha:.3g}"
+    error = f"{100 * (best.val_error or 0):.2f} %"
+    heading = "Every trial over σ and α"
+    return Sketch(
+        name="sigma-alpha-map",
+        heading=f"{heading}: {plain(shown.student)}, {method_words(shown.method)}" if several else heading,
+        title=f"Lowest validation error, {error}, at {where}",
+        caption=_caption(shown),
+        draw=lambda: _draw(shown),
+    )
+
+
+def _caption(shown: TrialMap) -> str:
+    searched, pruned = shown.of("completed", "search"), shown.of("pruned", "search")
+    gridded, confirmed = shown.of("completed", "grid"), shown.of("completed", "confirm")
+    failed = shown.of("failed", "search", "grid", "confirm")
+    said = ["Colour: best validation error; lighter is lower."]
+    if searched:
+        said.append(f"Circles: {count(len(searched), 'search trial')}, each on one seed (n = 1 seed).")
+    if gridded:
+        said.append(f"Squares: {count(len(gridded), 'grid point')}, mean over {seeds_each(s.n for s in gridded)}.")
+    if pruned:
+        said.append(f"Crosses: {count(len(pruned), 'trial')} stopped early, whose errors are not comparable.")
+    if confirmed:
+        said.append(
+            f"Ringed: {count(len(confirmed), 'point')} trained again on fresh seeds, "
+            f"{seeds_each(spot.n for spot in confirmed)}."
+        )
+    if failed:
+        said.append(f"Triangles: {count(len(failed), 'trial')} that diverged or failed.")
+    said.append("The lowest of many trials is lower than its setting deserves.")
+    return " ".join(said)
+
+
+# ---------------------------------------------------------------------------------------------------------- drawing
+
+
+def _draw(shown: TrialMap) -> Figure:
+    figure, (axes,) = canvas(height=4.4)
+    percents = [100 * (spot.val_error or 0) for spot in shown.coloured]
+    bounds = _bounds(percents)
+    scale = _colour_bar(figure, axes, bounds, beyond=max(percents) > bounds[-1])
+    for stage, marker, size, label in (("grid", "s", 46, "grid point"), ("search", "o", 34, "search trial")):
+        spots = [spot for spot in shown.of("completed", stage) if spot.val_error is not None]
+        if spots:
+            axes.scatter(
+                *_places(spots),
+                color=scale.to_rgba(np.array([100 * (spot.val_error or 0) for spot in spots])),
+                marker=marker,
+                s=size,
+                edgecolors=colour("ink"),
+                linewidths=0.6,
+                label=label,
+                rasterized=len(spots) >= MANY,
+                zorder=3,
+            )
+    for fate, marker, label in (("pruned", "x", "stopped early"), ("failed", "^", "diverged or failed")):
+        if spots := shown.of(fate, "search", "grid", "confirm"):  # type: ignore[arg-type]
+            look = (
+                {"color": colour("muted")} if marker == "x" else {"facecolors": "none", "edgecolors": colour("muted")}
+            )
+            axes.scatter(*_places(spots), marker=marker, s=26, linewidths=1.1, label=label, zorder=2, **look)  # type: ignore[arg-type]
+    if confirmed := shown.of("completed", "confirm"):
+        axes.scatter(
+            *_places(confirmed),
+            marker="o",
+            s=130,
+            facecolors="none",
+            edgecolors=colour("vermillion"),
+            linewidths=1.8,
+            label="confirmed on fresh seeds",
+            zorder=4,
+        )
+    axes.set_xlabel("σ, standard deviation of the noise")
+    axes.set_ylabel("α, share of perturbed samples")
+    axes.set_title(f"{plain(shown.student)}, {method_words(shown.method)}")
+    axes.margins(0.06)
+    legend_below(figure, axes)
+    return figure
+
+
+def _places(spots: Sequence[Spot]) -> tuple[list[float], list[float]]:
+    return [spot.sigma for spot in spots], [spot.alpha for spot in spots]
+
+
+def _bounds(percents: Sequence[float]) -> list[float]:
+    """Round limits of at most six shades up to where the worst tenth begins, which would take them all otherwise."""
+    low, high = min(percents), float(np.quantile(percents, 0.9))
+    if high - low < 1e-9:
+        return [low - 0.05, low + 0.05]
+    return [float(tick) for tick in MaxNLocator(nbins=5).tick_values(low, high)]
+
+
+def _shades(number: int) -> list[str]:
+    last = len(ORDERED_COLOURS) - 1
+    return [ORDERED_COLOURS[round(index * last / max(number - 1, 1))] for index in range(number)]
+
+
+def _colour_bar(figure: Figure, axes: Axes, bounds: Sequence[float], beyond: bool) -> ScalarMappable:
+    """The scale beside the map, and what gives a spot its colour."""
+    shades = _shades(len(bounds) - 1)
+    scale = ScalarMappable(
+        BoundaryNorm(list(bounds), len(shades)), ListedColormap(shades).with_extremes(over=shades[-1])
+    )
+    bar = figure.colorbar(
+        scale, ax=axes, ticks=list(bounds), extend="max" if beyond else "neither", fraction=0.05, pad=0.02
+    )
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    bar.set_label("validation error (%)")
+    bar.outline.set_edgecolor(colour("muted"))
+    return scale

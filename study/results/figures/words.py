@@ -1,0 +1,81 @@
+"""How pictures and the report call things: short, and safe to draw whatever stands on the tracking server.
+
+Works on rows of a table and on text. Knows nothing of matplotlib.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from study.results.statistics import Interval
+from study.results.table import Row, Setting
+
+LONGEST_NAME = 40
+
+
+def plain(text: str, limit: int = LONGEST_NAME) -> str:
+    """A name from the tracking server in one line: no control characters, and not longer than `limit`."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def file_name(text: str) -> str:
+    """A name that is one part of a path on every system."""
+    return re.sub(r"[^\w.-]+", "-", text).strip(".-") or "study"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 seed`, `3 seeds`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def seeds_each(numbers: Iterable[int]) -> str:
+    """`n = 3 seeds`, `n = 2 to 5 seeds`: how many seeds every point stands on."""
+    known = sorted(set(numbers)) or [0]
+    return f"n = {count(known[0], 'seed')}" if len(known) == 1 else f"n = {known[0]} to {known[-1]} seeds"
+
+
+def some(items: Sequence[str], shown: int = 4) -> str:
+    """The first few of a list, and how many more there are."""
+    listed = ", ".join(items[:shown])
+    return listed if len(items) <= shown else f"{listed} and {len(items) - shown} more"
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """A number with its sign, a real minus, and none before a zero."""
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        return text.lstrip("-")
+    return text.replace("-", "−") if value < 0 else f"+{text}"
+
+
+def sigma_words(sigma: float | Interval) -> str:
+    """`σ = 0.5`, or `σ ~ U[0.01, 1]` where it is drawn."""
+    return f"σ ~ U[{sigma[0]:g}, {sigma[1]:g}]" if isinstance(sigma, tuple) else f"σ = {sigma:.3g}"
+
+
+def setting_words(name: str, value: Setting | None) -> str:
+    """`dropout = 0.5`; a parameter that is absent says so."""
+    name = plain(name.replace("_", " "))
+    if value is None:
+        return f"no {name}"
+    return f"{name} = {plain(value) if isinstance(value, str) else format(value, '.4g')}"
+
+
+def method_words(method: str) -> str:
+    """`noisy teacher`."""
+    return plain(method.replace("_", " "))
+
+
+def arm_words(row: Row) -> str:
+    """An arm's setting: `noisy teacher, σ = 0.5, α = 0.15`."""
+    words = [method_words(row.method)]
+    if row.sigma is not None:
+        words.append(sigma_words(row.sigma))
+    if row.alpha is not None:
+        words.append(f"α = {row.alpha:.3g}")
+    if row.noise == "frozen":
+        words.append("frozen noise")
+    words += [setting_words(name, value) for name, value in row.settings.items() if value is not None]
+    if row.stage == "confirm":
+        words.append("confirmed on fresh seeds")
+    return ", ".join(words)

@@ -1,0 +1,49 @@
+"""Metric histories of many runs.
+
+Works on run ids and the name of one metric. MLflow's client has no call for several runs at once: the bulk end points
+of its server are made for its own pages, and ask the database run by run as well. So this asks run by run, several at a
+time, and whoever calls it decides of how many.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from study.tracking.address import answering
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
+AT_ONCE = 8
+
+
+def read_histories(tracking_uri: str, run_ids: Sequence[str], metric: str) -> dict[str, "pd.Series[float]"]:
+    """One metric of several runs, by step.
+
+    Args:
+        tracking_uri: of an MLflow server, or `sqlite:///FILE`.
+        run_ids: whose.
+        metric: its name in the tracking schema, for instance `val_error`.
+
+    Returns:
+        by run id, its values over steps, ascending, the last one where a step has several; runs without the metric
+        are not in it.
+
+    Raises:
+        UserError: the server does not answer, or has no such run.
+    """
+    with answering(tracking_uri):
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=tracking_uri)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            found = list(pool.map(lambda run_id: client.get_metric_history(run_id, metric), run_ids))
+    return {run_id: _series(history) for run_id, history in zip(run_ids, found, strict=True) if history}
+
+
+def _series(history: Sequence["Metric"]) -> "pd.Series[float]":
+    ordered = sorted(history, key=lambda entry: (entry.step, entry.timestamp))
+    by_step = {entry.step: entry.value for entry in ordered}
+    return pd.Series(list(by_step.values()), index=pd.Index(list(by_step), name="step"), dtype="float64")

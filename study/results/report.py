@@ -1,0 +1,266 @@
+"""A study's report: one HTML page that needs nothing else, and its pictures as SVG and PNG beside it.
+
+Works on what `study.results.read` took off the tracking server. The page has no script and asks nobody for anything;
+everything that comes from the tracking server is escaped.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from study.errors import UserError
+from study.results.figures.chosen import ByValidation, by_validation
+from study.results.figures.words import arm_words, count, file_name, plain, seeds_each, signed
+from study.results.history import read_histories
+from study.results.read import TrackedStudy, read_study
+from study.results.render import html_fragment
+from study.results.table import Row, Table, table_of
+from study.storage import write_whole
+from study.tracking import schema
+from study.tracking.address import answering
+
+if TYPE_CHECKING:
+    from study.results.figures.pictures import Pictures
+
+PAGE = "index.html"
+ARTIFACT_FOLDER = "report"
+"""Where the study's parent run keeps the same files."""
+
+Outcome = Literal["better", "worse", "within noise", "mixed", "unknown"]
+_TESTED: tuple[Outcome, ...] = ("better", "worse", "within noise")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a study says, in one sentence, and in one word."""
+
+    outcome: Outcome
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report that was written.
+
+    Attributes:
+        page: the HTML file.
+        files: all files, the page first.
+        not_logged: why the study's run does not keep them, in one line; None where it does.
+    """
+
+    page: Path
+    files: tuple[Path, ...]
+    not_logged: str | None
+
+
+def default_folder(study: str) -> Path:
+    """Where a study's report goes unless told otherwise: `NAME-report` in the working folder."""
+    return Path(f"{file_name(study)}-report")
+
+
+def write_report(tracking_uri: str, study: str, folder: Path) -> Report:
+    """Read a study, write its report, and have the study's run keep it too.
+
+    Args:
+        tracking_uri: of an MLflow server, or `sqlite:///FILE`.
+        study: the study's name.
+        folder: where to; made if it is not there, files of the same names are replaced.
+
+    Raises:
+        UserError: the server does not answer or has no such study, a trial's parameters cannot be read, or the folder
+            cannot be written. Nothing is written unless everything was read.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--out {folder}: that is a file; name a folder")
+    tracked = read_study(tracking_uri, study)
+    table = table_of(tracked)
+    validation = by_validation(tracked)
+    # Matplotlib takes a second to load: only whoever draws pays for it.
+    from study.results.figures.pictures import sketches_of
+
+    drawn = sketches_of(
+        tracked, table, validation, lambda run_ids, metric: read_histories(tracking_uri, run_ids, metric)
+    ).finish()
+    contents: dict[str, bytes] = {PAGE: page(tracked, table, verdict(table, validation), drawn).encode()}
+    for picture in drawn.pictures:
+        contents |= {f"{picture.name}.svg": picture.svg.encode(), f"{picture.name}.png": picture.png}
+    files = _write(folder, contents)
+    return Report(files[0], files, _log(tracking_uri, study, files))
+
+
+# ------------------------------------------------------------------------------------------------------- the verdict
+
+
+def verdict(table: Table, validation: ByValidation) -> Verdict:
+    """Whether noise helped: said of the arm that validation chose, for the lowest of many test errors flatters.
+
+    Args:
+        table: the study's table.
+        validation: validation errors of its rows.
+    """
+    arms = [row for row in table.rows if row.role == "arm"]
+    baseline = f"baseline: {plain(table.baseline_kind, 200)}"
+    if not arms:
+        return Verdict("unknown", "No arm has a completed trial yet, so there is nothing to say.")
+    tested = [row for row in arms if row.verdict in _TESTED]
+    if not tested:
+        return Verdict("unknown", _untested(arms, validation, baseline))
+    chosen = [
+        validation.best(of_student) or of_student[0]
+        for student in dict.fromkeys(row.student for row in tested)
+        if (of_student := [row for row in tested if row.student == student])
+    ]
+    if len(chosen) > 1:
+        return _of_students(chosen, tested, baseline)
+    return _of_arm(chosen[0], tested, baseline)
+
+
+def _of_arm(row: Row, tested: Sequence[Row], baseline: str) -> Verdict:
+    whose = "The only arm tested" if len(tested) == 1 else "The arm that validation chose"
+    relation = {
+        "better": "is better than plain distillation",
+        "worse": "is worse than plain distillation",
+        "within noise": "is within noise of plain distillation: no difference is shown, nor that there is none",
+    }[row.verdict]
+    return Verdict(
+        _outcome(row),
+        f"{whose}, {arm_words(row)}, {relation}; improvement {_improvement(row, seeds_each([row.n]), baseline)}"
+        f"{_all_arms(tested)}.",
+    )
+
+
+def _of_students(chosen: Sequence[Row], tested: Sequence[Row], baseline: str) -> Verdict:
+    parts = []
+    for outcome in _TESTED:
+        rows = [row for row in chosen if row.verdict == outcome]
+        if rows:
+            named = ", ".join(f"{plain(row.student)} {_improvement(row)}" for row in rows)
+            parts.append(f"{outcome} for {len(rows)} of {count(len(chosen), 'student')} ({named})")
+    outcomes = {_outcome(row) for row in chosen}
+    return Verdict(
+        outcomes.pop() if len(outcomes) == 1 else "mixed",
+        f"Against plain distillation, the arm that validation chose for each student is {'; '.join(parts)} "
+        f"({seeds_each(row.n for row in chosen)}; {baseline}){_all_arms(tested)}.",
+    )
+
+
+def _untested(arms: Sequence[Row], validation: ByValidation, baseline: str) -> str:
+    row = validation.best(arms) or arms[0]
+    if row.verdict == "one seed: no interval":
+        return (
+            "Nothing can be said yet: every comparison stands on one seed, which has no interval; the arm that "
+            f"validation chose, {arm_words(row)}, came out at an improvement of "
+            f"{_improvement(row, 'n = 1 seed', baseline)}."
+        )
+    why = {
+        "no baseline": "there is no baseline to compare with",
+        "no common seed": "no arm shares a seed with its baseline",
+        "no spread: no test": "the differences are the same on all seeds, which leaves no spread to test against",
+    }.get(row.verdict, row.verdict)
+    return f"Nothing can be said: {why} ({seeds_each(arm.n for arm in arms)}; {baseline})."
+
+
+def _outcome(row: Row) -> Outcome:
+    return next(outcome for outcome in _TESTED if outcome == row.verdict)
+
+
+def _improvement(row: Row, *more: str) -> str:
+    """`+4.8 % (95 % interval −1.0 to +9.9 %)`; `more` stands in the same parentheses."""
+    if row.improvement_percent is None:
+        number, interval = "not defined", "the baseline never errs"
+    else:
+        number = f"{signed(row.improvement_percent)} %"
+        ends = row.improvement_ci95
+        interval = "no interval" if ends is None else f"95 % interval {signed(ends[0])} to {signed(ends[1])} %"
+    return f"{number} ({', '.join([interval, *more])})"
+
+
+def _all_arms(tested: Sequence[Row]) -> str:
+    if len(tested) == 1:
+        return ""
+    verdicts = [row.verdict for row in tested]
+    return (
+        f"; of all {len(tested)} arms tested, {verdicts.count('better')} better, {verdicts.count('worse')} worse and "
+        f"{verdicts.count('within noise')} within noise after correction for their number"
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- the page
+
+
+def page(tracked: TrackedStudy, table: Table, said: Verdict, drawn: "Pictures") -> str:
+    """The whole HTML page; the same study gives the same text."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from study.results.figures.style import theme
+
+    environment = Environment(
+        loader=PackageLoader("study.results", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(
+        study=table.study,
+        verdict=said,
+        facts=_facts(tracked),
+        table=Markup(html_fragment(table)),  # which escapes its cells itself
+        # Drawn here, of shapes: there is no text in it, and its comments are gone.
+        pictures=[(picture, Markup(picture.inline())) for picture in drawn.pictures],
+        left_out=drawn.left_out,
+        light=theme(dark=False),
+        dark=theme(dark=True),
+    )
+
+
+def _facts(tracked: TrackedStudy) -> Mapping[str, str]:
+    """What a reader asks first, by name; what is not known is left out."""
+    states = {"RUNNING": "still running", "FINISHED": "finished", "KILLED": "interrupted", "FAILED": "failed"}
+    counts = tracked.counts().sum()
+    trials = ", ".join(f"{number} {outcome}" for outcome, number in counts.items() if number)
+    known = {
+        "state": states.get(tracked.status or ""),
+        "trials": trials,
+        "dataset": tracked.params.get(schema.DATASET),
+        "data digest": tracked.params.get(schema.DATA_DIGEST, "")[:12],
+        "code": tracked.tags.get("mlflow.source.git.commit", "")[:12],
+        "version": tracked.tags.get("noisy_study.version.noisy-teacher-study"),
+    }
+    return {name: plain(value, 100) for name, value in known.items() if value}
+
+
+# --------------------------------------------------------------------------------------------------------- the files
+
+
+def _write(folder: Path, contents: Mapping[str, bytes]) -> tuple[Path, ...]:
+    """The page last: whoever sees a new page finds its pictures beside it. Returns the page first."""
+    pictures = [name for name in contents if name != PAGE]
+    for name in [*pictures, PAGE]:
+        write_whole(folder / name, lambda path, content=contents[name]: path.write_bytes(content))  # type: ignore[misc]
+    return (folder / PAGE, *(folder / name for name in pictures))
+
+
+def _log(tracking_uri: str, study: str, files: Sequence[Path]) -> str | None:
+    """Have the study's parent run keep the files; returns why it does not."""
+    from mlflow import MlflowClient
+
+    try:
+        with answering(tracking_uri):
+            client = MlflowClient(tracking_uri=tracking_uri)
+            experiment = client.get_experiment_by_name(study)
+            parents = client.search_runs(
+                [experiment.experiment_id] if experiment is not None else [],
+                f"tags.`{schema.KIND}` = 'study'",
+                order_by=["attributes.start_time DESC"],
+                max_results=1,
+            )
+            if not parents:
+                return "the study has no parent run"
+            for file in files:
+                client.log_artifact(parents[0].info.run_id, str(file), ARTIFACT_FOLDER)
+    except UserError as error:
+        return str(error)
+    return None

@@ -1,0 +1,222 @@
+"""Where a stage's trials come from: a plan, or a search.
+
+Works on one stage's Optuna study, which holds all state: a source may be made anew at any moment, and gives every
+trial once whatever process died between asking and training. Knows nothing of Ray or MLflow.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.trial import BaseTrial, TrialState
+
+from search_spaces.grid import grid_points
+from search_spaces.spaces import Space
+from search_spaces.training import suggest_training
+from study.config import MAX_SEED, ArmConfig, Role, Sampler, Scheduler, SearchConfig, StudyConfig, TrialConfig
+from study.records import TrainingSummary
+from study.search.plan import search_trial, with_training
+
+POINT = "point"
+"""User attribute of a planned trial: which of the plan's points it is."""
+
+
+class Source(Protocol):
+    """Where a stage's trials come from, and how they are judged."""
+
+    @property
+    def total(self) -> int:
+        """How many trials the stage has when it is done."""
+
+    @property
+    def objectives(self) -> int:
+        """How many values a completed trial has, each the smaller the better."""
+
+    @property
+    def pruner(self) -> BasePruner:
+        """What stops its trials early."""
+
+    def next(self, study: optuna.Study, forgiven: Set[int]) -> optuna.Trial | None:
+        """Ask for one more trial, or None when all have been asked for; `forgiven` numbers do not count."""
+
+    def trial_config(self, trial: BaseTrial) -> TrialConfig:
+        """What to train for a trial; the same each time it is asked for the same trial."""
+
+    def values(self, trial: BaseTrial, summary: TrainingSummary) -> list[float]:
+        """What a completed trial is judged by."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A list of trainings, each to be run exactly once: grids of arms, confirmations, teachers."""
+
+    trials: Sequence[TrialConfig]
+
+    @property
+    def total(self) -> int:
+        return len(self.trials)
+
+    @property
+    def objectives(self) -> int:
+        return 1
+
+    @property
+    def pruner(self) -> BasePruner:
+        return NopPruner()
+
+    def next(self, study: optuna.Study, forgiven: Set[int]) -> optuna.Trial | None:
+        return _next_point(study, forgiven, [{}] * len(self.trials))
+
+    def trial_config(self, trial: BaseTrial) -> TrialConfig:
+        point: int = trial.user_attrs[POINT]
+        return self.trials[point]
+
+    def values(self, trial: BaseTrial, summary: TrainingSummary) -> list[float]:
+        return _values(summary)
+
+
+@dataclass(frozen=True)
+class Searched:
+    """Trials that a sampler proposes, up to a number.
+
+    Args:
+        config: the study.
+        arm: what a trial proposes: an arm, or the baseline with other training settings (`arms_of`, `baseline_of`).
+        role: of its trials.
+        multiplications: of a network, where that is an objective.
+    """
+
+    config: StudyConfig
+    arm: Callable[[BaseTrial], ArmConfig]
+    multiplications: Callable[[str], int]
+    role: Role = "arm"
+
+    @property
+    def _search(self) -> SearchConfig:
+        assert self.config.search is not None
+        return self.config.search
+
+    @cached_property
+    def _grid(self) -> list[dict[str, Any]]:
+        return grid_points(self.arm, self._search.grid_points)
+
+    @property
+    def total(self) -> int:
+        return len(self._grid) if self._search.sampler == "grid" else self._search.trials
+
+    @property
+    def objectives(self) -> int:
+        return len(self._search.objectives)
+
+    @property
+    def pruner(self) -> BasePruner:
+        return make_pruner(self._search)
+
+    def next(self, study: optuna.Study, forgiven: Set[int]) -> optuna.Trial | None:
+        if self._search.sampler == "grid":
+            trial = _next_point(study, forgiven, self._grid)
+        else:
+            asked = len(study.get_trials(deepcopy=False))
+            if asked - len(forgiven) >= self._search.trials:
+                return None
+            study.sampler = make_sampler(self._search, self.config.search_seed, asked)
+            trial = study.ask()
+        if trial is not None:
+            self.arm(trial)  # draws its parameters, and so brings them into the journal
+        return trial
+
+    def trial_config(self, trial: BaseTrial) -> TrialConfig:
+        return search_trial(self.config, self.arm(trial), self.role)
+
+    def values(self, trial: BaseTrial, summary: TrainingSummary) -> list[float]:
+        if self.objectives == 1:
+            return _values(summary)
+        of = {
+            "val_error": _values(summary)[0],
+            "multiplications": self.multiplications(self.trial_config(trial).network),
+        }
+        return [of[objective] for objective in self._search.objectives]
+
+
+def arms_of(config: StudyConfig, space: Space) -> Callable[[BaseTrial], ArmConfig]:
+    """What the search of a study proposes: an arm of the space, with the training settings that are searched too."""
+    assert config.search is not None
+    settings = config.search.train
+    return lambda trial: with_training(space(trial, config), suggest_training(trial, settings))
+
+
+def baseline_of(config: StudyConfig) -> Callable[[BaseTrial], ArmConfig]:
+    """What the baseline's own search proposes: nothing but training settings."""
+    assert config.search is not None
+    settings = config.search.train
+    return lambda trial: with_training(config.baseline, suggest_training(trial, settings))
+
+
+def make_sampler(search: SearchConfig, seed: int, asked: int) -> BaseSampler:
+    """A sampler for one ask, made anew each time: one that is seeded once would repeat its draws after a resume.
+
+    Args:
+        search: which sampler.
+        seed: of the search.
+        asked: how many trials were asked for before.
+    """
+    startup, fresh = search.startup_trials, (seed * 1_000_003 + asked) % MAX_SEED
+    makers: Mapping[Sampler, Callable[[], BaseSampler]] = {
+        "random": lambda: RandomSampler(seed=fresh),
+        # Its sequence goes on by a count in the journal, and is one sequence only under one seed.
+        "qmc": lambda: QMCSampler(
+            seed=seed,
+            scramble=True,
+            independent_sampler=RandomSampler(seed=fresh),
+            warn_asynchronous_seeding=False,
+            warn_independent_sampling=False,
+        ),
+        # In groups: parameters that depend on a choice, and those of two objectives, are modelled together too.
+        "tpe": lambda: TPESampler(seed=fresh, n_startup_trials=startup, multivariate=True, group=True),
+        "gp": lambda: GPSampler(seed=fresh, n_startup_trials=startup, warn_independent_sampling=False),
+        "cmaes": lambda: CmaEsSampler(seed=fresh, n_startup_trials=startup, warn_independent_sampling=False),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # their interfaces may change, and are used here only
+        return makers[search.sampler]()
+
+
+def make_pruner(search: SearchConfig) -> BasePruner:
+    """What stops trials early. All that it goes by lies in the journal, so a resume finds its rungs."""
+    makers: Mapping[Scheduler, Callable[[], BasePruner]] = {
+        "fifo": NopPruner,
+        "asha": lambda: SuccessiveHalvingPruner(
+            min_resource=search.grace_epochs, reduction_factor=search.reduction_factor
+        ),
+        "median": lambda: MedianPruner(n_startup_trials=search.startup_trials, n_warmup_steps=search.grace_epochs),
+    }
+    return makers[search.scheduler]()
+
+
+def _next_point(study: optuna.Study, forgiven: Set[int], points: Sequence[dict[str, Any]]) -> optuna.Trial | None:
+    """Ask for the first point that has not been asked for.
+
+    It is enqueued just before: Optuna's own grid sampler loses and doubles points across a kill, and a long queue
+    makes every ask slow.
+    """
+    trials = study.get_trials(deepcopy=False)
+    # One that is enqueued and was never asked for (a kill came between) is asked for now.
+    waiting = any(trial.state == TrialState.WAITING for trial in trials)
+    asked = {t.user_attrs[POINT] for t in trials if t.state != TrialState.WAITING and t.number not in forgiven}
+    missing = next((point for point in range(len(points)) if point not in asked), None)
+    if missing is None:
+        return None
+    if not waiting:
+        study.enqueue_trial(points[missing], user_attrs={POINT: missing})
+    return study.ask()
+
+
+def _values(summary: TrainingSummary) -> list[float]:
+    assert summary.best_val_error is not None
+    return [summary.best_val_error]

@@ -1,0 +1,61 @@
+"""Metric histories of many runs, from a real store."""
+
+from collections.abc import Callable
+
+import pytest
+from handwritten import T0, Writer
+from mlflow import MlflowClient
+from mlflow.entities import Metric
+
+from study.errors import UserError
+from study.results.history import read_histories
+from study.tracking import schema
+
+pytest_plugins = ("handwritten",)
+
+NewStudy = Callable[..., Writer]
+
+
+def _log(client: MlflowClient, run_id: str, *points: tuple[int, float, int]) -> None:
+    metrics = [Metric(schema.VAL_ERROR, value, T0 + after, step) for step, value, after in points]
+    client.log_batch(run_id, metrics=metrics)
+
+
+def test_a_history_has_its_values_by_step_in_ascending_order(
+    new_study: NewStudy, client: MlflowClient, uri: str
+) -> None:
+    run = new_study().trial(0, 0.1, sigma=0.5, alpha=0.5)
+    _log(client, run, (2, 0.3, 20), (1, 0.4, 10), (10, 0.2, 100))
+    history = read_histories(uri, [run], schema.VAL_ERROR)[run]
+    assert list(history.index) == [1, 2, 10]
+    assert list(history) == [0.4, 0.3, 0.2]
+
+
+def test_of_a_step_that_was_logged_again_the_later_value_counts(
+    new_study: NewStudy, client: MlflowClient, uri: str
+) -> None:
+    run = new_study().trial(0, 0.1, sigma=0.5, alpha=0.5)
+    _log(client, run, (1, 0.4, 50), (1, 0.9, 10))
+    assert list(read_histories(uri, [run], schema.VAL_ERROR)[run]) == [0.4]
+
+
+def test_more_runs_than_are_asked_for_at_once_all_get_their_own(
+    new_study: NewStudy, client: MlflowClient, uri: str
+) -> None:
+    study = new_study()
+    runs = [study.trial(seed, 0.1, sigma=0.5, alpha=0.5) for seed in range(20)]
+    for seed, run in enumerate(runs):
+        _log(client, run, (1, seed / 100, 1))
+    histories = read_histories(uri, runs, schema.VAL_ERROR)
+    assert [histories[run].iloc[0] for run in runs] == [seed / 100 for seed in range(20)]
+
+
+def test_a_run_without_the_metric_is_left_out(new_study: NewStudy, uri: str) -> None:
+    run = new_study().trial(0, 0.1, sigma=0.5, alpha=0.5)
+    assert read_histories(uri, [run], schema.VAL_ERROR) == {}
+    assert read_histories(uri, [], schema.VAL_ERROR) == {}
+
+
+def test_a_run_that_is_not_there_is_one_line(new_study: NewStudy, uri: str) -> None:
+    with pytest.raises(UserError, match="f" * 32):
+        read_histories(uri, ["f" * 32], schema.VAL_ERROR)

@@ -1,0 +1,123 @@
+"""Every sampler, over every storage: each trial once, and a resume proposes what an undisturbed search would."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from optuna.trial import BaseTrial
+from reopened import Reopened
+
+from search_spaces.spaces import sigma_alpha
+from study.config import ArmConfig, Sampler, StudyConfig, TrialConfig, parse_study
+from study.records import TrainingSummary, TrialReport
+from study.search.journal import StageJournal
+from study.search.sources import Searched, arms_of, baseline_of
+
+FILE = """
+name: small
+data: {name: digits}
+teachers: [{network: digits-cnn}]
+student: {network: digits-fc32}
+train: {lr: 0.01}
+"""
+SAMPLERS: tuple[Sampler, ...] = ("grid", "random", "qmc", "tpe", "gp", "cmaes")
+
+
+def config(sampler: Sampler = "random", **search: object) -> StudyConfig:
+    keys = {"sampler": sampler, "trials": 9, "grid_points": 3, "startup_trials": 3, **search}
+    return parse_study(FILE, "test", [f"search={json.dumps(keys)}"])
+
+
+def searched(study: StudyConfig, arm: Callable[[BaseTrial], ArmConfig] | None = None) -> Searched:
+    return Searched(study, arm or arms_of(study, sigma_alpha), multiplications=len)
+
+
+def completed(number: int, trial: TrialConfig) -> TrialReport:
+    error = abs(float(str(trial.sigma)) - 0.7) / 4 + abs(trial.alpha - 0.3) / 4
+    summary = TrainingSummary(outcome="completed", epochs=1, best_val_error=error, train_seconds=1.0)
+    return TrialReport(number=number, summary=summary)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_asks_up_to_its_number_and_takes_up_what_was_running(storage: Reopened, sampler: Sampler) -> None:
+    source = searched(config(sampler))
+    journal = StageJournal(storage(), "s", "search", source)
+    first = [asked for _ in range(4) if (asked := journal.ask()) is not None]
+    for asked in first[:3]:
+        journal.tell(completed(*asked))
+    again = StageJournal(storage(), "s", "search", source)
+    assert again.unfinished() == first[3:]
+    rest = []
+    while (one := again.ask()) is not None:
+        rest.append(one)
+    assert len(first) + len(rest) == source.total == 9
+    assert len({repr(trial) for _, trial in [*first, *rest]}) == 9
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_resumed_search_proposes_what_an_undisturbed_one_would(storage: Reopened, sampler: Sampler) -> None:
+    source = searched(config(sampler, trials=7))
+
+    def propose(name: str, restarts: bool) -> list[TrialConfig]:
+        journal = StageJournal(storage(), name, "search", source)
+        proposed = []
+        while (asked := journal.ask()) is not None:
+            proposed.append(asked[1])
+            journal.tell(completed(*asked))
+            if restarts:
+                journal = StageJournal(storage(), name, "search", source)
+        return proposed
+
+    undisturbed = propose("undisturbed", restarts=False)
+    assert propose("restarted", restarts=True) == undisturbed
+
+
+def test_the_grid_of_a_space_is_every_combination_of_evenly_spaced_values(storage: Reopened) -> None:
+    source = searched(config("grid"))
+    journal = StageJournal(storage(), "s", "search", source)
+    points = []
+    while (asked := journal.ask()) is not None:
+        points.append((asked[1].sigma, asked[1].alpha))
+    assert sorted({alpha for _, alpha in points}) == [0.0, 0.5, 1.0]
+    assert len({sigma for sigma, _ in points}) == 3
+    assert len(set(points)) == 9
+
+
+TRAINING = {"lr": {"log_uniform": [0.0001, 0.01]}, "epochs": {"uniform": [2, 5]}, "schedule": ["constant", "cosine"]}
+
+
+def test_searched_training_settings_come_beside_those_of_the_space() -> None:
+    study = config("random", train=TRAINING)
+    proposals = _proposals(searched(study))
+    assert all(0.0001 <= trial.train.lr <= 0.01 and trial.train.epochs in (2, 3, 4, 5) for trial in proposals)
+    assert {trial.train.schedule for trial in proposals} == {"constant", "cosine"}
+    assert len({trial.sigma for trial in proposals}) == len({trial.train.lr for trial in proposals}) == 9
+
+
+def test_the_baselines_own_search_has_the_budget_and_the_settings_of_the_arms_and_no_noise() -> None:
+    study = config("random", train=TRAINING)
+    source = Searched(study, baseline_of(study), multiplications=len, role="baseline")
+    proposals = _proposals(source)
+    assert source.total == searched(study).total
+    assert all((trial.role, trial.method, trial.alpha) == ("baseline", "logit_regression", 0.0) for trial in proposals)
+    assert len({trial.train.lr for trial in proposals}) == 9
+    assert not any(trial.sees_test_set for trial in proposals)
+
+
+def test_a_space_that_proposes_a_setting_that_is_searched_already_is_refused() -> None:
+    def space(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
+        return ArmConfig(method="labels", train={"lr": (0.1,)})
+
+    study = config("random", train=TRAINING)
+    with pytest.raises(ValueError, match="which `search\\.train` searches too"):
+        _proposals(searched(study, arms_of(study, space)))
+
+
+def _proposals(source: Searched) -> list[TrialConfig]:
+    from optuna.storages import InMemoryStorage
+
+    journal = StageJournal(InMemoryStorage(), "s", "search", source)
+    proposals = []
+    while (asked := journal.ask()) is not None:
+        proposals.append(asked[1])
+    return proposals
