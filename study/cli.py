@@ -223,7 +223,7 @@ def table(name: NameArgument, format: Annotated[Format, typer.Option("--format")
 @app.command()
 def report(
     name: NameArgument,
-    out: Annotated[Path | None, typer.Option("--out", help="the folder to write to  [default: NAME-report]")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="the folder to write to; NAME-report without")] = None,
 ) -> None:
     """Write tables and pictures as one HTML page, which the study's run keeps too."""
     from study.results.report import default_folder, write_report

@@ -465,9 +465,9 @@ def test_only_search_trials_never_see_the_test_set() -> None:
 
 def _with_searched_baseline(**changes: object) -> Document:
     """A study whose arms and whose baseline are both searched over the learning rate."""
-    document = _file(search={"train": {"lr": [0.1, 0.2]}}, baseline={"method": "logit_regression", "search": "equal"})
-    del document["arms"]
-    return {**document, **changes}
+    search = {"train": {"lr": [0.1, 0.2]}}
+    text = _file(search=search, baseline={"method": "logit_regression", "search": "equal"}, arms=[])
+    return {**yaml.safe_load(text), **changes}
 
 
 def test_a_baseline_may_be_searched_with_the_budget_of_the_arms() -> None:

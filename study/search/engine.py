@@ -95,9 +95,11 @@ def ray_engine(address: str | None, verbose: bool) -> Iterator[Capacity]:
             logging_level=logging.INFO if verbose else logging.ERROR,
             configure_logging=verbose,
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # noqa: BLE001 - Ray raises bare exceptions, for instance on a machine too busy
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"cannot reach Ray at {address or 'this machine'}: {reason}") from None
+        raise UserError(
+            f"{f'cannot reach Ray at {address}' if address else 'Ray does not start here'}: {reason}"
+        ) from None
     try:
         with _interruptible():
             yield _capacity()

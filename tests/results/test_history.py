@@ -1,5 +1,6 @@
 """Metric histories of many runs, from a real store."""
 
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -50,12 +51,14 @@ def test_more_runs_than_are_asked_for_at_once_all_get_their_own(
     assert [histories[run].iloc[0] for run in runs] == [seed / 100 for seed in range(20)]
 
 
-def test_a_run_without_the_metric_is_left_out(new_study: NewStudy, uri: str) -> None:
+def test_a_run_that_has_not_the_metric_or_is_not_there_is_left_out(new_study: NewStudy, uri: str) -> None:
     run = new_study().trial(0, 0.1, sigma=0.5, alpha=0.5)
-    assert read_histories(uri, [run], schema.VAL_ERROR) == {}
+    assert read_histories(uri, [run, "f" * 32], schema.VAL_ERROR) == {}
     assert read_histories(uri, [], schema.VAL_ERROR) == {}
 
 
-def test_a_run_that_is_not_there_is_one_line(new_study: NewStudy, uri: str) -> None:
-    with pytest.raises(UserError, match="f" * 32):
-        read_histories(uri, ["f" * 32], schema.VAL_ERROR)
+def test_a_server_that_does_not_answer_is_one_line() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # a port of our own that nobody listens on
+        with pytest.raises(UserError, match="does not answer"):
+            read_histories(f"http://127.0.0.1:{closed.getsockname()[1]}", ["f" * 32], schema.VAL_ERROR)

@@ -69,8 +69,8 @@ def sketch(shown: Durations) -> Sketch:
         heading="Where time went",
         title=f"{_STAGES[stage].capitalize()} took {share} of {_in_words(shown.total)} of training{wall}",
         caption=f"Training time of {trials} (n = 1 seed each), validation included, waiting for a place not; below, "
-        "every training as a dot and the median as a line. Several trainings run at once, so their sum may exceed the "
-        "time from the first start to the last end, in which pauses are counted.",
+        "every training as a dot and the median as a line. Several trainings may run at once, so their sum may exceed "
+        "the time from the first start to the last end, in which pauses are counted.",
         draw=lambda: _draw(shown),
     )
 

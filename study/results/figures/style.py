@@ -132,7 +132,9 @@ class Sketch:
             figure.suptitle(
                 _evenly_wrapped(self.title), x=0.012, horizontalalignment="left", fontsize=11, fontweight="bold"
             )
-            return Picture(self.name, self.heading, self.title, self.caption, _svg(figure), _png(figure))
+            svg = _svg(figure)
+            figure.set_layout_engine("none")  # everything has its place now
+            return Picture(self.name, self.heading, self.title, self.caption, svg, _png(figure))
 
 
 def theme(dark: bool) -> dict[str, str]:
