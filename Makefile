@@ -2,7 +2,7 @@
 # make quickstart  the recipe `quickstart`, from nothing to its table
 # make test        linter, type checker and tests
 # make lint        the first two alone
-# make test-slow   every recipe at toy size through Ray and MLflow (minutes each)
+# make test-slow   every recipe at toy size through Ray and MLflow, and what the search is worth (half an hour)
 # make bench       a student's speed inside a study against a bare loop (about 12 minutes, on a quiet machine)
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)

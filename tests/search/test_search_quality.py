@@ -4,7 +4,7 @@ Slow (hundreds of trials), so not among the tests that run by default: `pytest -
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,8 @@ TRIALS = 60
 
 @pytest.fixture(scope="module")
 def capacity() -> Iterator[Capacity]:
-    ray.cloudpickle.register_pickle_by_value(synthetic)  # the workers cannot import what lies beside the tests
+    # The workers cannot import what lies beside the tests.
+    ray.cloudpickle.register_pickle_by_value(synthetic)  # type: ignore[no-untyped-call]
     with ray_engine(None, verbose=False) as found:
         yield found
 
@@ -92,7 +93,8 @@ class Search:
     @property
     def tracked(self) -> dict[str, int]:
         """How many trials ended how, by the tracking server."""
-        return {str(k): int(v) for k, v in read_study(self.uri, self.config.name).counts().loc["search"].items()}
+        counts: dict[Hashable, Any] = read_study(self.uri, self.config.name).counts().loc["search"].to_dict()
+        return {str(outcome): int(number) for outcome, number in counts.items()}
 
     @property
     def epochs(self) -> int:

@@ -1,0 +1,173 @@
+"""Searched studies from one command to their tables: real Ray, real Optuna, real MLflow."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import yaml
+from optuna.trial import TrialState
+
+from study.results.read import read_study
+from study.tracking import schema
+
+NOISY_STUDY = str(Path(sys.executable).with_name("noisy-study"))
+ELSEWHERE = ("MLFLOW_TRACKING_URI", "NOISY_STUDY_DATA", "OPTUNA_STORAGE", "RAY_ADDRESS")
+HERE = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+SMALL: dict[str, Any] = {
+    "data": {"name": "digits"},
+    "teachers": [{"network": "digits-cnn", "train": {"epochs": 2}}],
+    "student": {"network": "digits-fc32"},
+}
+
+
+def run(folder: Path, study: dict[str, Any], **environment: str) -> dict[str, Any]:
+    """Run a study to its end in a folder of its own; its table as JSON."""
+
+    def command(*words: str) -> str:
+        ran = subprocess.run(
+            [NOISY_STUDY, *words],
+            cwd=folder,
+            env={**HERE, **environment},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    (folder / "study.yaml").write_text(yaml.safe_dump({**SMALL, **study}))
+    command("run", "study.yaml")
+    table: dict[str, Any] = json.loads(command("table", study["name"], "--format", "json"))
+    return table
+
+
+# ------------------------------------------------------------------------------- a search with everything in it
+
+EVERYTHING = {
+    "name": "everything",
+    # A learning rate of 100 diverges at once, one of 0.01 learns; successive halving stops the slow ones.
+    "train": {"epochs": 4, "optimizer": "sgd"},
+    "baseline": {"method": "logit_regression", "search": "equal"},
+    "seeds": [0, 1],
+    "search": {
+        "space": "sigma_alpha",
+        "train": {"lr": [0.002, 0.01, 100.0]},
+        "sampler": "tpe",
+        "scheduler": "asha",
+        "reduction_factor": 2,
+        "trials": 12,
+        "startup_trials": 6,
+        "confirm": {"top": 2, "seeds": 3},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def journal_url(postgresql: Any) -> str:
+    """The journal of this study lies in PostgreSQL."""
+    return str(postgresql())
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory, journal_url: str) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("everything")
+    return folder, run(folder, EVERYTHING, OPTUNA_STORAGE=journal_url)
+
+
+@pytest.mark.parametrize("role", ["arm", "baseline"])
+def test_the_journal_and_the_tracking_server_count_the_same(
+    searched: tuple[Path, dict[str, Any]], journal_url: str, role: str
+) -> None:
+    stage = "everything.search" if role == "arm" else "everything.search-baseline"
+    states = Counter(trial.state for trial in optuna.load_study(study_name=stage, storage=journal_url).trials)
+    trials = read_study(f"sqlite:///{searched[0] / 'mlflow.db'}", "everything").trials
+    tracked = Counter(
+        trials[(trials[f"tags.{schema.STAGE}"] == "search") & (trials[f"tags.{schema.ROLE}"] == role)][
+            f"tags.{schema.OUTCOME}"
+        ]
+    )
+    assert set(states) == {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}, "the study is to have all three"
+    assert states[TrialState.COMPLETE] == tracked["completed"]
+    assert states[TrialState.PRUNED] == tracked["pruned"]
+    assert states[TrialState.FAIL] == tracked["diverged"]
+    assert sum(states.values()) == sum(tracked.values()) == 12
+
+
+def test_a_stopped_trial_keeps_its_epochs_in_the_journal_and_has_no_checkpoint_left(
+    searched: tuple[Path, dict[str, Any]], journal_url: str
+) -> None:
+    trials = optuna.load_study(study_name="everything.search", storage=journal_url).trials
+    stopped = [trial for trial in trials if trial.state == TrialState.PRUNED]
+    assert all(sorted(trial.intermediate_values) == [1, 2][: len(trial.intermediate_values)] for trial in stopped)
+    assert all(trial.value == trial.intermediate_values[max(trial.intermediate_values)] for trial in stopped)
+    assert not list(searched[0].glob(".noisy-study/studies/everything/trials/*/checkpoint*"))
+
+
+def test_the_table_comes_from_the_confirmation_and_says_that_its_baseline_was_searched(
+    searched: tuple[Path, dict[str, Any]],
+) -> None:
+    table = searched[1]
+    assert table["baseline_kind"] == "searched over lr with the budget of the arms' search"
+    assert [(row["role"], row["stage"], row["n"]) for row in table["rows"]] == [
+        ("baseline", "confirm", 3),
+        ("arm", "confirm", 3),
+        ("arm", "confirm", 3),
+    ]
+
+
+def test_no_search_trial_has_seen_the_test_set(searched: tuple[Path, dict[str, Any]]) -> None:
+    trials = read_study(f"sqlite:///{searched[0] / 'mlflow.db'}", "everything").trials
+    of_search = trials[trials[f"tags.{schema.STAGE}"] == "search"]
+    assert of_search[f"metrics.{schema.TEST_ERROR}"].isna().all()
+    assert set(of_search["params.seed"]).isdisjoint(
+        trials.loc[trials[f"tags.{schema.STAGE}"] == "confirm", "params.seed"]
+    )
+
+
+# ------------------------------------------------------------------------------------------ two objectives, two runs
+
+
+def test_of_two_objectives_the_front_is_confirmed_each_beside_a_baseline_of_its_own_width(tmp_path: Path) -> None:
+    study = {
+        "name": "widths",
+        "train": {"epochs": 2},
+        "seeds": [0, 1],
+        "search": {
+            "space": "student_width",
+            "objectives": ["val_error", "multiplications"],
+            "trials": 6,
+            "startup_trials": 3,
+            "confirm": {"top": 3},
+        },
+    }
+    rows = run(tmp_path, study)["rows"]
+    arms = [row for row in rows if row["role"] == "arm"]
+    assert 1 <= len(arms) <= 3
+    assert {row["student"] for row in arms} == {row["student"] for row in rows if row["role"] == "baseline"}
+    if len({row["student"] for row in rows}) > 1:
+        front = [row for row in rows if row["pareto"]]
+        assert min(row["multiplications"] for row in rows) in [row["multiplications"] for row in front]
+        assert min(rows, key=lambda row: row["test_error_mean"])["pareto"]
+
+
+def test_the_number_of_workers_changes_no_digit_of_a_table(tmp_path: Path) -> None:
+    tables = []
+    for workers in (1, 2):
+        folder = tmp_path / str(workers)
+        folder.mkdir()
+        study = {
+            "name": "grid",
+            "train": {"epochs": 2},
+            "arms": [{"method": "noisy_teacher", "sigma": [0.3, {"uniform": [0.01, 1.0]}]}],
+            "seeds": [0, 1, 2],
+            "resources": {"workers": workers},
+        }
+        tables.append(run(folder, study))
+    assert tables[0] == tables[1]
