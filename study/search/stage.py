@@ -136,8 +136,8 @@ class StageRun:
     def _stopped_early(self, number: int, report: TrialReport) -> TrialReport:
         """The report as it came; or with the trial's end, where the journal's pruner stops it here.
 
-        A trial that ended by itself is asked about too: its epochs are part of the journal. Where a kill came between
-        the decision and its telling, an end that has come meanwhile stands.
+        Of a trial that ended by itself the journal keeps the epochs and asks nothing: where a kill came between a
+        decision to stop it and its telling, the end that has come meanwhile stands.
         """
         history = self._histories.setdefault(number, {})
         history.update({record.epoch: record for record in report.epochs})
