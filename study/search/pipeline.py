@@ -1,11 +1,11 @@
 """The stages of one study, in order: teachers, grid, search, confirmation.
 
-Works on a study file, images in memory, a journal and a tracking client; each stage goes on from where its journal
-stands. Knows nothing of how a study was started or by whom it is watched.
+Works on a study file, images in memory, a journal and whoever takes events to track; each stage goes on from where its
+journal stands. Knows nothing of how a study was started or by whom it is watched.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +41,7 @@ from study.search.trial import WEIGHTS, FloatArray, TrialJob
 from study.search.watcher import Watcher
 from study.storage import StudyFolder
 from study.tracking import schema
-from study.tracking.client import TrackingClient
+from study.tracking.events import Event, StudyParams
 from study.tracking.names import Cost, chain_name, run_params
 
 _OF_AN_ASSISTANT = {"method", "combine", "sigma", "alpha", "noise", "temperature", "hard_loss_weight"}
@@ -58,7 +58,7 @@ class Pipeline:
         folder: the study's own.
         root: where all studies share their teachers.
         storage: Optuna's, for the journal.
-        watcher, tracking, capacity: who hears of it, who keeps it, what it runs on.
+        watcher, track, capacity: who hears of it, who takes what is to be tracked, what it runs on.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class Pipeline:
         root: Path,
         storage: BaseStorage,
         watcher: Watcher,
-        tracking: TrackingClient,
+        track: Callable[[Event], None],
         capacity: Capacity,
     ) -> None:
         self._config, self._dataset, self._whole, self._folder, self._root = config, dataset, whole, folder, root
-        self._watcher, self._tracking, self._capacity = watcher, tracking, capacity
+        self._watcher, self._track, self._capacity = watcher, track, capacity
         self._storage = storage
         self._dataset_ref = ray.put(dataset)
         self._whole_ref = self._dataset_ref if whole is dataset else ray.put(whole)
@@ -150,7 +150,7 @@ class Pipeline:
             journal=journal,
             job=self._job,
             params=self._params,
-            track=self._tracking.apply,
+            track=self._track,
             watcher=self._watcher,
             workers=placement.workers,
         )
@@ -215,7 +215,7 @@ class Pipeline:
             words = "" if how == DEFAULT_COMBINATION else f" ({how})"
             digests[f"{chain_name(teachers)}{words}"] = tensor_digest(target)
         self._targets_ref = ray.put(targets)
-        self._tracking.log_study(params={schema.LOGITS_DIGESTS: json.dumps(digests)})
+        self._track(StudyParams(params={schema.LOGITS_DIGESTS: json.dumps(digests)}))
 
     def _logits_of(self, teacher: TeacherConfig) -> Tensor:
         """A trained teacher's logits for the images that teachers learn from."""

@@ -17,7 +17,7 @@ from optuna.exceptions import OptunaError
 from study.config import StudyConfig, dump_study, nearest, parse_study, read_text
 from study.data.dataset import Dataset, DatasetFacts
 from study.data.load import describe_dataset, load_dataset
-from study.errors import StudyFailed, UserError
+from study.errors import StudyFailed, Undelivered, UserError
 from study.search.check import check_study
 from study.search.engine import ray_engine
 from study.search.journal import is_taken, open_storage
@@ -25,8 +25,16 @@ from study.search.pipeline import Pipeline
 from study.search.watcher import Watcher
 from study.storage import DEFAULT_ROOT, StudyFolder
 from study.tracking.address import store_exists, without_credentials
-from study.tracking.client import RunStatus, TrackingClient
+from study.tracking.client import TrackingClient
+from study.tracking.events import StudyBegan, StudyEnded, StudyStatus, now_ms
+from study.tracking.outbox import Outbox
 from study.tracking.provenance import provenance
+
+PATIENCE = 60.0
+"""Seconds that the end of a study, or a new one's beginning, waits for a tracking server that does not answer."""
+
+SHORT_PATIENCE = 2.0
+"""The same where the study has failed, or somebody wants it to stop."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +76,7 @@ def resume(name: str, settings: Settings, watcher: Watcher) -> None:
         StudyFailed, KeyboardInterrupt: as `start`.
     """
     folder = find_study(name, settings.root)
-    recorded, given = folder.tracking_uri(), without_credentials(settings.tracking_uri)
-    if recorded != given:
-        raise UserError(
-            f"study {name} is tracked on {recorded}, not on {given}: set MLFLOW_TRACKING_URI back, or unset it"
-        )
+    _check_tracked_there(folder, settings)
     recorded, given = folder.journal(), without_credentials(settings.optuna_storage or folder.own_journal)
     if recorded != given:
         raise UserError(f"study {name} has its journal in {recorded}, not in {given}: set OPTUNA_STORAGE so")
@@ -83,6 +87,29 @@ def resume(name: str, settings: Settings, watcher: Watcher) -> None:
         if dataset.digest != folder.data_digest():
             raise UserError(f"the images of {config.data.name} are not those that study {name} began with")
         _go_on(config, dataset, folder, settings, watcher)
+
+
+def sync(name: str, settings: Settings) -> int:
+    """Deliver what an outage kept from the tracking server.
+
+    Returns:
+        how many events waited, and have arrived.
+
+    Raises:
+        UserError: there is no such study here, or another process runs it.
+        Undelivered: the server does not answer still.
+    """
+    folder = find_study(name, settings.root)
+    _check_tracked_there(folder, settings)
+    with _locked(folder):
+        tracking = TrackingClient(settings.tracking_uri, name)
+        try:
+            tracking.find_study()
+        except UserError as error:
+            raise Undelivered(f"{error}; what it has missed waits in {folder.outbox}") from None
+        outbox = Outbox(folder.outbox, tracking.apply, Watcher().says)
+        _close(outbox, PATIENCE, folder)
+        return outbox.found
 
 
 def find_study(name: str, root: Path = DEFAULT_ROOT) -> StudyFolder:
@@ -109,7 +136,8 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
             capacity.check_fits(config.resources)
         journal = settings.optuna_storage or folder.own_journal
         storage = open_storage(journal)
-        if not folder.exists():
+        is_new = not folder.exists()
+        if is_new:
             if is_taken(storage, config.name):
                 raise UserError(
                     f"a study named {config.name} has a journal in {without_credentials(journal)} already; "
@@ -117,14 +145,17 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
                 )
             where = without_credentials(settings.tracking_uri), without_credentials(journal)
             folder.claim(dump_study(config), *where, dataset.digest)
-        status: RunStatus = "FAILED"
-        tracking: TrackingClient | None = None
+        status: StudyStatus = "FAILED"
+        tracking = TrackingClient(settings.tracking_uri, config.name)
+        outbox = Outbox(folder.outbox, tracking.apply, watcher.says)
         try:
-            tracking = TrackingClient(settings.tracking_uri, config.name)
-            tracking.begin_study(dump_study(config), *provenance(config, dataset.digest))
+            params, tags = provenance(config, dataset.digest)
+            outbox.put(StudyBegan(study_file=dump_study(config), params=params, tags=tags))
+            if is_new and not outbox.settle(PATIENCE) and outbox.trouble is not None:
+                raise StudyFailed(outbox.trouble)  # a mistake in the address or the rights, better heard of now
             whole = _whole(config, dataset, settings)
             failures = Pipeline(
-                config, dataset, whole, folder, settings.root, storage, watcher, tracking, capacity
+                config, dataset, whole, folder, settings.root, storage, watcher, outbox.put, capacity
             ).run()
             status = "FAILED" if failures else "FINISHED"
         except KeyboardInterrupt:
@@ -137,18 +168,41 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
                 f"the journal {without_credentials(journal)}: {' '.join(str(error).split())[:200]}"
             ) from None
         finally:
-            if tracking is not None:
-                _end(tracking, status, watcher)
+            _end(outbox, status, folder, watcher)
     if failures:
         raise StudyFailed(f"{len(failures)} trials failed and are not in the table; the first: {failures[0]}")
 
 
-def _end(tracking: TrackingClient, status: RunStatus, watcher: Watcher) -> None:
-    """End the parent run; where that fails, what ended the study is the greater news."""
+def _end(outbox: Outbox, status: StudyStatus, folder: StudyFolder, watcher: Watcher) -> None:
+    """Say how the study ended, and see that it arrives; where it stopped early, why is the greater news."""
     try:
-        tracking.end_study(status)
-    except UserError as error:
-        watcher.says(f"the study's own run could not be ended: {error}")
+        outbox.put(StudyEnded(status=status, timestamp_ms=now_ms()))
+        _close(outbox, PATIENCE if status == "FINISHED" else SHORT_PATIENCE, folder)
+    except (UserError, Undelivered) as error:
+        if status == "FINISHED":
+            raise
+        watcher.says(str(error))
+
+
+def _close(outbox: Outbox, patience: float, folder: StudyFolder) -> None:
+    """Deliver what waits.
+
+    Raises:
+        Undelivered: not everything has arrived.
+    """
+    if left := outbox.close(patience):
+        raise Undelivered(
+            f"{outbox.trouble or 'the tracking server is slow'}; {left} events wait for it in {folder.outbox}; "
+            f"deliver them by: noisy-study sync {folder.name}"
+        )
+
+
+def _check_tracked_there(folder: StudyFolder, settings: Settings) -> None:
+    recorded, given = folder.tracking_uri(), without_credentials(settings.tracking_uri)
+    if recorded != given:
+        raise UserError(
+            f"study {folder.name} is tracked on {recorded}, not on {given}: set MLFLOW_TRACKING_URI back, or unset it"
+        )
 
 
 def _whole(config: StudyConfig, dataset: Dataset, settings: Settings) -> Dataset:

@@ -1,8 +1,8 @@
 """One stage of a study as a Ray Tune run that goes on from the journal.
 
 Every start and every resume is a fresh `Tuner`; the searcher below takes up what the journal holds as running, then
-asks for more. Ray keeps nothing that a resume would need. A trial's report reaches the tracking server before the
-journal is told, so that whatever dies in between is done again and never lost. What stops a trial early is Optuna's
+asks for more. Ray keeps nothing that a resume would need. A trial's report is in the outbox before the journal is
+told, so that whatever dies in between is done again and never lost. What stops a trial early is Optuna's
 pruner, which goes by the journal alone; to Ray it looks like a scheduler.
 """
 
@@ -25,8 +25,7 @@ from study.search.journal import StageJournal
 from study.search.trainable import JOB, REPORT, DistillationTrainable, NodeRefs
 from study.search.trial import TrialJob, discard_checkpoints
 from study.search.watcher import Watcher
-from study.tracking.client import now_ms
-from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded
+from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded, now_ms
 from study.tracking.names import run_name
 
 MAX_LOSSES = 5
@@ -55,7 +54,7 @@ class StageRun:
         journal: which trials there are.
         job: makes a trial's job from its number, id and configuration.
         params: a trial's tracked parameters.
-        track: takes an event on its way to the tracking server.
+        track: takes an event on its way to the tracking server; it is on disk when this returns.
         watcher: hears what happens.
         workers: trials at once.
     """

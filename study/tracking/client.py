@@ -2,140 +2,137 @@
 
 Works on events. Every call is bounded in time and never retried below us (MLflow would make a run four times), and
 an event can be applied again without harm: runs are found by our own tag before one is made, and epochs that are
-already there are left out.
+already there are left out. Knows nothing of waiting or trying again; the outbox does that.
 """
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
-
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from study.errors import UserError
 from study.records import EpochRecord
 from study.tracking import schema
 from study.tracking.address import answering, bound_requests, first_opening, without_credentials
-from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded
+from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded, StudyBegan, StudyEnded, StudyParams
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Run
-
-RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
-"""MLflow's words for a study that is done, one that failed, and one that was interrupted and can be resumed."""
 
 MAX_METRICS = 1000
 """MLflow's own limit for one `log_batch`."""
 
 
 class TrackingClient:
-    """Writes one study to the tracking server.
+    """Writes one study to the tracking server; asks it nothing before it has to.
 
     Args:
         uri: where; `sqlite:///…` is made if it does not exist, under a lock, because two processes that open a new
             store at once break its migration.
         study: the experiment's name.
-        seconds_between_batches: epochs are gathered for so long before they are sent; a run's end sends the rest.
 
     Raises:
         UserError: from every method, when the server does not answer or refuses; no credentials in it.
     """
 
-    def __init__(self, uri: str, study: str, seconds_between_batches: float = 1.0) -> None:
-        bound_requests()
-        from mlflow.tracking import MlflowClient
-
+    def __init__(self, uri: str, study: str) -> None:
         self._uri, self._study = uri, study
-        self._pause_ms = seconds_between_batches * 1000
-        with answering(uri), first_opening(uri):
-            self._client = MlflowClient(tracking_uri=uri)
-            found = self._client.get_experiment_by_name(study)
-        if found is not None and found.lifecycle_stage != "active":
-            raise UserError(
-                f"the experiment {study} was deleted on the tracking server {without_credentials(uri)}; restore it "
-                f"(mlflow experiments restore --experiment-id {found.experiment_id}) or choose another name"
-            )
-        self._experiment_id = found.experiment_id if found is not None else None
+        self._opened: MlflowClient | None = None
+        self._stumbled = False
+        self._forget()
+
+    def _forget(self) -> None:
+        """What the server has is not known, at first and after an attempt that broke off."""
+        self._known = False
+        self._experiment_id: str | None = None
+        self._parent: str | None = None
         self._runs: dict[str, str] = {}
         self._described: set[str] = set()  # trials whose run has its parameters
         self._last_step: dict[str, int] = {}
-        self._waiting: dict[str, list[EpochRecord]] = {}
-        self._sent_at_ms: dict[str, int] = {}
-
-    # ---------------------------------------------------------------------------------------------- the parent run
 
     def find_study(self) -> str | None:
         """The parent run's id, or None where the server has no study of this name."""
         with answering(self._uri):
-            runs = self._search(f"tags.`{schema.KIND}` = 'study'")
-        return runs[0].info.run_id if runs else None
+            self._find_parent()
+        return self._parent
 
-    def begin_study(self, study_file: str, params: Mapping[str, str], tags: Mapping[str, str]) -> str:
-        """The parent run: made once, set RUNNING again by a resume.
+    def apply(self, events: Iterable[Event]) -> None:
+        """Write events in their order; those that were written before change nothing.
 
-        Returns:
-            the run's id.
+        The epochs of a run are sent together, at the latest before its end.
         """
-        parent = self.find_study()
-        with answering(self._uri):
-            if self._experiment_id is None:
-                self._experiment_id = self._client.create_experiment(self._study)
-            if parent is None:
-                run = self._client.create_run(
-                    self._experiment_id, tags={schema.KIND: "study", **tags}, run_name=self._study
-                )
-                parent = run.info.run_id
-            self._client.update_run(parent, status="RUNNING")
-            self._parent = parent
-            if schema.DATASET not in self._params_of(parent):
-                # The parameters come last: where they are, nothing before them is missing.
-                self._client.log_text(parent, study_file, schema.STUDY_FILE)
-                self._log(parent, params=params)
+        epochs: dict[str, dict[int, EpochRecord]] = {}
+        try:
+            with answering(self._uri):
+                if not self._known:
+                    self._learn_what_is_there()
+                for event in events:
+                    match event:
+                        case StudyBegan():
+                            self._begin_study(event)
+                        case StudyParams():
+                            self._describe_study(event.params)
+                        case StudyEnded():
+                            self._end_study(event)
+                        case RunBegan():
+                            self._begin(event)
+                        case EpochsPassed():
+                            # The first report of an epoch counts: it may have been trained again after a kill.
+                            waiting = epochs.setdefault(event.trial_id, {})
+                            waiting |= {record.epoch: record for record in event.epochs if record.epoch not in waiting}
+                        case RunEnded():
+                            self._send(event.trial_id, epochs.pop(event.trial_id, {}))
+                            self._end(event)
+                for trial_id, waiting in epochs.items():
+                    self._send(trial_id, waiting)
+        except UserError:
+            self._stumbled = True
+            self._forget()
+            raise
+
+    # ---------------------------------------------------------------------------------------------- the parent run
+
+    def _begin_study(self, event: StudyBegan) -> None:
+        if self._experiment_id is None:
+            self._experiment_id = self._client.create_experiment(self._study)
+        if self._parent is None:
+            run = self._client.create_run(
+                self._experiment_id, tags={schema.KIND: "study", **event.tags}, run_name=self._study
+            )
+            self._parent = run.info.run_id
+        self._client.update_run(self._parent, status="RUNNING")
+        if schema.DATASET not in self._params_of(self._parent):
+            # The parameters come last: where they are, nothing before them is missing.
+            self._client.log_text(self._parent, event.study_file, schema.STUDY_FILE)
+            self._log(self._parent, params=event.params)
+
+    def _describe_study(self, params: Mapping[str, str]) -> None:
+        parent = self._begun_study()
+        known = self._params_of(parent)
+        self._log(parent, params={name: value for name, value in params.items() if name not in known})
+
+    def _end_study(self, event: StudyEnded) -> None:
+        if self._stumbled:
             self._learn_what_is_there()
-        return parent
+        self._client.set_terminated(self._begun_study(), status=event.status, end_time=event.timestamp_ms)
 
-    def log_study(self, params: Mapping[str, str]) -> None:
-        """More parameters of the parent run; those it has already stay as they are."""
-        with answering(self._uri):
-            known = self._params_of(self._parent)
-            self._log(self._parent, params={name: value for name, value in params.items() if name not in known})
-
-    def end_study(self, status: RunStatus) -> None:
-        """End the parent run; a resume sets it running again."""
-        with answering(self._uri):
-            self._client.set_terminated(self._parent, status=status)
+    def _begun_study(self) -> str:
+        if self._parent is None:
+            raise UserError(
+                f"the tracking server {without_credentials(self._uri)} has no run of the study {self._study} any more"
+            )
+        return self._parent
 
     # ------------------------------------------------------------------------------------------------------- events
 
-    def apply(self, event: Event) -> None:
-        """Write one event; a second time changes nothing, so a server that stumbles is asked again, four times."""
-        for attempt in Retrying(
-            stop=stop_after_attempt(4),
-            wait=wait_exponential(multiplier=1, max=8),
-            retry=retry_if_exception_type(UserError),
-            reraise=True,
-        ):
-            with attempt, answering(self._uri):
-                if attempt.retry_state.attempt_number > 1:
-                    self._learn_what_is_there()
-                self._write(event)
-
-    def _write(self, event: Event) -> None:
-        match event:
-            case RunBegan():
-                self._begin(event)
-            case EpochsPassed():
-                self._epochs(event)
-            case RunEnded():
-                self._end(event)
-
     def _begin(self, event: RunBegan) -> None:
-        assert self._experiment_id is not None
+        parent = self._begun_study()
+        assert self._experiment_id is not None  # where there is a parent
         if event.trial_id not in self._runs:
             run = self._client.create_run(
                 self._experiment_id,
                 start_time=event.timestamp_ms,
                 tags={
-                    schema.PARENT: self._parent,
+                    schema.PARENT: parent,
                     schema.KIND: event.kind,
                     schema.TRIAL_ID: event.trial_id,
                     schema.ROLE: event.role,
@@ -148,13 +145,6 @@ class TrackingClient:
             self._log(self._runs[event.trial_id], params=event.params)
             self._described.add(event.trial_id)
 
-    def _epochs(self, event: EpochsPassed) -> None:
-        waiting = self._waiting.setdefault(event.trial_id, [])
-        known = max(self._last_step.get(event.trial_id, 0), waiting[-1].epoch if waiting else 0)
-        waiting += [record for record in event.epochs if record.epoch > known]
-        if waiting and waiting[-1].timestamp_ms - self._sent_at_ms.get(event.trial_id, 0) >= self._pause_ms:
-            self._send(event.trial_id)
-
     def _end(self, event: RunEnded) -> None:
         summary = event.summary
         metrics = {
@@ -166,8 +156,9 @@ class TrackingClient:
             schema.EPOCHS_TO_TARGET: summary.epochs_to_target,
             schema.SECONDS_TO_TARGET: summary.seconds_to_target,
         }
-        run_id = self._runs[event.trial_id]
-        self._send(event.trial_id)
+        run_id = self._runs.get(event.trial_id)
+        if run_id is None:
+            return  # somebody has deleted it
         self._log(
             run_id,
             metrics=[
@@ -183,13 +174,15 @@ class TrackingClient:
         status = {"completed": "FINISHED", "pruned": "KILLED"}.get(summary.outcome, "FAILED")
         self._client.set_terminated(run_id, status=status, end_time=event.timestamp_ms)
 
-    def _send(self, trial_id: str) -> None:
-        waiting = self._waiting.get(trial_id)
-        if not waiting:
-            return
+    def _send(self, trial_id: str, epochs: Mapping[int, EpochRecord]) -> None:
+        run_id = self._runs.get(trial_id)
+        if run_id is None:
+            return  # somebody has deleted it
+        known = self._last_step.get(trial_id, 0)
+        new = [epochs[epoch] for epoch in sorted(epochs) if epoch > known]
         metrics = [
             (name, float(value), record.timestamp_ms, record.epoch)
-            for record in waiting
+            for record in new
             for name, value in (
                 (schema.TRAIN_LOSS, record.train_loss),
                 (schema.VAL_ERROR, record.val_error),
@@ -197,19 +190,51 @@ class TrackingClient:
             )
         ]
         for start in range(0, len(metrics), MAX_METRICS):
-            self._log(self._runs[trial_id], metrics=metrics[start : start + MAX_METRICS])
-        del self._waiting[trial_id]
-        self._last_step[trial_id] = waiting[-1].epoch
-        self._sent_at_ms[trial_id] = waiting[-1].timestamp_ms
+            self._log(run_id, metrics=metrics[start : start + MAX_METRICS])
+        if new:
+            self._last_step[trial_id] = new[-1].epoch
 
     # ---------------------------------------------------------------------------------------------------- plumbing
 
+    @property
+    def _client(self) -> "MlflowClient":
+        if self._opened is None:
+            bound_requests()
+            from mlflow import MlflowClient
+
+            with first_opening(self._uri):
+                self._opened = MlflowClient(tracking_uri=self._uri)
+                self._opened.get_experiment_by_name(self._study)  # what makes a store that is not there yet
+        return self._opened
+
+    def _find_parent(self) -> None:
+        found = self._client.get_experiment_by_name(self._study)
+        if found is None:
+            return
+        if found.lifecycle_stage != "active":
+            raise UserError(
+                f"the experiment {self._study} was deleted on the tracking server {without_credentials(self._uri)}; "
+                f"restore it (mlflow experiments restore --experiment-id {found.experiment_id}) or choose another name"
+            )
+        self._experiment_id = found.experiment_id
+        runs = self._search(f"tags.`{schema.KIND}` = 'study'")
+        self._parent = _fullest_first(runs)[0].info.run_id if runs else None
+
     def _learn_what_is_there(self) -> None:
-        """After an interruption: which trials have a run, and up to which epoch."""
-        for run in self._search(f"tags.`{schema.PARENT}` = '{self._parent}'"):
-            trial_id = run.data.tags.get(schema.TRIAL_ID)
-            if trial_id is None:
-                continue
+        """After an interruption: which trials have a run, and up to which epoch.
+
+        A request that was given up may have reached the server all the same, and made a run after we had looked for
+        one: of several runs of one trial the fullest stays.
+        """
+        self._find_parent()
+        of_trials: dict[str, list[Run]] = {}
+        for run in self._search(f"tags.`{schema.PARENT}` = '{self._parent}'") if self._parent is not None else ():
+            if schema.TRIAL_ID in run.data.tags:
+                of_trials.setdefault(run.data.tags[schema.TRIAL_ID], []).append(run)
+        for trial_id, runs in of_trials.items():
+            run, *doubled = _fullest_first(runs)
+            for other in doubled:
+                self._client.delete_run(other.info.run_id)
             self._runs[trial_id] = run.info.run_id
             if schema.METHOD in run.data.params:
                 self._described.add(trial_id)
@@ -219,6 +244,7 @@ class TrackingClient:
             elif schema.BEST_EPOCH in run.data.metrics:
                 history = self._client.get_metric_history(run.info.run_id, schema.BEST_EPOCH)
                 self._last_step[trial_id] = history[-1].step
+        self._known = True
 
     def _params_of(self, run_id: str) -> dict[str, str]:
         params: dict[str, str] = self._client.get_run(run_id).data.params
@@ -255,6 +281,8 @@ class TrackingClient:
         )
 
 
-def now_ms() -> int:
-    """Unix time in milliseconds."""
-    return int(datetime.now(UTC).timestamp() * 1000)
+def _fullest_first(runs: "list[Run]") -> "list[Run]":
+    def fullness(run: "Run") -> tuple[int, int, str]:
+        return len(run.data.tags) + len(run.data.params), len(run.data.metrics), run.info.run_id
+
+    return sorted(runs, key=fullness, reverse=True)

@@ -1,13 +1,43 @@
-"""What there is to track, as plain data: a run began, epochs passed, a run ended.
+"""What there is to track, as plain data: a study began, a run began, epochs passed, a run ended, the study ended.
 
 Works on names and numbers. Knows nothing of MLflow: an event can wait on disk, and be applied twice without harm.
 """
 
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
 
 from study.config import Model, Role, Stage
 from study.records import EpochRecord, TrainingSummary
 from study.tracking.schema import Kind
+
+StudyStatus = Literal["FINISHED", "FAILED", "KILLED"]
+"""MLflow's words for a study that is done, one that failed, and one that was interrupted and can be resumed."""
+
+
+class StudyBegan(Model):
+    """The parent run exists from now on, or runs again."""
+
+    event: Literal["study began"] = "study began"
+    study_file: str
+    params: dict[str, str]
+    tags: dict[str, str]
+
+
+class StudyParams(Model):
+    """More parameters of the parent run; those it has already stay as they are."""
+
+    event: Literal["study params"] = "study params"
+    params: dict[str, str]
+
+
+class StudyEnded(Model):
+    """The parent run is over, until a resume."""
+
+    event: Literal["study ended"] = "study ended"
+    status: StudyStatus
+    timestamp_ms: int
 
 
 class RunBegan(Model):
@@ -40,4 +70,20 @@ class RunEnded(Model):
     timestamp_ms: int
 
 
-Event = RunBegan | EpochsPassed | RunEnded
+Event = StudyBegan | StudyParams | StudyEnded | RunBegan | EpochsPassed | RunEnded
+
+_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+
+
+def parse_event(text: str) -> Event:
+    """The event that `model_dump_json` wrote.
+
+    Raises:
+        ValidationError: it is none.
+    """
+    return _EVENT.validate_json(text)
+
+
+def now_ms() -> int:
+    """Unix time in milliseconds."""
+    return int(datetime.now(UTC).timestamp() * 1000)

@@ -28,6 +28,7 @@ from study.search.trial import TrialJob
 from study.search.watcher import Watcher
 from study.tracking import schema
 from study.tracking.client import TrackingClient
+from study.tracking.events import StudyBegan, StudyEnded, now_ms
 from study.tracking.names import Cost, run_params
 
 pytestmark = pytest.mark.slow
@@ -62,18 +63,18 @@ class Search:
         storage = open_storage(f"sqlite:///{folder / f'{self.config.name}.db'}")
         self.journal = StageJournal(storage, self.config.name, "search", source)
         tracking = TrackingClient(self.uri, self.config.name)
-        tracking.begin_study(FILE, {schema.DATASET: "digits"}, {})
+        tracking.apply([StudyBegan(study_file=FILE, params={schema.DATASET: "digits"}, tags={})])
         run = StageRun(
             journal=self.journal,
             job=lambda number, trial_id, trial: TrialJob(number, trial, folder / trial_id, None, folder),
             params=self._params,
-            track=tracking.apply,
+            track=lambda event: tracking.apply([event]),
             watcher=Watcher(),
             workers=workers,
         )
         nothing: Any = ray.put(None)
         run_stage(run, Placement(workers, 1, 0), NodeRefs(nothing, nothing))
-        tracking.end_study("FINISHED")
+        tracking.apply([StudyEnded(status="FINISHED", timestamp_ms=now_ms())])
 
     def _params(self, trial: TrialConfig) -> dict[str, str]:
         return run_params(trial, "digits", Cost(1, 1), None)

