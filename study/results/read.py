@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 RUNS_PER_PAGE = 1000
+OUTCOMES = ("completed", "running", "pruned", "diverged", "failed", "unfinished")
+"""What may have become of a trial, in the order in which it is told."""
+
 STAGES_OF_A_TABLE = ("grid", "confirm")
 """Search trials chose a point by it; their errors are no fair account of the point."""
 
@@ -56,6 +59,12 @@ class TrackedStudy:
         stages = self.trials[f"tags.{schema.STAGE}"]
         return self.trials[self._outcomes().eq("completed") & stages.isin(STAGES_OF_A_TABLE)]
 
+    def searched(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The search's trials of any outcome: those of arms, and those of the baseline."""
+        trials = self.trials[self.trials[f"tags.{schema.STAGE}"] == "search"]
+        is_baseline = trials[f"tags.{schema.ROLE}"] == "baseline"
+        return trials[~is_baseline], trials[is_baseline]
+
     def counts(self) -> pd.DataFrame:
         """Trials per stage (rows) and outcome (columns).
 
@@ -67,6 +76,18 @@ class TrackedStudy:
         stopped = self.status in ("KILLED", "FAILED")  # then its trials are not running, whatever their runs say
         without = self.trials["status"].map(lambda s: "running" if s == "RUNNING" and not stopped else "unfinished")
         return self.trials[f"tags.{schema.OUTCOME}"].fillna(without)
+
+
+def epochs_trained(trials: pd.DataFrame) -> int | None:
+    """Epochs that trials were trained for, together; None where no run says.
+
+    Args:
+        trials: as `TrackedStudy` has them.
+    """
+    column = f"metrics.{schema.EPOCHS_TRAINED}"
+    if column not in trials or trials[column].isna().all():
+        return None
+    return int(trials[column].sum())
 
 
 def read_study(tracking_uri: str, study: str) -> TrackedStudy:

@@ -24,8 +24,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from study.errors import UserError
+from study.results.arms import Setting
 from study.results.statistics import Interval
-from study.results.table import Row, Setting, Table
+from study.results.table import Row, Table
 
 Format = Literal["text", "md", "csv", "json", "latex", "html"]
 FORMATS: tuple[Format, ...] = get_args(Format)

@@ -7,8 +7,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table as RichTable
 
-from study.results.read import TrackedStudy, read_study
-from study.results.table import OUTCOMES, epochs_trained
+from study.results.read import OUTCOMES, TrackedStudy, epochs_trained, read_study
 from study.tracking import schema
 
 _STAGES = ("grid", "search", "confirm")

@@ -16,8 +16,7 @@ from synthetic import ALPHA, SIGMA, SyntheticTrainable
 
 from search_spaces.spaces import sigma_alpha
 from study.config import StudyConfig, TrialConfig, parse_study
-from study.results.read import read_study
-from study.results.table import epochs_trained
+from study.results.read import epochs_trained, read_study
 from study.search import stage
 from study.search.engine import Capacity, ray_engine
 from study.search.journal import StageJournal, open_storage

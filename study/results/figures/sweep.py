@@ -15,9 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from search_spaces.published import PublishedTable
+from study.results.arms import Setting
 from study.results.figures.style import Sketch, canvas, colour, legend_below, line_look
 from study.results.figures.words import count, method_words, plain, seeds_each, setting_words, sigma_words
-from study.results.table import Row, Setting, Table
+from study.results.table import Row, Table
 
 Axis = Literal["sigma", "alpha"]
 SYMBOLS: dict[Axis, str] = {"sigma": "σ", "alpha": "α"}

@@ -6,8 +6,9 @@ Works on rows of a table and on text. Knows nothing of matplotlib.
 import re
 from collections.abc import Iterable, Sequence
 
+from study.results.arms import Setting
 from study.results.statistics import Interval
-from study.results.table import Row, Setting
+from study.results.table import Row
 
 LONGEST_NAME = 40
 

@@ -1,0 +1,186 @@
+"""The notes under a table: what it stands on, how its points were found, what is left out and why.
+
+Works on a tracked study, its arms and their comparisons; gives back sentences. Knows nothing of rows or of how a table
+is printed.
+"""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+
+import pandas as pd
+
+from search_spaces.published import TABLES, dropout_readings, published_teacher_percent
+from study.config import TrainConfig
+from study.results.arms import Arm, BySeed, is_missing
+from study.results.phrases import count, percent, some
+from study.results.read import OUTCOMES, TrackedStudy, epochs_trained
+from study.results.statistics import Comparison
+from study.tracking import schema
+
+
+def published_notes(tracked: TrackedStudy, by_arm: Iterable[Arm]) -> tuple[str | None, list[str]]:
+    """The name of the published table to print beside ours, and what to say about it."""
+    name = tracked.params.get(schema.PUBLISHED)
+    if not name:
+        return None, []
+    if name not in TABLES:
+        return None, [f"The study names a published table `{name}`, which is not known here."]
+    table = TABLES[name]
+    datasets = {value for arm in by_arm for setting, value in arm.settings if setting == schema.DATASET}
+    if datasets - {table.dataset}:
+        return None, [f"Nothing is printed beside this table: {table.citation}, is about {table.dataset}."]
+    notes = [f"Published: {table.citation}: single runs, the best of a table picked on the test set it reports."]
+    if table.remark:
+        notes.append(f"On the published numbers: {table.remark}.")
+    drops = {value for arm in by_arm for setting, value in arm.settings if setting == schema.DROPOUT}
+    for drop in sorted(value for value in drops if not isinstance(value, str)) if name == "table-5" else ():
+        as_drop, as_keep = dropout_readings(drop)
+        notes.append(
+            f"Dropping with probability {drop:g}: published {percent(as_drop)} if the ratio is the probability of "
+            f"dropping, {percent(as_keep)} if it is the probability to keep."
+        )
+    return name, notes
+
+
+def method_notes(kind: str, by_arm: Mapping[Arm, BySeed], corrected: Mapping[Arm, float | None]) -> list[str]:
+    """What the baseline is, how many seeds there are, what intervals and verdicts mean."""
+    if not by_arm:
+        return ["No completed trial of the stages grid or confirm yet."]
+    seeds = sorted({seed for trials in by_arm.values() for seed in trials})
+    sizes = sorted({len(trials) for trials in by_arm.values()})
+    each = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    notes = [
+        f"Baseline: {kind}.",
+        f"Every row stands on {each} seed{'s' if sizes[-1] != 1 else ''} (all seeds: {some(list(map(str, seeds)))}).",
+        "Intervals are 95 % and speak of the student's training only: teacher and data split are the same for all "
+        "seeds. Test errors: Student's t over the seeds.",
+    ]
+    tested = sum(p is not None for p in corrected.values())
+    if corrected:
+        notes.append(
+            "Improvement: (baseline error - error) / baseline error over the seeds that an arm shares with the "
+            "baseline of its student, interval by Fieller's theorem; p: paired t-test; p Holm: corrected over the "
+            f"{count(tested, 'tested arm')} of this table; the verdict is p Holm at 5 %."
+        )
+    return notes
+
+
+def teacher_notes(tracked: TrackedStudy, published: str | None) -> list[str]:
+    """The teachers' own errors."""
+    column = f"metrics.{schema.TEST_ERROR}"
+    if column not in tracked.teachers:
+        return []
+    notes = []
+    for run in tracked.teachers.dropna(subset=[column]).to_dict("records"):
+        network = run.get(f"params.{schema.TEACHER_CHAIN}")
+        if is_missing(network):
+            network = run.get(f"params.{schema.TEACHER}")
+        if is_missing(network):
+            network = run.get("tags.mlflow.runName", "?")
+        printed = published_teacher_percent(str(run.get(f"params.{schema.DATASET}")), str(network))
+        beside = f" (published: {percent(printed)})" if published and printed is not None else ""
+        notes.append(f"Teacher {network}: test error {percent(run[column] * 100)}{beside}.")
+    return list(dict.fromkeys(notes))
+
+
+def target_notes(by_arm: Iterable[Arm]) -> list[str]:
+    """What the columns of a target error say."""
+    targets = {value for arm in by_arm for setting, value in arm.settings if setting == schema.TARGET_ERROR}
+    return [
+        f"To target: epochs and seconds, validation included, until the validation error was at most "
+        f"{percent(target * 100)}; means over the seeds that came to it."
+        for target in sorted(value for value in targets if not isinstance(value, str))
+    ]
+
+
+def cost_notes(rows: int, unknown: int) -> list[str]:
+    """How the front is marked, in a table of so many rows with a cost, of which so many do not say theirs."""
+    if not rows:
+        return []
+    left_out = f" Left out: {count(unknown, 'row')} whose multiplications are not known." if unknown else ""
+    return [
+        "Front: * marks the Pareto front of mean test error against the student's multiplications, the rows that no "
+        "other row equals in both and beats in one. Only means are compared, so rows may stand on it by noise."
+        f"{left_out}"
+    ]
+
+
+def search_notes(tracked: TrackedStudy, by_arm: Collection[Arm]) -> list[str]:
+    """How the confirmed points were found, and what the baseline's settings were chosen by."""
+    of_arms, of_baseline = tracked.searched()
+    confirmed = [arm for arm in by_arm if arm.stage == "confirm"]
+    costs = f"params.{schema.MULTIPLICATIONS}"
+    several_costs = costs in of_arms and of_arms[costs].nunique() > 1
+    notes = []
+    if not of_arms.empty:
+        # Of students that cost differently the best is not a matter of their errors alone.
+        winners = f"{len(confirmed)} of its points" if several_costs else _best_of(len(confirmed))
+        notes.append(f"Searched: {_found_by(tracked, of_arms)}; {_confirmed(winners, len(confirmed))}.")
+    if not of_baseline.empty:
+        winner = _confirmed(_best_of(1), int(any(arm.role == "baseline" for arm in by_arm)))
+        notes.append(f"Baseline searched: {_found_by(tracked, of_baseline)}; {winner}.")
+    elif chosen := _varied(of_arms):
+        notes.append(
+            f"The search chose {', '.join(chosen)} for its points and not for the baseline: a difference may come from "
+            "that alone."
+        )
+    return notes
+
+
+def _found_by(tracked: TrackedStudy, trials: pd.DataFrame) -> str:
+    """`40 trials (12 pruned) by validation error on 1 seed, 352 epochs together`."""
+    counts = dataclasses.replace(tracked, trials=trials).counts().loc["search"].to_dict()
+    others = [f"{counts[name]} {name}" for name in OUTCOMES if name != "completed" and counts.get(name)]
+    words = count(len(trials), "trial") + (f" ({', '.join(others)})" if others else "") + " by validation error"
+    if (seed := f"params.{schema.SEED}") in trials:
+        words += f" on {count(trials[seed].nunique(), 'seed')}"
+    epochs = epochs_trained(trials)
+    if epochs is None:
+        return words
+    untold = trials[trials[f"tags.{schema.OUTCOME}"].notna()][f"metrics.{schema.EPOCHS_TRAINED}"].isna().any()
+    return f"{words}, {'at least ' if untold else ''}{count(epochs, 'epoch')} together"
+
+
+def _best_of(number: int) -> str:
+    return "its best" if number == 1 else f"its best {number}"
+
+
+def _confirmed(winners: str, number: int) -> str:
+    if number == 0:
+        return "none is confirmed yet"
+    return f"{winners} {'was' if number == 1 else 'were'} confirmed"
+
+
+def _varied(trials: pd.DataFrame) -> list[str]:
+    """Training settings, which a baseline has too, that are not the same in all these trials."""
+    columns = {name: f"params.{name}" for name in TrainConfig.model_fields}
+    return [name for name, column in columns.items() if column in trials and trials[column].nunique(dropna=False) > 1]
+
+
+def pairing_notes(
+    by_arm: Mapping[Arm, BySeed], baselines: Mapping[str, BySeed], comparisons: Mapping[Arm, Comparison | None]
+) -> list[str]:
+    """Seeds that an arm and its baseline do not share, and differences without spread."""
+    notes = []
+    unpaired: dict[tuple[int, ...], list[str]] = defaultdict(list)
+    for arm in comparisons:
+        if arm.student in baselines:
+            missing = tuple(sorted(by_arm[arm].keys() ^ baselines[arm.student].keys()))
+            if missing:
+                unpaired[missing].append(str(arm))
+    for seeds, arms in unpaired.items():
+        notes.append(
+            f"Not paired, so not in the comparison: seed{'s' if len(seeds) > 1 else ''} "
+            f"{some(list(map(str, seeds)))} of {some(arms)} or its baseline (the other has none)."
+        )
+    without_spread = [
+        str(arm)
+        for arm, found in comparisons.items()
+        if found is not None and len(found.seeds) > 1 and found.p_value is None
+    ]
+    if without_spread:
+        notes.append(
+            f"The difference is the same on all seeds, which leaves no spread to test against: {some(without_spread)}."
+        )
+    return notes
