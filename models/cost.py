@@ -66,7 +66,7 @@ def network_cost(reference: str, input_shape: Shape | None = None, classes: int 
 
 
 def module_cost(module: nn.Module, input_shape: Shape) -> NetworkCost:
-    """The cost of any module that takes images (batch, *input_shape), by a forward pass without memory.
+    """The cost of any module that takes images `(batch, *input_shape)`, by a forward pass without memory.
 
     The pass runs on a copy: the module, its mode and its hooks are left alone.
     """

@@ -1,5 +1,7 @@
 """Networks written as one line of text: reading it, its shapes and sizes, and the PyTorch module it means.
 
+The grammar::
+
     network = item { "-" item }
     item    = layer | "[" layer { "-" layer } "]"
     layer   = "C" k "(S" s "P" p ")@" n [ "B" ]     convolution k x k, stride s, padding p, n channels
