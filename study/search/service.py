@@ -131,7 +131,11 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
 
     From then on whatever stops it is a `StudyFailed`: it can be resumed.
     """
-    with ray_engine(settings.address, settings.verbose) as capacity:
+
+    def how_to_go_on() -> str:
+        return f"; go on with: noisy-study resume {config.name}" if folder.exists() else ""
+
+    with ray_engine(settings.address, settings.verbose, how_to_go_on) as capacity:
         if settings.address is None:
             capacity.check_fits(config.resources)
         journal = settings.optuna_storage or folder.own_journal
