@@ -13,6 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 from optuna.exceptions import OptunaError
+from sqlalchemy.exc import SQLAlchemyError
 
 from study.config import StudyConfig, dump_study, nearest, parse_study, read_text
 from study.data.dataset import Dataset, DatasetFacts
@@ -167,10 +168,12 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
             raise
         except UserError as error:
             raise StudyFailed(str(error)) from None
-        except OptunaError as error:
-            raise StudyFailed(
-                f"the journal {without_credentials(journal)}: {' '.join(str(error).split())[:200]}"
-            ) from None
+        except (OptunaError, SQLAlchemyError) as error:
+            # Optuna's own words do not say what the database said. The first line only: databases quote their
+            # statements below it.
+            cause = error.__cause__ or error
+            reason = without_credentials((str(cause).strip() or type(cause).__name__).splitlines()[0])
+            raise StudyFailed(f"the journal {without_credentials(journal)}: {reason[:200]}") from None
         finally:
             _end(outbox, status, folder, watcher)
     if failures:

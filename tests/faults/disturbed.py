@@ -23,7 +23,7 @@ from study.tracking import schema
 NOISY_STUDY = str(Path(sys.executable).with_name("noisy-study"))
 ELSEWHERE = ("MLFLOW_TRACKING_URI", "NOISY_STUDY_DATA", "OPTUNA_STORAGE", "RAY_ADDRESS")
 HERE = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
-PATIENCE = 240.0
+PATIENCE = 600.0
 """Seconds that anything may take on a machine with much else to do."""
 
 SMALL: dict[str, Any] = {
