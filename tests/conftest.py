@@ -12,6 +12,8 @@ from reopened import Reopened
 from study.search.journal import open_storage
 from study.tracking.address import bound_requests
 
+pytest_plugins = ["undisturbed"]
+
 bound_requests()
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 

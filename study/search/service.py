@@ -13,6 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 from optuna.exceptions import OptunaError
+from sqlalchemy.exc import SQLAlchemyError
 
 from study.config import StudyConfig, dump_study, nearest, parse_study, read_text
 from study.data.dataset import Dataset, DatasetFacts
@@ -131,7 +132,11 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
 
     From then on whatever stops it is a `StudyFailed`: it can be resumed.
     """
-    with ray_engine(settings.address, settings.verbose) as capacity:
+
+    def how_to_go_on() -> str:
+        return f"; go on with: noisy-study resume {config.name}" if folder.exists() else ""
+
+    with ray_engine(settings.address, settings.verbose, how_to_go_on) as capacity:
         if settings.address is None:
             capacity.check_fits(config.resources)
         journal = settings.optuna_storage or folder.own_journal
@@ -163,8 +168,10 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
             raise
         except UserError as error:
             raise StudyFailed(str(error)) from None
-        except OptunaError as error:
-            raise StudyFailed(f"the journal {without_credentials(journal)}: {told(error, journal)}") from None
+        except (OptunaError, SQLAlchemyError) as error:
+            # Optuna's own words do not say what the database said.
+            reason = told(error.__cause__ or error, journal)
+            raise StudyFailed(f"the journal {without_credentials(journal)}: {reason}") from None
         finally:
             _end(outbox, status, folder, watcher)
     if failures:
