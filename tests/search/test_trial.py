@@ -117,7 +117,7 @@ def flipped(content: bytes, place: int) -> bytes:
 
 def _some_weights(checkpoint: Path) -> bytes:
     state = read_checkpoint(checkpoint)
-    return next(iter(state["trainer"]["network"].values())).numpy().tobytes()
+    return bytes(next(iter(state["trainer"]["network"].values())).numpy().tobytes())
 
 
 def _stopped_after(trials: Trials, steps: int, trial: TrialConfig, monkeypatch: pytest.MonkeyPatch) -> TrialRun:
