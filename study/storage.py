@@ -12,8 +12,9 @@ from pathlib import Path
 
 from study.errors import UserError
 
-DEFAULT_ROOT = Path(".noisy-study")
-"""Where studies, teachers and logits lie unless told otherwise: beside `mlflow.db`, in the working folder."""
+DEFAULT_ROOT = Path(os.environ.get("NOISY_STUDY_ROOT") or ".noisy-study")
+"""Where studies, teachers and logits lie unless told otherwise: where the environment says, which on a cluster is a
+folder that every node sees; else beside `mlflow.db`, in the working folder."""
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

@@ -41,7 +41,11 @@ class Node:
     def fits(self, cpus: int, gpus: float) -> int:
         """How many trials of this size run on it at once."""
         by_cpu = self.cpus // cpus
-        return by_cpu if gpus == 0 else min(by_cpu, int(self.gpus / gpus))
+        if gpus == 0:
+            return by_cpu
+        # A share is of one GPU: of two GPUs, trials of 0.4 get two each, and what is left of both serves nobody.
+        by_gpu = int(self.gpus) * int(1 / gpus + 1e-9) if gpus < 1 else int(self.gpus // gpus)
+        return min(by_cpu, by_gpu)
 
 
 @dataclass(frozen=True)
