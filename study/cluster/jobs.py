@@ -236,11 +236,18 @@ def _client(address: str) -> "JobSubmissionClient":
         """Ray's client waits for ever for a server that hangs."""
 
         def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
-            return super()._do_request(method, endpoint, timeout=(CONNECT_SECONDS, ANSWER_SECONDS), **options)
+            answer = CONNECT_SECONDS if endpoint == "/api/version" else ANSWER_SECONDS
+            return super()._do_request(method, endpoint, timeout=(CONNECT_SECONDS, answer), **options)
 
-    # The environment's addresses come before the one that Ray's client is given, and its first name before the second.
+    # Ray's client takes the environment's address before the one that it is given.
+    former = os.environ.get("RAY_API_SERVER_ADDRESS")
     os.environ["RAY_API_SERVER_ADDRESS"] = address
-    return BoundedClient(address)
+    try:
+        return BoundedClient(address)
+    finally:
+        del os.environ["RAY_API_SERVER_ADDRESS"]
+        if former is not None:
+            os.environ["RAY_API_SERVER_ADDRESS"] = former
 
 
 def _job(details: Any) -> Job:

@@ -15,9 +15,9 @@ from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded, Study
 _NAMES = (f"study-{number}" for number in itertools.count())
 
 
-@pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}"
+@pytest.fixture
+def uri(tracking_store: str) -> str:
+    return tracking_store
 
 
 @pytest.fixture

@@ -1,23 +1,16 @@
-"""A cluster of three hosts with a tracking server in front of it, and a laptop beside it.
-
-The hosts are network namespaces (`hosts.py`). Ray wants its token, MLflow its password; MLflow and the journals lie in
-a real PostgreSQL. What the hosts share is a folder.
-"""
+"""What stands around a cluster: the tracking server that all of it reaches, and somebody's laptop."""
 
 import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
-from hosts import BIN, Host, Process, RayCluster, hosts_on_a_bridge, wait_until, why_not
+from hosts import BIN, Process, wait_until
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -138,67 +131,3 @@ class Laptop:
         printed = self("table", study, "--format", "json", **environment)
         assert printed.returncode == 0, printed.stderr
         return json.loads(printed.stdout)
-
-
-@pytest.fixture(scope="session")
-def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[Host]]]:
-    if (missing := why_not()) is not None:
-        pytest.skip(missing)
-    with hosts_on_a_bridge(3, tmp_path_factory.mktemp("hosts")) as made:
-        yield made
-
-
-@pytest.fixture(scope="session")
-def storage_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that all hosts share."""
-    return tmp_path_factory.mktemp("shared")
-
-
-@pytest.fixture(scope="session")
-def tracking(
-    bridge: tuple[str, list[Host]], postgresql: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[TrackingServer]:
-    with socket.socket() as free:
-        free.bind((bridge[0], 0))
-        port = free.getsockname()[1]
-    server = TrackingServer(bridge[0], port, postgresql(), postgresql(), tmp_path_factory.mktemp("mlflow"))
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def three_hosts(
-    bridge: tuple[str, list[Host]], tracking: TrackingServer, storage_root: Path, postgresql: Callable[[], str]
-) -> Iterator[RayCluster]:
-    token = secrets.token_hex(32)
-    environment = {
-        **HERE,
-        **ON_ONE_MACHINE,
-        **tracking.login,
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": token,
-        "NOISY_STUDY_ROOT": str(storage_root),
-        "OPTUNA_STORAGE": postgresql(),
-    }
-    cluster = RayCluster(bridge[1], environment, token)
-    yield cluster
-    cluster.stop()
-
-
-@pytest.fixture
-def cluster(three_hosts: RayCluster, tracking: TrackingServer, monkeypatch: pytest.MonkeyPatch) -> RayCluster:
-    """All three hosts up, whatever the test before did to them; and the login for this process."""
-    for name, value in tracking.login.items():
-        monkeypatch.setenv(name, value)
-    if not tracking.answers():
-        tracking.stop()
-        tracking.start()
-    three_hosts.mend()
-    return three_hosts
-
-
-@pytest.fixture
-def laptop(cluster: RayCluster, tracking: TrackingServer, tmp_path: Path) -> Laptop:
-    access = {"RAY_API_SERVER_ADDRESS": cluster.url, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": cluster.token}
-    return Laptop(tmp_path, {**HERE, **ON_ONE_MACHINE, **tracking.login, **access})
