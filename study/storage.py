@@ -4,6 +4,7 @@ Works on bytes and paths. Knows nothing of what is in a file.
 """
 
 import os
+import re
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -46,6 +47,13 @@ class StudyFolder:
 
     root: Path
     name: str
+
+    def __post_init__(self) -> None:
+        if re.match(r"[a-z][a-z0-9]+:/", str(self.root)):
+            raise UserError(
+                f"NOISY_STUDY_ROOT {self.root}: studies lie in a folder that every node mounts, not at an address "
+                "(artifacts may lie at s3://..., which is the tracking server's business)"
+            )
 
     @property
     def path(self) -> Path:

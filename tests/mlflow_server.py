@@ -14,12 +14,13 @@ import requests
 
 
 @contextmanager
-def mlflow_server(store: str, folder: Path) -> Iterator[str]:
+def mlflow_server(store: str, folder: Path, artifacts: str | None = None) -> Iterator[str]:
     """`mlflow server` on a free port of this machine.
 
     Args:
         store: address of the database behind it.
-        folder: for its artifacts and its output.
+        folder: for its output.
+        artifacts: where it keeps them; without, in the folder.
 
     Yields:
         its address.
@@ -32,7 +33,7 @@ def mlflow_server(store: str, folder: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     with open(said, "wb") as output:
         process = subprocess.Popen(
-            [*command, "--artifacts-destination", str(folder / "artifacts")],
+            [*command, "--artifacts-destination", artifacts or str(folder / "artifacts")],
             env={**os.environ, **environment},
             stdout=output,
             stderr=output,

@@ -228,9 +228,10 @@ def check_surroundings(environment: Mapping[str, str]) -> None:
 
 
 def _client(address: str) -> "JobSubmissionClient":
-    for name in ("ray.dashboard", "ray._private.runtime_env", "ray._private.authentication"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     from ray.job_submission import JobSubmissionClient
+
+    for name in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.authentication"):
+        logging.getLogger(f"ray.{name}").setLevel(logging.CRITICAL + 1)  # they set their own when they are imported
 
     class BoundedClient(JobSubmissionClient):
         """Ray's client waits for ever for a server that hangs."""

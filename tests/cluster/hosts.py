@@ -219,9 +219,9 @@ class RayCluster:
     def start_on(self, host: Host, unseen: Path | None = None) -> None:
         """Start Ray on a host; `unseen` is a folder that is empty there, as if it were not mounted."""
         command = [str(BIN / "ray"), "start", "--block", f"--node-ip-address={host.address}", "--num-cpus=1"]
-        command += [f"--object-store-memory={OBJECT_STORE}", "--disable-usage-stats"]
+        command += [f"--object-store-memory={OBJECT_STORE}", "--disable-usage-stats", "--include-log-monitor=false"]
         if host is self.hosts[0]:
-            command += ["--head", f"--port={GCS}"]
+            command += ["--head", f"--port={GCS}", "--no-monitor"]
             command += [f"--dashboard-host={host.address}", f"--dashboard-port={DASHBOARD}"]
         else:
             wait_until(self._head_listens, "the head listens")
