@@ -18,13 +18,15 @@ from study.config import ResourcesConfig
 from study.errors import UserError
 
 # Read by Ray when it starts: no usage statistics; no display, no signal handling and no result files of its own; and
-# workers stay in the folder that a study file's relative paths start from.
+# workers stay in the folder that a study file's relative paths start from. Workers start side by side and not one after
+# another: the searcher alone says how many trials there are at once.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_MAX_PENDING_TRIALS_PG": "100000",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",

@@ -27,6 +27,7 @@ from study.search.nodes import alive_nodes, copies
 from study.search.trainable import JOB, REPORT, DistillationTrainable, NodeRefs
 from study.search.trial import TrialJob, discard_checkpoints
 from study.search.watcher import Watcher
+from study.search.workers import let_workers_start
 from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded, now_ms
 from study.tracking.names import run_name
 
@@ -257,6 +258,7 @@ def run_stage(stage: StageRun, placement: Placement, node_data: NodeRefs) -> Non
     stage.watcher.stage_begins(stage.journal.stage, total, finished, placement.workers)
     if finished >= total:
         return
+    let_workers_start()
     with tempfile.TemporaryDirectory(prefix="noisy-study-ray-") as scratch:
         trainable = tune.with_resources(
             tune.with_parameters(
