@@ -132,7 +132,7 @@ def delivered(ended: subprocess.CompletedProcess[str], cluster: RayCluster, stud
     said = ended.stdout + ended.stderr
     if ended.returncode == 1 and f"deliver them by: noisy-study sync {study}" in said:
         sync = [str(BIN / "noisy-study"), "sync", study]
-        wait_until(lambda: subprocess.run(sync, env={**cluster.environment}, check=False).returncode == 0, said, 400)
+        wait_until(lambda: subprocess.run(sync, env={**cluster.environment}, check=False).returncode == 0, said, 900)
     else:
         assert ended.returncode == 0, said
 
