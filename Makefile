@@ -4,6 +4,7 @@
 # make lint        the first two alone
 # make test-slow   every recipe at toy size through Ray and MLflow, and what the search is worth (half an hour)
 # make test-faults processes killed, disks filled, a soak of 200 trials; every table must come out the same
+# make test-cluster  a study on three hosts in network namespaces; needs root and iproute2 (minutes, so not part of CI)
 # make docs        the site, in build/docs
 # make bench       a student's speed inside a study against a bare loop (about 12 minutes, on a quiet machine)
 
@@ -15,7 +16,7 @@ STAMP := $(VENV)/.installed
 # pip asks an index for its newest version unless told otherwise, and its cache makes a second environment quick.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: setup quickstart test test-slow test-faults lint docs bench clean
+.PHONY: setup quickstart test test-slow test-faults test-cluster lint docs bench clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -44,6 +45,9 @@ test-slow: setup
 
 test-faults: setup
 	$(BIN)/pytest -m faults
+
+test-cluster: setup
+	$(BIN)/pytest -m cluster
 
 docs: setup
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs

@@ -14,7 +14,7 @@ import sys
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import platformdirs
 import typer
@@ -22,12 +22,16 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from search_spaces.library import recipe_names, recipe_text
+from study.cluster.jobs import DEFAULT_ADDRESS, check_surroundings, in_a_job
 from study.config import StudyConfig, dump_study, parse_study, read_text
 from study.errors import Interrupted, StudyFailed, Undelivered, UserError
 from study.interrupts import interruptible
 from study.storage import DEFAULT_ROOT, StudyFolder, can_be_study_name, write_whole
 from study.tracking.address import bound_requests, without_credentials
 from study.tracking.address import tracking_uri as default_tracking_uri
+
+if TYPE_CHECKING:
+    from study.cluster.jobs import Jobs
 
 app = typer.Typer(
     help="Search how much noise a teacher should carry so that a small student errs least.",
@@ -60,6 +64,13 @@ DataRootOption = Annotated[
     Path | None, typer.Option("--data-root", help="where data sets lie and are downloaded to [env: NOISY_STUDY_DATA]")
 ]
 AddressOption = Annotated[str | None, typer.Option(help="a running Ray cluster", envvar="RAY_ADDRESS")]
+JobsOption = Annotated[
+    str,
+    typer.Option(
+        "--address", metavar="URL", help="a cluster's dashboard", envvar=["RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"]
+    ),
+]
+JobArgument = Annotated[str, typer.Argument(metavar="ID", help="a job's id, as `submit` and `jobs` print it")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="let Ray and MLflow speak too")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON alone on standard output")]
 
@@ -172,13 +183,18 @@ def run(
     data_root: DataRootOption = None,
     address: AddressOption = None,
     from_run: Annotated[str | None, typer.Option("--from-run", help="take the study file of a tracked study")] = None,
+    go_on: Annotated[bool, typer.Option("--go-on", help="where the study exists already, go on with it")] = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Run a study and print its table."""
+    check_surroundings(os.environ)
     if (study is None) == (from_run is None):
         raise UserError("give a recipe, a study file, or --from-run RUN_ID, and only one of them")
     config = _study(study, settings, name) if study is not None else _tracked_study(str(from_run), settings, name)
-    _drive(config, data_root, address, verbose, resuming=False)
+    resuming = go_on and StudyFolder(DEFAULT_ROOT, config.name).exists()
+    if resuming:
+        _check_same(config)
+    _drive(config, data_root, address, verbose, resuming)
 
 
 @app.command()
@@ -251,6 +267,81 @@ def report(
     if written.not_logged is not None:
         said = f"the study's run does not keep it: {written.not_logged}"
         errors.print(said, highlight=False, markup=False, soft_wrap=True)
+
+
+# ------------------------------------------------------------------------------------------------- a remote cluster
+
+
+@app.command()
+def submit(
+    study: StudyArgument,
+    name: Annotated[str | None, typer.Option(help="the study's name, instead of the file's")] = None,
+    settings: SetOption = None,
+    address: JobsOption = DEFAULT_ADDRESS,
+    follow: Annotated[bool, typer.Option("--follow/--no-wait", help="show what the job says until it ends")] = True,
+) -> None:
+    """Run a study on a Ray cluster, or go on with it there."""
+    config = _study(study, settings, name)
+    from study.cluster.jobs import Jobs
+    from study.cluster.shipment import pack
+    from study.data.dataset import DatasetFacts
+    from study.data.load import describe_dataset
+    from study.search.check import check_study
+
+    # An image folder lies on the cluster, so what it holds is not known here.
+    facts = DatasetFacts(None, None) if config.data.path else describe_dataset(config.data, _data_root(None))
+    check_study(config, facts, runs_here=False)
+    shipment = pack(config, Path.cwd())
+    jobs = Jobs(address)
+    for note in shipment.notes:
+        _say(note, 0)
+    job_id = jobs.submit(shipment)
+    _say(f"job {job_id}; follow it with: noisy-study logs {job_id} --follow", 0)
+    if follow:
+        _follow(jobs, job_id)
+
+
+@app.command("jobs")
+def list_jobs(address: JobsOption = DEFAULT_ADDRESS, as_json: JsonOption = False) -> None:
+    """List the studies' jobs of a cluster."""
+    from study.cluster.jobs import Jobs
+
+    found = Jobs(address).list()
+    if as_json:
+        _print_json([job.as_json() for job in found])
+        return
+    table = RichTable(box=None, pad_edge=False)
+    for column in ("job", "study", "status", "started", "ended"):
+        table.add_column(column, overflow="fold")
+    for job in found:
+        times = ("" if time is None else f"{time.astimezone():%Y-%m-%d %H:%M:%S}" for time in (job.started, job.ended))
+        table.add_row(job.id, job.study, job.status.lower(), *times)
+    Console().print(table)
+
+
+@app.command()
+def logs(
+    job_id: JobArgument,
+    address: JobsOption = DEFAULT_ADDRESS,
+    follow: Annotated[bool, typer.Option("--follow", help="until it ends; then with its exit status")] = False,
+) -> None:
+    """Print what a job said."""
+    from study.cluster.jobs import Jobs
+
+    jobs = Jobs(address)
+    if follow:
+        _follow(jobs, job_id)
+    else:
+        print(jobs.logs(job_id), end="")  # noqa: T201 - the log and nothing else
+
+
+@app.command()
+def stop(job_id: JobArgument, address: JobsOption = DEFAULT_ADDRESS) -> None:
+    """Stop a job; its study can be gone on with."""
+    from study.cluster.jobs import Jobs
+
+    stopped = Jobs(address).stop(job_id)
+    _say(f"job {job_id} is {'stopping; to go on, submit its study again' if stopped else 'over already'}", 0)
 
 
 @app.command()
@@ -328,7 +419,7 @@ def _drive(config: StudyConfig, data_root: Path | None, address: str | None, ver
             settings = service.Settings(
                 _tracking_uri(config.name), _data_root(data_root), _optuna_storage(), address=address, verbose=verbose
             )
-            with TerminalProgress(config, errors) as progress:
+            with TerminalProgress(config, errors, lines=in_a_job(os.environ)) as progress:
                 if resuming:
                     service.resume(config.name, settings, progress)
                 else:
@@ -341,6 +432,36 @@ def _drive(config: StudyConfig, data_root: Path | None, address: str | None, ver
         raise StudyFailed(f"{error}; when mended: noisy-study resume {config.name}") from None
     print(render(build_table(settings.tracking_uri, config.name)))  # noqa: T201 - the table and nothing else
     errors.print(f"\nbrowse the trials: noisy-study ui   (experiment {config.name})", highlight=False)
+
+
+def _check_same(config: StudyConfig) -> None:
+    """Whether this is the study that exists by its name."""
+    file = StudyFolder(DEFAULT_ROOT, config.name).study_file
+    there = parse_study(read_text(file), str(file)).model_dump()
+    differs = [key for key, value in config.model_dump().items() if value != there[key]]
+    if differs:
+        raise UserError(
+            f"study {config.name} was begun with another study file (it differs in {', '.join(differs)}); submit that "
+            "one again, or choose another name with --name"
+        )
+
+
+def _follow(jobs: "Jobs", job_id: str) -> None:
+    """Print a job's log as it grows, and end as the job does."""
+    try:
+        for piece in jobs.follow(job_id):
+            print(piece, end="", flush=True)  # noqa: T201 - the log and nothing else
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"the job goes on: noisy-study logs {job_id} --follow shows it, noisy-study stop {job_id} ends it"
+        ) from None
+    job = jobs.get(job_id)
+    if job.status == "STOPPED":
+        raise Interrupted(f"job {job_id} was stopped; to go on, submit its study again")
+    if job.status == "FAILED" and job.exit_status is None:
+        raise StudyFailed(f"job {job_id} failed: {job.message[:300]}; to go on, submit its study again")
+    if job.status == "FAILED":  # its last line says why
+        raise typer.Exit(job.exit_status if job.exit_status in (2, 130) else 1)
 
 
 def _study(study: str, overrides: list[str] | None, name: str | None = None) -> StudyConfig:

@@ -482,6 +482,12 @@ class ResourcesConfig(Model):
             raise ValueError(f"workers is auto or at least 1, not {self.workers}")
         return self
 
+    @model_validator(mode="after")
+    def _gpus_as_they_can_be_had(self) -> Self:
+        if self.gpus_per_trial > 1 and self.gpus_per_trial != int(self.gpus_per_trial):
+            raise ValueError(f"gpus_per_trial is a share of one GPU or a whole number, not {self.gpus_per_trial:g}")
+        return self
+
 
 # ----------------------------------------------------------------------------------------------------------- study
 

@@ -1,6 +1,6 @@
 """The live display of a running study: trials done of all, the best so far, the time left.
 
-Works on what a `Watcher` hears. Knows nothing of what runs the trials. On anything but a terminal it is silent.
+Works on what a `Watcher` hears. Knows nothing of what runs the trials. On anything but a terminal it draws nothing.
 """
 
 import time
@@ -20,12 +20,17 @@ STAGE_WORDS = {"teacher": "teachers", "grid": "grid", "search": "search", "confi
 class TerminalProgress(Watcher):
     """Draws one line on a terminal; use as a context manager.
 
+    Args:
+        config: the study.
+        console: where to.
+        lines: also print a line for every trial that ends, for a log that somebody follows.
+
     The time left is that of the epochs left at the pace of the students' epochs so far; teachers have a pace of
     their own and are left out of it.
     """
 
-    def __init__(self, config: StudyConfig, console: Console) -> None:
-        self._console = console
+    def __init__(self, config: StudyConfig, console: Console, lines: bool = False) -> None:
+        self._console, self._lines = console, lines
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -70,6 +75,10 @@ class TerminalProgress(Watcher):
             self._epochs[trial_id] = report.epochs[-1].epoch
         if report.summary is not None:
             self._ended.add(trial_id)
+            if self._lines:
+                error = report.summary.best_val_error
+                how = report.summary.outcome if error is None else f"{report.summary.outcome}, {error:.2%}"
+                self.says(f"{trial_id} ({run_name(trial)}): {how}")
             if trial.stage != "teacher":
                 self._epochs[trial_id] = trial.train.epochs
                 error = report.summary.best_val_error

@@ -14,8 +14,9 @@ from pathlib import Path
 from study.config import NAME_PATTERN
 from study.errors import UserError
 
-DEFAULT_ROOT = Path(".noisy-study")
-"""Where studies, teachers and logits lie unless told otherwise: beside `mlflow.db`, in the working folder."""
+DEFAULT_ROOT = Path(os.environ.get("NOISY_STUDY_ROOT") or ".noisy-study")
+"""Where studies, teachers and logits lie unless told otherwise: where the environment says, which on a cluster is a
+folder that every node sees; else beside `mlflow.db`, in the working folder."""
 
 
 _TEMPORARY = ".tmp"
@@ -71,6 +72,11 @@ class StudyFolder:
             raise UserError(
                 f"no study can be named {self.name[:100]!r}: a name is letters, digits, `.`, `_` and `-`, begins with "
                 "a letter or digit and has at most 100 of them"
+            )
+        if re.match(r"[a-z][a-z0-9]+:/", str(self.root)):
+            raise UserError(
+                f"NOISY_STUDY_ROOT {self.root}: studies lie in a folder that every node mounts, not at an address "
+                "(artifacts may lie at s3://..., which is the tracking server's business)"
             )
 
     @property

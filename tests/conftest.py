@@ -1,10 +1,12 @@
-"""What all tests share: silence, an empty working folder, and Optuna storages of every kind a journal can lie in."""
+"""What all tests share: silence, an empty working folder, and storages of every kind a journal and a study's runs can
+lie in."""
 
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from mlflow_server import mlflow_server
 from optuna.storages import InMemoryStorage
 from postgresql import running_postgresql
 from reopened import Reopened
@@ -21,7 +23,14 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder, with no address or data root from outside."""
-    for name in ("MLFLOW_TRACKING_URI", "NOISY_STUDY_DATA", "OPTUNA_STORAGE", "RAY_ADDRESS"):
+    for name in (
+        "MLFLOW_TRACKING_URI",
+        "NOISY_STUDY_DATA",
+        "NOISY_STUDY_ROOT",
+        "OPTUNA_STORAGE",
+        "RAY_ADDRESS",
+        "RAY_API_SERVER_ADDRESS",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -44,3 +53,20 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Reopened:
     if request.param == "postgresql":
         address = request.getfixturevalue("postgresql")()
     return lambda: open_storage(address)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql", "server"])
+def tracking_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a new tracking store of each kind: a file, a real PostgreSQL database, a server in front of one."""
+    folder = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as here:
+        here.chdir(folder)  # where a store without a server keeps its artifacts
+        if request.param == "sqlite":
+            yield f"sqlite:///{folder / 'mlflow.db'}"
+            return
+        database: str = request.getfixturevalue("postgresql")()
+        if request.param == "postgresql":
+            yield database
+            return
+        with mlflow_server(database, folder) as address:
+            yield address

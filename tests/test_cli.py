@@ -19,6 +19,9 @@ from study.config import parse_study
 
 Command = Callable[..., tuple[int, str, str]]
 
+NOBODY = "http://127.0.0.1:9"
+"""Nothing listens on the port of `discard`."""
+
 
 @pytest.fixture
 def command(workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
@@ -109,6 +112,14 @@ def folder_study(workspace: Path, path: Path) -> str:
         (["frobnicate"], "frobnicate"),
         (["run", "quickstart", "--sett", "a=1"], "--sett"),
         (["ui", "--host", "0.0.0.0"], "--host 0.0.0.0"),
+        (["submit", "quickstart", "--set", "train.epochz=3"], "did you mean `epochs`?"),
+        (["submit", "quickstart", "--set", "student.network=FC32-FC7"], "7"),
+        (["submit", "quickstart", "--set", "teachers.0.weights=absent.safetensors"], "no such file"),
+        (["submit", "quickstart", "--address", "auto"], "--address auto: the address of a cluster's dashboard"),
+        (["submit", "quickstart", "--address", NOBODY], f"no Ray cluster answers at {NOBODY}"),
+        (["jobs", "--address", NOBODY], f"no Ray cluster answers at {NOBODY}"),
+        (["logs", "some", "--address", NOBODY], f"no Ray cluster answers at {NOBODY}"),
+        (["stop", "some", "--address", NOBODY], f"no Ray cluster answers at {NOBODY}"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_and_where(
@@ -168,6 +179,34 @@ def test_a_tracking_server_that_hangs_is_one_line_within_ten_seconds(
         began = time.monotonic()
         assert "does not answer" in refused("run", "quickstart")
         assert time.monotonic() - began < 10
+
+
+def test_a_cluster_that_hangs_is_one_line_within_ten_seconds(refused: Callable[..., str]) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        refused("jobs", "--address", NOBODY)  # imports Ray
+        began = time.monotonic()
+        line = refused("jobs", "--address", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert time.monotonic() - began < 10
+    assert "does not answer" in line
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "NOISY_STUDY_ROOT"),
+        ({"NOISY_STUDY_ROOT": "relative"}, "NOISY_STUDY_ROOT"),
+        ({"NOISY_STUDY_ROOT": "/shared"}, "MLFLOW_TRACKING_URI"),
+        ({"NOISY_STUDY_ROOT": "/shared", "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"}, "MLFLOW_TRACKING_URI"),
+    ],
+)
+def test_a_job_on_a_cluster_that_keeps_nothing_is_refused(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: str
+) -> None:
+    for name, value in {"NOISY_STUDY_JOB": "1", **environment}.items():
+        monkeypatch.setenv(name, value)
+    assert expected in refused("run", "quickstart", "--go-on")
 
 
 def test_ls_names_every_recipe(command: Command) -> None:

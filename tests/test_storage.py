@@ -108,3 +108,8 @@ def test_a_study_that_could_not_be_claimed_does_not_exist(tmp_path: Path) -> Non
     with full_disk(), pytest.raises(UserError):
         folder.claim("#" * 5000, "sqlite:///mlflow.db", "sqlite:///journal.db", "0123abcd")
     assert not folder.exists()
+
+
+def test_a_root_that_is_an_address_is_refused() -> None:
+    with pytest.raises(UserError, match="studies lie in a folder that every node mounts, not at an address"):
+        StudyFolder(Path("s3://bucket/studies"), "it")

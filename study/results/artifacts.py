@@ -1,6 +1,7 @@
 """Files that a study's parent run keeps, read back."""
 
-from mlflow.artifacts import load_text
+import tempfile
+from pathlib import Path
 
 from study.errors import UserError
 from study.tracking import schema
@@ -22,8 +23,11 @@ def read_study_file(tracking_uri: str, run_id: str) -> str:
     if not store_exists(tracking_uri):
         raise UserError(f"there is no tracking store {tracking_uri}: no study was run here yet")
     with answering(tracking_uri):
-        run = MlflowClient(tracking_uri).get_run(run_id)
+        client = MlflowClient(tracking_uri)
+        run = client.get_run(run_id)
         if run.data.tags.get(schema.KIND) != "study":
             raise UserError(f"run {run_id} is no study but a {run.data.tags.get(schema.KIND)}; give its parent run")
-        text: str = load_text(f"{run.info.artifact_uri}/{schema.STUDY_FILE}")
-    return text
+        # By the client and not by the artifact's address: where the server serves it, that does not say which server.
+        with tempfile.TemporaryDirectory(prefix="noisy-study-artifact-") as folder:
+            file = client.download_artifacts(run_id, schema.STUDY_FILE, folder)
+            return Path(file).read_text(encoding="utf-8")

@@ -19,8 +19,13 @@ from study.search import plan
 from study.search.sources import arms_of
 
 
-def check_study(config: StudyConfig, facts: DatasetFacts) -> None:
+def check_study(config: StudyConfig, facts: DatasetFacts, runs_here: bool = True) -> None:
     """Whether every network fits the images, the classes and each other, and everything named exists.
+
+    Args:
+        config: the study.
+        facts: what is known of its images.
+        runs_here: whether it is to run on this machine; on another one, absolute paths are that one's.
 
     Raises:
         UserError: names the network and what does not fit.
@@ -44,7 +49,9 @@ def check_study(config: StudyConfig, facts: DatasetFacts) -> None:
         except NotationError as error:
             raise UserError(f"dropout {dropout:g} for the student {network}: {error}") from None
     for trial in trials:
-        if trial.weights is not None and not os.path.isfile(trial.weights):
+        if trial.weights is None or (not runs_here and os.path.isabs(trial.weights)):
+            continue
+        if not os.path.isfile(trial.weights):
             raise UserError(f"teacher {trial.network}: weights {trial.weights}: no such file")
 
 

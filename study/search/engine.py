@@ -28,13 +28,15 @@ from study.errors import UserError
 from study.interrupts import SIGNALS, end_at_once
 
 # Read by Ray when it starts: no usage statistics; no display, no signal handling and no result files of its own; and
-# workers stay in the folder that a study file's relative paths start from.
+# workers stay in the folder that a study file's relative paths start from. Workers start side by side and not one after
+# another: the searcher alone says how many trials there are at once.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_MAX_PENDING_TRIALS_PG": "100000",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
@@ -51,7 +53,11 @@ class Node:
     def fits(self, cpus: int, gpus: float) -> int:
         """How many trials of this size run on it at once."""
         by_cpu = self.cpus // cpus
-        return by_cpu if gpus == 0 else min(by_cpu, int(self.gpus / gpus))
+        if gpus == 0:
+            return by_cpu
+        # A share is of one GPU: of two GPUs, trials of 0.4 get two each, and what is left of both serves nobody.
+        by_gpu = int(self.gpus) * int(1 / gpus + 1e-9) if gpus < 1 else int(self.gpus // gpus)
+        return min(by_cpu, by_gpu)
 
 
 @dataclass(frozen=True)

@@ -168,10 +168,13 @@ class Pipeline:
 
     def _teacher_placement(self) -> Placement:
         """A teacher gets a whole node's CPUs, and a GPU where trials get a part of one."""
-        with_gpu = self._config.resources.gpus_per_trial > 0
+        wanted = self._config.resources
+        with_gpu = wanted.gpus_per_trial > 0
         node = self._capacity.largest(with_gpu)
-        gpus = min(1.0, node.gpus) if with_gpu else 0.0
-        return Placement(self._capacity.workers(node.cpus, gpus), node.cpus, gpus)
+        # What a trial gets is the least: a cluster may have to grow before there is a node for it.
+        cpus = max(node.cpus, wanted.cpus_per_trial)
+        gpus = max(min(1.0, node.gpus), wanted.gpus_per_trial) if with_gpu else 0.0
+        return Placement(self._capacity.workers(cpus, gpus), cpus, gpus)
 
     # -------------------------------------------------------------------------------------------------------- jobs
 

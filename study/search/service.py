@@ -19,9 +19,11 @@ from study.config import StudyConfig, dump_study, nearest, parse_study, read_tex
 from study.data.dataset import Dataset, DatasetFacts
 from study.data.load import describe_dataset, load_dataset
 from study.errors import StudyFailed, Undelivered, UserError
+from study.search import plan
 from study.search.check import check_study
 from study.search.engine import ray_engine
 from study.search.journal import is_taken, open_storage
+from study.search.nodes import check_storage
 from study.search.pipeline import Pipeline
 from study.search.watcher import Watcher
 from study.storage import DEFAULT_ROOT, StudyFolder, can_be_study_name
@@ -139,6 +141,7 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
     with ray_engine(settings.address, settings.verbose, how_to_go_on) as capacity:
         if settings.address is None:
             capacity.check_fits(config.resources)
+        check_storage(folder.path, [Path(name) for name in _weights(config)])
         journal = settings.optuna_storage or folder.own_journal
         storage = open_storage(journal)
         is_new = not folder.exists()
@@ -215,6 +218,10 @@ def _whole(config: StudyConfig, dataset: Dataset, settings: Settings) -> Dataset
     if config.data.fraction == 1:
         return dataset
     return load_dataset(config.data.model_copy(update={"fraction": 1.0}), settings.data_root)
+
+
+def _weights(config: StudyConfig) -> list[str]:
+    return [trial.weights for trial in plan.teacher_trials(config) if trial.weights is not None]
 
 
 def _refuse_taken_folder(folder: StudyFolder) -> None:

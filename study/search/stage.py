@@ -7,6 +7,7 @@ pruner, which goes by the journal alone; to Ray it looks like a scheduler.
 """
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,9 +23,11 @@ from study.config import TrialConfig
 from study.errors import StudyFailed
 from study.records import EpochRecord, TrialReport, summary_without_result
 from study.search.journal import StageJournal
+from study.search.nodes import alive_nodes, copies
 from study.search.trainable import JOB, REPORT, DistillationTrainable, NodeRefs
 from study.search.trial import TrialJob, discard_checkpoints
 from study.search.watcher import Watcher
+from study.search.workers import let_workers_start
 from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded, now_ms
 from study.tracking.names import run_name
 
@@ -70,6 +73,8 @@ class StageRun:
     _again: list[tuple[int, TrialConfig]] = field(default_factory=list)
     _losses: dict[int, int] = field(default_factory=dict)
     _histories: dict[int, dict[int, EpochRecord]] = field(default_factory=dict)
+    trials_of_nodes: Counter[str] = field(default_factory=Counter)
+    """How many trials ended on each node, by its address."""
 
     def __post_init__(self) -> None:
         self._again = self.journal.unfinished()
@@ -193,6 +198,7 @@ class JournalSearcher(Searcher):
             if error or result is None or REPORT not in result:
                 self._stage.lost(trial_id)
             else:
+                self._stage.trials_of_nodes[str(result.get("node_ip"))] += 1
                 self._stage.heard(trial_id, TrialReport.model_validate_json(result[REPORT]))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -254,12 +260,13 @@ def run_stage(stage: StageRun, placement: Placement, node_data: NodeRefs) -> Non
     stage.watcher.stage_begins(stage.journal.stage, total, finished, placement.workers)
     if finished >= total:
         return
+    let_workers_start()
     with tempfile.TemporaryDirectory(prefix="noisy-study-ray-") as scratch:
         trainable = tune.with_resources(
             tune.with_parameters(
                 DistillationTrainable, node_refs=node_data, threads=placement.cpus, device=placement.device
             ),
-            {"cpu": placement.cpus, "gpu": placement.gpus},
+            tune.PlacementGroupFactory([{"CPU": placement.cpus, "GPU": placement.gpus}], strategy="SPREAD"),
         )
         tune.Tuner(
             trainable,
@@ -281,7 +288,20 @@ def run_stage(stage: StageRun, placement: Placement, node_data: NodeRefs) -> Non
         ).fit()
     if stage.error is not None:
         raise stage.error
+    if len(alive_nodes()) > 1:
+        stage.watcher.says(_spread(stage, node_data))
     stage.watcher.stage_ends(stage.journal.stage)
+
+
+def _spread(stage: StageRun, node_data: NodeRefs) -> str:
+    """Where a stage's trials ran, and how many copies of their data that took."""
+    trials = ", ".join(f"{node}: {count}" for node, count in sorted(stage.trials_of_nodes.items()))
+    images, logits = copies(node_data.dataset), copies(node_data.targets)
+    count, nodes = stage.trials_of_nodes.total(), len(stage.trials_of_nodes)
+    return (
+        f"{stage.journal.name}: {count} trials on {nodes} nodes ({trials}); "
+        f"copies in the nodes' memory: {images} of the images, {logits} of the teachers' logits"
+    )
 
 
 def _end(report: TrialReport) -> int:

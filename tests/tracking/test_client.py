@@ -8,6 +8,7 @@ import pytest
 from mlflow.entities import Run
 
 from study.records import EpochRecord, TrainingSummary
+from study.results.artifacts import read_study_file
 from study.tracking import schema
 from study.tracking.client import TrackingClient
 from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded, StudyBegan, StudyEnded, StudyParams
@@ -15,9 +16,9 @@ from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded, Study
 _NAMES = (f"study-{number}" for number in itertools.count())
 
 
-@pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}"
+@pytest.fixture
+def uri(tracking_store: str) -> str:
+    return tracking_store
 
 
 @pytest.fixture
@@ -183,7 +184,7 @@ def test_a_resumed_study_is_running_again_and_keeps_its_file(uri: str, study: st
     assert parent is not None
     run = mlflow.MlflowClient(uri).get_run(parent)
     assert run.info.status == "RUNNING"
-    assert mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{schema.STUDY_FILE}") == "name: it\n"
+    assert read_study_file(uri, parent) == "name: it\n"
     client.apply([StudyEnded(status="FINISHED", timestamp_ms=1_700_000_006_000)])
     assert mlflow.MlflowClient(uri).get_run(parent).info.status == "FINISHED"
 

@@ -1,0 +1,271 @@
+"""Jobs on a running Ray cluster, through Ray's own job API.
+
+Works on an address, a shipment and job ids. A job is `noisy-study run` on the cluster with the shipment as its
+working folder; whatever it needs beside that (storage, tracking server, passwords) is the cluster's environment and
+never a job's. Knows nothing of what is in a study.
+"""
+
+import logging
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from study.cluster.shipment import STUDY_FILE, Shipment
+from study.config import nearest
+from study.errors import StudyFailed, UserError
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+DEFAULT_ADDRESS = "http://127.0.0.1:8265"
+"""Where the job API listens on a head node, or where `kubectl port-forward` and `ray dashboard` bring it."""
+
+STUDY = "noisy_study.name"
+"""Key of a job's metadata: the study's name."""
+
+IN_A_JOB = "NOISY_STUDY_JOB"
+"""Set in a job's environment."""
+
+ENTRYPOINT = f"noisy-study run {STUDY_FILE} --go-on --address auto"
+
+CONNECT_SECONDS, ANSWER_SECONDS = 5, 60
+POLL_SECONDS, PATIENCE_SECONDS = 1.0, 60.0
+"""How often a log is asked for while its job is followed, and how long a cluster may be silent then."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A study's job as the cluster tells it.
+
+    Args:
+        id: of the job.
+        study: the study's name.
+        status: Ray's word: PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED.
+        exit_status: of its command, where that ended by itself.
+        message: why it failed, where its command never ran or was lost.
+        started, ended: when.
+    """
+
+    id: str
+    study: str
+    status: str
+    exit_status: int | None
+    message: str
+    started: datetime | None
+    ended: datetime | None
+
+    def as_json(self) -> dict[str, str | int | None]:
+        """For a program to read; times in ISO 8601."""
+        started, ended = (None if time is None else time.isoformat() for time in (self.started, self.ended))
+        of_the_end = {"exit_status": self.exit_status, "started": started, "ended": ended}
+        return {"id": self.id, "study": self.study, "status": self.status.lower(), **of_the_end}
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in ("STOPPED", "SUCCEEDED", "FAILED")
+
+
+class Jobs:
+    """The studies' jobs of one cluster.
+
+    Args:
+        address: of the cluster's dashboard, `http://HOST:8265`. The token is Ray's own business: it reads
+            `RAY_AUTH_MODE` and `RAY_AUTH_TOKEN`.
+
+    Raises:
+        UserError: from every method: nothing answers there, the token is refused, there is no such job.
+    """
+
+    def __init__(self, address: str) -> None:
+        if not address.startswith(("http://", "https://")):
+            raise UserError(
+                f"--address {address}: the address of a cluster's dashboard is wanted, for instance {DEFAULT_ADDRESS}"
+            )
+        self.address = address.rstrip("/")
+        with self._answering():
+            self._client = _client(self.address)
+
+    def submit(self, shipment: Shipment) -> str:
+        """Send a study off.
+
+        Returns:
+            the job's id.
+        """
+        name = shipment.study.name
+        with tempfile.TemporaryDirectory(prefix="noisy-study-submit-") as folder, self._answering():
+            shipment.write(Path(folder))
+            return str(
+                self._client.submit_job(
+                    entrypoint=ENTRYPOINT,
+                    submission_id=f"{name}-{secrets.token_hex(4)}",
+                    runtime_env={"working_dir": folder, "env_vars": {IN_A_JOB: "1"}},
+                    metadata={STUDY: name},
+                )
+            )
+
+    def list(self) -> list[Job]:
+        """The cluster's jobs that run studies, oldest first."""
+        with self._answering():
+            found = self._client.list_jobs()
+        jobs = [_job(details) for details in found if STUDY in (details.metadata or {})]
+        return sorted(jobs, key=lambda job: (job.started is None, job.started, job.id))
+
+    def get(self, job_id: str) -> Job:
+        """One job."""
+        with self._answering():
+            try:
+                return _job(self._client.get_job_info(job_id))
+            except RuntimeError as error:
+                if "status code 404" not in str(error):
+                    raise
+        known = [job.id for job in self.list()]
+        hint = nearest(job_id, known) if known else "; no study was submitted there yet"
+        raise UserError(f"no job {job_id} at {self.address}{hint}")
+
+    def logs(self, job_id: str) -> str:
+        """What a job has said so far."""
+        self.get(job_id)
+        with self._answering():
+            return str(self._client.get_job_logs(job_id))
+
+    def stop(self, job_id: str) -> bool:
+        """Have a job stopped; its study can be gone on with.
+
+        Returns:
+            whether it was running.
+        """
+        self.get(job_id)
+        with self._answering():
+            return bool(self._client.stop_job(job_id))
+
+    def follow(self, job_id: str) -> Iterator[str]:
+        """What a job says, as it says it, until it is over.
+
+        The log is asked for as a whole again and again: a study's log is short, and a connection that is held open
+        does not notice when the other end is gone.
+
+        Raises:
+            StudyFailed: the cluster has been silent for a minute; the job may go on.
+        """
+        self.get(job_id)
+        said, heard_at = 0, time.monotonic()
+        while True:
+            try:
+                over = self.get(job_id).is_over
+                log = self.logs(job_id)
+            except UserError as error:
+                if time.monotonic() - heard_at > PATIENCE_SECONDS:
+                    raise StudyFailed(f"{error}; if the job still runs: noisy-study logs {job_id} --follow") from None
+            else:
+                heard_at = time.monotonic()
+                if len(log) > said:
+                    yield log[said:]
+                    said = len(log)
+                if over:
+                    return
+            time.sleep(POLL_SECONDS)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Turn whatever Ray's client raises into one line. It never quotes the token."""
+        import requests
+        from ray.exceptions import AuthenticationError
+
+        try:
+            yield
+        except AuthenticationError as error:
+            what = "wants a token" if "required" in str(error).lower() else "refuses the token"
+            raise UserError(
+                f"the cluster at {self.address} {what}: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's own"
+            ) from None
+        except requests.Timeout:
+            raise UserError(f"the cluster at {self.address} does not answer; is it Ray's dashboard?") from None
+        except ImportError as error:
+            raise UserError(f"jobs need Ray's job API ({error}): pip install 'noisy-teacher-study[cluster]'") from None
+        except ConnectionError:
+            raise UserError(
+                f"no Ray cluster answers at {self.address}; give the address of its dashboard with --address or "
+                "RAY_API_SERVER_ADDRESS (the cluster needs ray[default])"
+            ) from None
+        except (RuntimeError, ValueError, OSError) as error:
+            raise UserError(f"the cluster at {self.address} refuses: {_one_line(error)}") from None
+
+
+def in_a_job(environment: Mapping[str, str]) -> bool:
+    """Whether this process runs a study that was submitted."""
+    return bool(environment.get(IN_A_JOB))
+
+
+def check_surroundings(environment: Mapping[str, str]) -> None:
+    """Whether what a job makes outlasts it: its working folder is a passing one, and another node may go on with it.
+
+    Args:
+        environment: of this process.
+
+    Raises:
+        UserError: this is a job, and the cluster's environment does not say where to.
+    """
+    if not in_a_job(environment):
+        return
+    root, tracking = environment.get("NOISY_STUDY_ROOT", ""), environment.get("MLFLOW_TRACKING_URI", "")
+    if not Path(root).is_absolute():
+        raise UserError(
+            "the cluster's environment does not say where studies lie: start Ray with NOISY_STUDY_ROOT, a folder that "
+            "every node sees"
+        )
+    if not tracking or tracking.startswith("sqlite") or not urlsplit(tracking).scheme:
+        raise UserError(
+            "the cluster's environment names no tracking server: start Ray with MLFLOW_TRACKING_URI, the address of one"
+        )
+
+
+def _client(address: str) -> "JobSubmissionClient":
+    from ray.job_submission import JobSubmissionClient
+
+    for name in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.authentication"):
+        logging.getLogger(f"ray.{name}").setLevel(logging.CRITICAL + 1)  # they set their own when they are imported
+
+    class BoundedClient(JobSubmissionClient):
+        """Ray's client waits for ever for a server that hangs."""
+
+        def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
+            answer = CONNECT_SECONDS if endpoint == "/api/version" else ANSWER_SECONDS
+            return super()._do_request(method, endpoint, timeout=(CONNECT_SECONDS, answer), **options)
+
+    # Ray's client takes the environment's address before the one that it is given.
+    former = os.environ.get("RAY_API_SERVER_ADDRESS")
+    os.environ["RAY_API_SERVER_ADDRESS"] = address
+    try:
+        return BoundedClient(address)
+    finally:
+        del os.environ["RAY_API_SERVER_ADDRESS"]
+        if former is not None:
+            os.environ["RAY_API_SERVER_ADDRESS"] = former
+
+
+def _job(details: Any) -> Job:
+    return Job(
+        id=details.submission_id,
+        study=(details.metadata or {}).get(STUDY, ""),
+        status=str(getattr(details.status, "value", details.status)),
+        exit_status=details.driver_exit_code,
+        message=" ".join((details.message or "").split()),
+        started=_time(details.start_time),
+        ended=_time(details.end_time),
+    )
+
+
+def _time(milliseconds: int | None) -> datetime | None:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,255 @@
+"""Hosts on one machine: network namespaces on a bridge, each with an address, links and processes of its own.
+
+Needs root and iproute2. What a host does not have to itself is the disk, which stands for the storage that a cluster
+shares, and the processors. Every host has its own `/tmp/ray`, as Ray takes that folder for the machine's.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import requests
+
+DASHBOARD, GCS = 8265, 6379
+"""Ray's own ports: a namespace has all ports to itself."""
+
+BIN = Path(sys.executable).parent
+OBJECT_STORE = 100 * 2**20
+
+Process = subprocess.Popen[bytes]
+
+
+def why_not() -> str | None:
+    """What is missing here to make hosts; None where nothing is."""
+    if os.geteuid() != 0:
+        return "making network namespaces needs root"
+    if shutil.which("ip") is None:
+        return "making network namespaces needs iproute2"
+    made = subprocess.run(
+        ["ip", "netns", "add", name := f"try{secrets.token_hex(2)}"], capture_output=True, check=False
+    )
+    if made.returncode != 0:
+        return f"no network namespace can be made here: {made.stderr.decode().strip()}"
+    subprocess.run(["ip", "netns", "del", name], check=True)
+    return None
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 120) -> None:
+    """Poll until a condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not after {seconds:g} s"
+        time.sleep(0.2)
+
+
+@dataclass
+class Host:
+    """One network namespace.
+
+    Args:
+        name: of the namespace, and of its cable's end on the bridge.
+        address: its IPv4 address.
+        folder: its own: `/tmp/ray` and the output of what runs on it.
+    """
+
+    name: str
+    address: str
+    folder: Path
+    _outputs: list[IO[bytes]] = field(default_factory=list)
+
+    def start(self, *command: str, environment: Mapping[str, str], unseen: Path | None = None) -> Process:
+        """Start a command on the host, for which the folder `unseen` is empty there."""
+        mounts = 'mount --bind "$0" /tmp/ray && '
+        if unseen is not None:
+            mounts += f"mount -t tmpfs none {unseen} && "
+        output = open(self.folder / "output", "ab")  # noqa: SIM115 - the process writes to it
+        self._outputs.append(output)
+        (ray := self.folder / "ray").mkdir(exist_ok=True)
+        in_the_namespace = [
+            "ip",
+            "netns",
+            "exec",
+            self.name,
+            "unshare",
+            "-m",
+            "sh",
+            "-c",
+            f'{mounts} exec "$@"',
+            str(ray),
+        ]
+        return subprocess.Popen(
+            [*in_the_namespace, *command],
+            cwd=self.folder,
+            env={**environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+    def cut_off(self) -> None:
+        """Pull the cable: no packet comes or goes from now on, and nobody is told."""
+        subprocess.run(["ip", "link", "set", self.name, "down"], check=True)
+
+    def plug_in(self) -> None:
+        """Put the cable back."""
+        subprocess.run(["ip", "link", "set", self.name, "up"], check=True)
+
+    def stop(self) -> None:
+        """Kill every process of the host at once, as a power cut does."""
+
+        def gone() -> bool:
+            found = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True, check=True)
+            for process in found.stdout.split():
+                try:
+                    os.kill(int(process), signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            return not found.stdout.split()
+
+        wait_until(gone, f"the processes of {self.name} end", 30)
+        for output in self._outputs:
+            output.close()
+        self._outputs.clear()
+        shutil.rmtree(self.folder / "ray", ignore_errors=True)
+
+    def output(self) -> str:
+        """What its commands said, for a failing test."""
+        file = self.folder / "output"
+        return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+
+
+@contextmanager
+def hosts_on_a_bridge(count: int, folder: Path) -> Iterator[tuple[str, list[Host]]]:
+    """Hosts that reach each other and this machine.
+
+    Yields:
+        this machine's address on their bridge, and the hosts.
+    """
+    token = secrets.token_hex(2)
+    network = f"10.{213 + secrets.randbelow(40)}.{secrets.randbelow(256)}"
+    bridge, here = f"br{token}", f"{network}.254"
+    Path("/tmp/ray").mkdir(exist_ok=True)  # what every host's own is mounted over
+    with ExitStack() as undo:
+
+        def ip(*words: str) -> None:
+            subprocess.run(["ip", *words], check=True, capture_output=True)
+
+        ip("link", "add", bridge, "type", "bridge")
+        undo.callback(ip, "link", "del", bridge)
+        ip("address", "add", f"{here}/24", "dev", bridge)
+        ip("link", "set", bridge, "up")
+        hosts = []
+        for number in range(1, count + 1):
+            name, address = f"h{token}n{number}", f"{network}.{number}"
+            host = Host(name, address, folder / f"host-{number}")
+            host.folder.mkdir(parents=True)
+            ip("netns", "add", name)
+            undo.callback(ip, "netns", "del", name)
+            undo.callback(host.stop)
+            ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
+            ip("link", "set", name, "master", bridge, "up")
+            for words in (
+                ["link", "set", "lo", "up"],
+                ["address", "add", f"{address}/24", "dev", "eth0"],
+                ["link", "set", "eth0", "up"],
+                ["route", "add", "default", "via", here],
+            ):
+                ip("-n", name, *words)
+            hosts.append(host)
+        yield here, hosts
+
+
+@dataclass
+class RayCluster:
+    """Ray on hosts, the first of which is its head.
+
+    Args:
+        hosts: the head and the workers.
+        environment: of every process of the cluster: what its containers would be given.
+        token: what Ray asks its callers for.
+    """
+
+    hosts: list[Host]
+    environment: Mapping[str, str]
+    token: str
+
+    @property
+    def url(self) -> str:
+        """Of the job API."""
+        return f"http://{self.hosts[0].address}:{DASHBOARD}"
+
+    @property
+    def gcs(self) -> str:
+        """What a driver joins the cluster at."""
+        return f"{self.hosts[0].address}:{GCS}"
+
+    def mend(self) -> None:
+        """Have Ray on every host; those that have it already are left as they are."""
+        head, *workers = self.hosts
+        for host in self.hosts:
+            host.plug_in()
+        alive = self.alive()
+        if head.address not in alive:
+            self.stop()
+            alive = set()
+            self.start_on(head)
+        for host in workers:
+            if host.address not in alive:
+                host.stop()
+                self.start_on(host)
+        self.wait_for_all()
+
+    def wait_for_all(self) -> None:
+        try:
+            wait_until(lambda: self.alive() == {host.address for host in self.hosts}, "every node in the cluster")
+        except AssertionError as error:
+            raise AssertionError("\n".join([str(error), *(host.output()[-2000:] for host in self.hosts)])) from None
+
+    def start_on(self, host: Host, unseen: Path | None = None) -> None:
+        """Start Ray on a host; `unseen` is a folder that is empty there, as if it were not mounted."""
+        command = [str(BIN / "ray"), "start", "--block", f"--node-ip-address={host.address}", "--num-cpus=1"]
+        command += [f"--object-store-memory={OBJECT_STORE}", "--disable-usage-stats", "--include-log-monitor=false"]
+        if host is self.hosts[0]:
+            command += ["--head", f"--port={GCS}", "--no-monitor"]
+            command += [f"--dashboard-host={host.address}", f"--dashboard-port={DASHBOARD}"]
+        else:
+            wait_until(self._head_listens, "the head listens")
+            command += [f"--address={self.gcs}"]
+        host.start(*command, environment=self.environment, unseen=unseen)
+
+    def stop(self) -> None:
+        for host in self.hosts:
+            host.stop()
+
+    def alive(self) -> set[str]:
+        """Addresses of the nodes that Ray holds for alive."""
+        found = self._get("/nodes?view=summary")
+        if found is None:
+            return set()
+        nodes = found.json()["data"]["summary"]
+        return {node["ip"] for node in nodes if node["raylet"].get("state") == "ALIVE"}
+
+    def _head_listens(self) -> bool:
+        try:
+            socket.create_connection((self.hosts[0].address, GCS), timeout=5).close()
+        except OSError:
+            return False
+        return True
+
+    def _get(self, path: str) -> requests.Response | None:
+        try:
+            answer = requests.get(self.url + path, headers={"Authorization": f"Bearer {self.token}"}, timeout=5)
+        except requests.RequestException:
+            return None
+        return answer if answer.ok else None
