@@ -1,18 +1,26 @@
 """Ray for the length of one study: a local one, or a running cluster by its address.
 
-Knows nothing of studies. Whatever it starts on this machine listens on 127.0.0.1 and is gone when the study is.
+Knows nothing of studies. Whatever it starts on this machine listens on 127.0.0.1, asks for a token that nobody else
+has, keeps its files where nobody else can read them, and is gone when the study is.
 """
 
 import logging
 import os
+import secrets
+import shutil
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import ray
+from ray._private import ray_constants
+from ray._raylet import AuthenticationTokenLoader, Config
 
 from study.config import ResourcesConfig
 from study.errors import UserError
@@ -87,24 +95,65 @@ def ray_engine(address: str | None, verbose: bool) -> Iterator[Capacity]:
     if not verbose:
         for name in ("ray", "ray.tune", "ray.train", "ray.data", "ray._private"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    with _joined(address, verbose) if address else _local(verbose):
+        try:
+            with _interruptible():
+                yield _capacity()
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _joined(address: str, verbose: bool) -> Iterator[None]:
+    """A driver of a running cluster; its token, where it wants one, is the environment's."""
     try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=None if address else False,
-            log_to_driver=verbose,
-            logging_level=logging.INFO if verbose else logging.ERROR,
-            configure_logging=verbose,
-        )
-    except Exception as error:  # noqa: BLE001 - Ray raises bare exceptions, for instance on a machine too busy
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{f'cannot reach Ray at {address}' if address else 'Ray does not start here'}: {reason}"
-        ) from None
+        ray.init(address=address, **_quiet(verbose))
+    except Exception as error:  # noqa: BLE001 - Ray raises bare exceptions
+        raise UserError(f"cannot reach Ray at {address}: {' '.join(str(error).split())[:200]}") from None
+    yield
+
+
+@contextmanager
+def _local(verbose: bool) -> Iterator[None]:
+    """A Ray of our own that nobody else can reach.
+
+    Left to itself, Ray listens on every address of the machine, keeps its token in a file that every user of the
+    machine may read where the home folder is open, and its sockets in a folder that every user may write to.
+    """
+    former = {name: os.environ.get(name) for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
+    joinable = ray_constants.ENABLE_RAY_CLUSTER
+    # Not beside other temporary files: the path of a socket has room for about a hundred characters.
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir=os.environ.get("RAY_TMPDIR") or "/tmp"))
+    # Ray asks for tokens by itself unless RAY_AUTH_MODE says otherwise. The environment is its owner's alone.
+    os.environ["RAY_AUTH_TOKEN"] = former["RAY_AUTH_TOKEN"] or secrets.token_hex(32)
+    # Ray's own switch for a node that no other joins (it is on for macOS and Windows): 127.0.0.1 and nothing else.
+    ray_constants.ENABLE_RAY_CLUSTER = False
     try:
-        with _interruptible():
-            yield _capacity()
+        try:
+            # Ray opens the folder it is given to everybody; the one around it stays closed.
+            ray.init(address="local", include_dashboard=False, _temp_dir=str(folder / "ray"), **_quiet(verbose))
+        except Exception as error:  # noqa: BLE001 - Ray raises bare exceptions, for instance on a machine too busy
+            raise UserError(f"Ray does not start here: {' '.join(str(error).split())[:200]}") from None
+        finally:
+            ray_constants.ENABLE_RAY_CLUSTER = joinable
+        yield
     finally:
-        ray.shutdown()
+        for name, value in former.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        Config.initialize("")  # what Ray has read of them
+        AuthenticationTokenLoader.instance().reset_cache()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _quiet(verbose: bool) -> dict[str, Any]:
+    return {
+        "log_to_driver": verbose,
+        "logging_level": logging.INFO if verbose else logging.ERROR,
+        "configure_logging": verbose,
+    }
 
 
 def _capacity() -> Capacity:
