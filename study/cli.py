@@ -4,11 +4,15 @@ Exit status: 0 done; 1 the study failed; 2 the command or the study file is wron
 user can cause is one line on standard error; a traceback is a bug. Nothing heavy is imported before it is needed.
 """
 
+import ipaddress
 import json
 import os
+import re
+import secrets
 import subprocess
 import sys
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +24,7 @@ from rich.table import Table as RichTable
 from search_spaces.library import recipe_names, recipe_text
 from study.config import StudyConfig, dump_study, parse_study, read_text
 from study.errors import Interrupted, StudyFailed, Undelivered, UserError
-from study.storage import DEFAULT_ROOT, StudyFolder, write_whole
+from study.storage import DEFAULT_ROOT, StudyFolder, can_be_study_name, write_whole
 from study.tracking.address import bound_requests, without_credentials
 from study.tracking.address import tracking_uri as default_tracking_uri
 
@@ -83,7 +87,7 @@ def copy_recipe(
 ) -> None:
     """Copy a recipe to a file, to edit it."""
     text = recipe_text(recipe)
-    if file.exists():
+    if os.path.lexists(file):
         raise UserError(f"{file} exists already; choose another name")
     write_whole(file, lambda path: path.write_text(text, encoding="utf-8"))
     errors.print(f"wrote {file}; edit it, then: noisy-study run {file}", highlight=False)
@@ -203,8 +207,10 @@ def status(
     if not names:
         raise UserError(f"no studies in {DEFAULT_ROOT / 'studies'}; `noisy-study run quickstart` makes one")
     # Of all studies here, each is asked for where it was begun; one by its name, where the environment says.
-    recorded = {each: StudyFolder(DEFAULT_ROOT, each).tracking_uri() for each in names}
-    uris = {each: (name is None and recorded[each]) or _tracking_uri(each) for each in names}
+    if name is not None:
+        uris = {name: _tracking_uri(name)}
+    else:
+        uris = {each: StudyFolder(DEFAULT_ROOT, each).tracking_uri() or _tracking_uri(each) for each in names}
     if watch:
         watch_status(uris, Console())
     else:
@@ -250,21 +256,55 @@ def report(
 def ui(
     host: Annotated[str, typer.Option(help="where to listen")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="the port", min=1, max=65535)] = 5000,
+    auth: Annotated[bool, typer.Option("--auth", help="ask for user and password (docs/security.md)")] = False,
 ) -> None:
     """Open the MLflow UI on the current store."""
     uri = default_tracking_uri()
     if uri.startswith("http"):
         errors.print(f"the tracking server has its own UI: {without_credentials(uri)}", highlight=False)
         return
-    if host not in ("127.0.0.1", "localhost", "::1"):
+    if not auth and not _is_loopback(host):
         raise UserError(
-            f"--host {host}: the UI has no login and stays on this machine; others need mlflow server with basic-auth"
+            f"--host {host}: whoever reaches this address could change every run; add --auth to have them asked for "
+            "user and password"
         )
-    errors.print(f"MLflow on http://{host}:{port} (Ctrl-C ends it)", highlight=False)
-    # The address travels in the environment and not among the arguments, which every user of the machine can read.
+    # Addresses and secrets travel in the environment and not among the arguments, which everybody here can read.
     environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    command = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port), "--workers", "1"]
-    raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
+    command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
+    if auth:
+        environment |= _auth_environment()
+        command += ["--app-name", "basic-auth"]
+    shown = f"[{host}]" if ":" in host else host
+    errors.print(f"MLflow on http://{shown}:{port} (Ctrl-C ends it)", highlight=False, markup=False)
+    # What it makes (the users' database is one) is nobody else's where it has a login.
+    served = subprocess.run(command, env=environment, check=False, umask=0o077 if auth else -1)
+    raise typer.Exit(served.returncode)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _auth_environment() -> dict[str, str]:
+    """What MLflow's login needs beside the environment as it is.
+
+    Raises:
+        UserError: its package is not there, or a new store of users would have no good password.
+    """
+    if find_spec("flask_wtf") is None:
+        raise UserError("--auth: MLflow's login is not installed; pip install 'mlflow[auth]'")
+    password = os.environ.get("MLFLOW_AUTH_ADMIN_PASSWORD", "")
+    makes_users = not os.environ.get("MLFLOW_AUTH_CONFIG_PATH") and not os.path.exists("basic_auth.db")
+    if (makes_users or password) and len(password) < 12:
+        raise UserError(
+            "--auth: set MLFLOW_AUTH_ADMIN_PASSWORD to 12 characters or more; it becomes the password of the user "
+            "`admin` when the store of users, basic_auth.db, is made"
+        )
+    # It signs forms of the sign-up page; a new one at each start only makes an open page be loaded again.
+    return {"MLFLOW_FLASK_SERVER_SECRET_KEY": os.environ.get("MLFLOW_FLASK_SERVER_SECRET_KEY") or secrets.token_hex(32)}
 
 
 # --------------------------------------------------------------------------------------------------------- plumbing
@@ -302,7 +342,7 @@ def _drive(config: StudyConfig, data_root: Path | None, address: str | None, ver
 def _study(study: str, overrides: list[str] | None, name: str | None = None) -> StudyConfig:
     """A recipe by name, else a file by path."""
     path = Path(study)
-    is_file = study not in recipe_names() and (path.suffix in (".yaml", ".yml") or path.exists())
+    is_file = study not in recipe_names() and (path.suffix in (".yaml", ".yml") or os.path.exists(path))
     text = read_text(path) if is_file else recipe_text(study)
     return parse_study(text, study, overrides or (), name)
 
@@ -333,7 +373,8 @@ def _recipe_row(name: str) -> dict[str, Any]:
 
 
 def _local_studies() -> list[str]:
-    return sorted(path.parent.name for path in (DEFAULT_ROOT / "studies").glob("*/study.yaml"))
+    found = (path.parent.name for path in (DEFAULT_ROOT / "studies").glob("*/study.yaml"))
+    return sorted(filter(can_be_study_name, found))
 
 
 def _optuna_storage() -> str | None:
@@ -345,7 +386,8 @@ def _tracking_uri(name: str) -> str:
     """The environment's, else the one the study was started with, else the default store."""
     if os.environ.get("MLFLOW_TRACKING_URI"):
         return default_tracking_uri()
-    return StudyFolder(DEFAULT_ROOT, name).tracking_uri() or default_tracking_uri()
+    recorded = StudyFolder(DEFAULT_ROOT, name).tracking_uri() if can_be_study_name(name) else None
+    return recorded or default_tracking_uri()
 
 
 def _data_root(option: Path | None) -> Path:
@@ -359,8 +401,8 @@ def _shape(text: str | None) -> tuple[int, int, int] | None:
     if text is None:
         return None
     parts = text.lower().split("x")
-    if len(parts) != 3 or not all(part.isdigit() and int(part) > 0 for part in parts):
-        raise UserError(f"--input {text}: expected channels x height x width, for instance 3x32x32")
+    if len(parts) != 3 or not all(re.fullmatch("0{0,99}[1-9][0-9]{0,5}", part) for part in parts):
+        raise UserError(f"--input {text[:100]}: expected channels x height x width, for instance 3x32x32")
     return int(parts[0]), int(parts[1]), int(parts[2])
 
 
@@ -387,6 +429,8 @@ def main() -> None:
         status = _say("interrupted", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # a file or folder that the user named, or the disk below it
+        status = _say(f"{error.filename or 'the system'}: {error.strerror or error}", 2)
     sys.exit(status)
 
 

@@ -8,7 +8,7 @@ import difflib
 import math
 import reprlib
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -34,7 +34,10 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 MAX_SEED = 2**31 - 1
 MAX_TRIALS = 200_000
 """Most trainings of one study, so that a slip in a grid is an error and not a full disk."""
-MAX_STUDY_FILE_CHARACTERS = 1_000_000
+MAX_KEYS, MAX_MERGED = 1000, 100
+"""Most keys of one mapping, and most mappings merged into it (`<<`): each may hold as many as all before it."""
+MAX_STUDY_FILE_CHARACTERS = 100_000
+"""What PyYAML reads in a few seconds, whatever it is; a study file has some thousand."""
 
 
 class Model(BaseModel):
@@ -156,10 +159,14 @@ class DataConfig(Model):
         return value
 
     @model_validator(mode="after")
-    def _path_where_it_belongs(self) -> Self:
+    def _is_one_dataset(self) -> Self:
         if (self.name == "image_folder") != (self.path is not None):
             needed = "needs" if self.path is None else "is not for"
             raise ValueError(f"`path` (a folder or tar file with train/CLASS and test/CLASS): {self.name} {needed} it")
+        if len(set(self.preprocess)) < len(self.preprocess) or "local_contrast_normalization" in self.preprocess[1:]:
+            raise ValueError(
+                f"preprocess: every step once, local_contrast_normalization first, not {list(self.preprocess)}"
+            )
         if self.validation >= 1 and self.validation != int(self.validation):
             raise ValueError(f"validation is a count of images or a share below 1, not {self.validation}")
         return self
@@ -479,6 +486,14 @@ class ResourcesConfig(Model):
 # ----------------------------------------------------------------------------------------------------------- study
 
 
+def unused_seeds(seeds: Sequence[int]) -> Iterator[int]:
+    """Seeds that are not among these: those past the largest, then from 0."""
+    used, last = set(seeds), max(seeds)
+    for step in range(1, MAX_SEED + 1):
+        if (seed := (last + step) % (MAX_SEED + 1)) not in used:
+            yield seed
+
+
 class StudyConfig(Model):
     """One study: its data, its teachers, its arms over seeds, its search."""
 
@@ -525,7 +540,7 @@ class StudyConfig(Model):
         """The seed the search trains with: none of the seeds its winners are confirmed over."""
         if self.search is not None and self.search.seed is not None:
             return self.search.seed
-        return (max(self.seeds) + 1) % (MAX_SEED + 1)
+        return next(unused_seeds(self.seeds))
 
 
 # ---------------------------------------------------------------------------------------------------- one training
@@ -575,19 +590,24 @@ class TrialConfig(Model):
 # --------------------------------------------------------------------------------------------- reading and writing
 
 
-def one_line(error: ValidationError) -> str:
-    """The first mistake of a validation as `key: what is wrong (value)`, and how many more there are."""
+def one_line(error: ValidationError, document: Any = None) -> str:
+    """The first mistake of a validation as `key: what is wrong (value)`, and how many more there are.
+
+    Args:
+        error: the validation's.
+        document: what was validated, where it is at hand: a value that stands alone has no position then.
+    """
     errors = error.errors(include_url=False)
     # A list that lost an item to a mistake is reported as too short as well: that is the same mistake.
     errors = [e for e in errors if not any(_lies_within(other["loc"], e["loc"]) for other in errors)]
-    first, where = errors[0], _key_of(errors[0]["loc"])
+    first, where = errors[0], _key_of(errors[0]["loc"], document)
     what = first["msg"].removeprefix("Value error, ")
     if first["type"] in _IN_YAML_TERMS:
         what = _IN_YAML_TERMS[first["type"]].format(**first.get("ctx", {}))
     if first["type"] not in ("value_error", "missing"):
         what = f"{what[0].lower()}{what[1:]}, not {shown(first['input'])}"
     # A value that may be of several types has one error for each of them.
-    others = len({_key_of(e["loc"]) for e in errors}) - 1
+    others = len({_key_of(e["loc"], document) for e in errors}) - 1
     more = f" (and {others} more)" if others else ""
     return " ".join(f"{where + ': ' if where else ''}{what}{more}".split())
 
@@ -602,10 +622,21 @@ _IN_YAML_TERMS = {
 """What pydantic says in terms of Python."""
 
 
-def _key_of(location: tuple[int | str, ...]) -> str:
+def _key_of(location: tuple[int | str, ...], document: Any) -> str:
     """The dotted key of an error, without the names of the types that were tried."""
     types = ("fixed", "uniform", "range", "choices", "int", "float", "literal['auto']")
-    return ".".join(str(part) for part in location if part not in types)
+    key, here = [], document
+    for part in location:
+        if part in types:
+            continue
+        if isinstance(part, int) and document is not None and not isinstance(here, list | tuple):
+            continue  # one value stands for a list of one
+        key.append(str(part))
+        try:
+            here = here[part]
+        except (TypeError, KeyError, IndexError):  # a key that is missing, or a default
+            here = None
+    return ".".join(key)
 
 
 def _lies_within(inner: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
@@ -655,7 +686,7 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), name: str
     try:
         config = StudyConfig.model_validate(document)
     except ValidationError as error:
-        raise UserError(f"{source}: {one_line(error)}") from None
+        raise UserError(f"{source}: {one_line(error, document)}") from None
     _refuse_coerced(document, source, ())
     return config
 
@@ -674,9 +705,26 @@ def read_text(path: Path) -> str:
         raise UserError(f"cannot read the study file {path}: {reason}") from None
 
 
+class _Loader(yaml.SafeLoader):
+    """The safe loader, with bounds on the one thing that it writes out: mappings that are merged (`<<`)."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        merged = [value for key, value in node.value if key.tag == "tag:yaml.org,2002:merge"]
+        count = sum(len(value.value) if isinstance(value, yaml.SequenceNode) else 1 for value in merged)
+        if count <= MAX_MERGED:
+            super().flatten_mapping(node)
+        if count > MAX_MERGED or len(node.value) > MAX_KEYS:
+            problem = f"at most {MAX_MERGED} mappings are merged, to at most {MAX_KEYS} keys"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
 def _safe_yaml(text: str, where: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        loader = _Loader(text)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""

@@ -4,12 +4,14 @@ Works on bytes and paths. Knows nothing of what is in a file.
 """
 
 import os
+import re
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from study.config import NAME_PATTERN
 from study.errors import UserError
 
 DEFAULT_ROOT = Path(".noisy-study")
@@ -39,12 +41,28 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             temporary.unlink()
 
 
+def can_be_study_name(name: str) -> bool:
+    """Whether a study may be called so; another name could lead out of the folder of all studies."""
+    return re.fullmatch(NAME_PATTERN, name) is not None
+
+
 @dataclass(frozen=True)
 class StudyFolder:
-    """The files of one study: its resolved study file, its journal and a folder per trial."""
+    """The files of one study: its resolved study file, its journal and a folder per trial.
+
+    Raises:
+        UserError: no study can have that name.
+    """
 
     root: Path
     name: str
+
+    def __post_init__(self) -> None:
+        if not can_be_study_name(self.name):
+            raise UserError(
+                f"no study can be named {self.name[:100]!r}: a name is letters, digits, `.`, `_` and `-`, begins with "
+                "a letter or digit and has at most 100 of them"
+            )
 
     @property
     def path(self) -> Path:

@@ -60,7 +60,9 @@ _datas = st.fixed_dictionaries(
     optional={
         "validation": st.integers(1, 5000) | st.floats(0, 1, exclude_min=True, exclude_max=True),
         "fraction": st.floats(0, 1, exclude_min=True),
-        "preprocess": st.lists(st.sampled_from(["subtract_pixel_mean", "local_contrast_normalization"]), max_size=2),
+        "preprocess": st.sampled_from(
+            [[], ["subtract_pixel_mean"], ["local_contrast_normalization", "subtract_pixel_mean"]]
+        ),
         "augment": st.sampled_from([[], ["mirror"]]),
         "split_seed": _seeds,
     },
@@ -236,16 +238,16 @@ def _mistake(text: str, *overrides: str) -> str:
         ("train.epoch=1", "f: train: unknown key `epoch`; did you mean `epochs`?"),
         ("arms.0.train.epoch=1", "f: arms.0: train: unknown key `epoch`; did you mean `epochs`?"),
         ("search.zzz=1", "f: search: unknown key `zzz`; known: space, train, sampler, trials, startup_trials, "),
-        ("arms.0.sigma=-1", "f: arms.0.sigma.0: input should be greater than or equal to 0, not -1"),
-        ("arms.0.sigma=101", "f: arms.0.sigma.0: input should be less than or equal to 100, not 101"),
+        ("arms.0.sigma=-1", "f: arms.0.sigma: input should be greater than or equal to 0, not -1"),
+        ("arms.0.sigma=101", "f: arms.0.sigma: input should be less than or equal to 100, not 101"),
         ("arms.0.sigma=[0.1, -1]", "f: arms.0.sigma.1: input should be greater than or equal to 0, not -1"),
-        ("arms.0.sigma=abc", "f: arms.0.sigma.0: input should be a valid number, unable to parse string as a number, "),
-        ("arms.0.sigma=.nan", "f: arms.0.sigma.0: input should be a finite number, not nan"),
+        ("arms.0.sigma=abc", "f: arms.0.sigma: input should be a valid number, unable to parse string as a number, "),
+        ("arms.0.sigma=.nan", "f: arms.0.sigma: input should be a finite number, not nan"),
         ("arms.0.sigma=[]", "f: arms.0.sigma: at least 1 item is wanted, not []"),
-        ("arms.0.sigma={uniform: [1, 0.5]}", "f: arms.0.sigma.0: the low end 1.0 lies above the high end 0.5"),
-        ("arms.0.sigma={uniform: [1, 2, 3]}", "f: arms.0.sigma.0: at most 2 items are wanted, not [1, 2, 3]"),
-        ("arms.0.sigma={unifrom: [0, 1]}", "f: arms.0.sigma.0: unknown key `unifrom`; did you mean `uniform`?"),
-        ("arms.0.alpha=1.2", "f: arms.0.alpha.0: input should be less than or equal to 1, not 1.2"),
+        ("arms.0.sigma={uniform: [1, 0.5]}", "f: arms.0.sigma: the low end 1.0 lies above the high end 0.5"),
+        ("arms.0.sigma={uniform: [1, 2, 3]}", "f: arms.0.sigma: at most 2 items are wanted, not [1, 2, 3]"),
+        ("arms.0.sigma={unifrom: [0, 1]}", "f: arms.0.sigma: unknown key `unifrom`; did you mean `uniform`?"),
+        ("arms.0.alpha=1.2", "f: arms.0.alpha: input should be less than or equal to 1, not 1.2"),
         ("arms.0.method=noisy_techer", "f: arms.0.method: input should be 'logit_regression', 'noisy_teacher', "),
         ("arms.0.method=noisy_student", None),
         (
@@ -276,6 +278,14 @@ def _mistake(text: str, *overrides: str) -> str:
         ("name=", "f: name: input should be a valid string, not None"),
         ("data.name=cifar", "f: data.name: input should be 'digits', 'mnist', 'svhn', 'cifar10', 'cifar100' or 'image"),
         ("data.validation=2.5", "f: data: validation is a count of images or a share below 1, not 2.5"),
+        (
+            "data.preprocess=[subtract_pixel_mean, local_contrast_normalization]",
+            "f: data: preprocess: every step once, local_contrast_normalization first, not ['subtract_pixel_mean', ",
+        ),
+        (
+            "data.preprocess=[subtract_pixel_mean, subtract_pixel_mean]",
+            "f: data: preprocess: every step once, local_contrast_normalization first, not ",
+        ),
         ("data.validation=many", "f: data.validation: input should be a valid integer, unable to parse string as an "),
         (
             "data.path=/tmp",
@@ -361,7 +371,7 @@ def test_a_mistake_is_named_with_its_key_its_value_and_what_is_allowed(override:
             "f: not valid YAML at line 1, column 1: could not determine a construct",
         ),
         ("a: " + "[" * 5000, "f: not valid YAML: "),
-        ("#" * 1_000_001, "f: longer than 1000000 characters; is it a study file?"),
+        ("#" * 100_001, "f: longer than 100000 characters; is it a study file?"),
         ("{}", "f: name: Field required (and 3 more)"),
         ("1: 2", "f: unknown key `1`; known: name, "),
         ('"\\ud800": 2', "f: unknown key `\\ud800`; known: name, "),
@@ -379,6 +389,28 @@ def test_a_document_that_grows_without_end_when_written_out_is_refused_at_once()
     laughs = "".join(f", &x{i} [*x{i - 1}, *x{i - 1}]" for i in range(1, 64))
     said = _mistake(_file() + f"published: [&x0 [ha]{laughs}]")
     assert said.startswith("f: published: input should be a valid string, not [['ha'], ")
+
+
+def test_mappings_that_grow_without_end_when_they_are_merged_are_refused_at_once() -> None:
+    laughs = "".join(f"b{i}: &b{i} {{<<: [{', '.join([f'*b{i - 1}'] * 9)}]}}\n" for i in range(1, 30))
+    said = _mistake(f"b0: &b0 {{a: 1, b: 2}}\n{laughs}")
+    assert said == "f: not valid YAML at line 4, column 5: at most 100 mappings are merged, to at most 1000 keys"
+    assert "at most 100 mappings" in _mistake(f"a: &a {{b: 1}}\nc: {{<<: [{'*a, ' * 101}]}}")
+
+
+def test_mappings_may_be_merged() -> None:
+    text = _file().replace("name: mine", "name: mine\ntrain: {<<: {epochs: 2, lr: 0.1}, epochs: 3}")
+    assert parse_study(text, "f").train == TrainConfig(epochs=3, lr=0.1)
+
+
+def test_a_teacher_that_is_its_own_teacher_is_refused() -> None:
+    said = _mistake(_file().replace("- network: digits-cnn", "- &t {network: digits-cnn, teachers: [*t]}"))
+    assert said.startswith("f: teachers.0.teachers.0: ")
+
+
+def test_teachers_that_share_teachers_without_end_are_refused_at_once() -> None:
+    laughs = "".join(f",\n  &t{i} {{network: a, teachers: [*t{i - 1}, *t{i - 1}]}}" for i in range(1, 60))
+    assert "at most 100" in _mistake(_file().replace("- network: digits-cnn", f"  [&t0 {{network: a}}{laughs}]"))
 
 
 def test_too_many_trainings_are_refused_before_any_is_made() -> None:
@@ -440,6 +472,7 @@ def test_what_a_file_says_of_its_data_wins_over_the_datasets_defaults() -> None:
 def test_the_search_never_trains_with_a_seed_of_the_study_unless_told() -> None:
     assert parse_study(_file(seeds=[3, 9, 4], search={}), "f").search_seed == 10
     assert parse_study(_file(seeds=[3, 9, 4], search={"seed": 4}), "f").search_seed == 4
+    assert parse_study(_file(seeds=[MAX_SEED, 0, 1], search={}), "f").search_seed == 2
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import gzip
 import io
+import os
 import tarfile
 import warnings
 import zlib
@@ -162,7 +163,7 @@ def describe_image_folder(path: Path) -> DatasetFacts:
 
 
 def _check_exists(path: Path) -> None:
-    if not path.exists():
+    if not os.path.exists(path):  # a path that cannot be is not there either
         raise UserError(
             f"data.path: {path} does not exist; give a folder or tar file of train/CLASS/* and test/CLASS/*"
         )

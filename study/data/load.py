@@ -4,6 +4,7 @@ Works on a `DataConfig` and a folder. Knows every source by name, in what order 
 of tensors.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ from study.data import cifar, digits, image_folder, lcn, mnist, svhn
 from study.data.dataset import Dataset, DatasetFacts, RawDataset, Split, content_digest
 from study.data.preprocess import mean_image
 from study.data.splits import SplitIndices, stratified_split
-from study.errors import UserError
 
 
 def load_dataset(config: DataConfig, data_root: Path) -> Dataset:
@@ -25,12 +25,8 @@ def load_dataset(config: DataConfig, data_root: Path) -> Dataset:
             directory, then here.
 
     Raises:
-        UserError: the files are missing or damaged, or the split or the preprocessing cannot be had.
+        UserError: the files are missing or damaged, or the split cannot be had.
     """
-    if len(set(config.preprocess)) < len(config.preprocess) or "local_contrast_normalization" in config.preprocess[1:]:
-        raise UserError(
-            f"data.preprocess: {list(config.preprocess)}: every step once, local_contrast_normalization first"
-        )
     raw = _read(config, data_root)
     indices = _split(raw, config)
     splits = [
@@ -93,8 +89,9 @@ def _read(config: DataConfig, data_root: Path) -> RawDataset:
 
 def _path(config: DataConfig, data_root: Path) -> Path:
     assert config.path is not None  # the config model sees to it
-    path = Path(config.path).expanduser()
-    return path if path.is_absolute() or path.exists() else data_root / path
+    # Of os.path, which takes a path that cannot be (too long, nobody's home) for one that is not there.
+    path = Path(os.path.expanduser(config.path))
+    return path if path.is_absolute() or os.path.exists(path) else data_root / path
 
 
 def _split(raw: RawDataset, config: DataConfig) -> SplitIndices:

@@ -18,7 +18,7 @@ from study.config import Outcome, Stage, TrialConfig
 from study.errors import UserError
 from study.records import EpochRecord, TrialReport
 from study.search.sources import Source
-from study.tracking.address import without_credentials
+from study.tracking.address import told, without_credentials
 
 OUTCOME, REASON = "outcome", "reason"
 """User attributes of a trial: how it ended (`pruned` as soon as that is decided), and why where it failed."""
@@ -158,10 +158,8 @@ def open_storage(url: str) -> BaseStorage:
     try:
         return RDBStorage(url, engine_kwargs={"connect_args": connect})
     except (SQLAlchemyError, ImportError, ValueError, TypeError, OptunaError) as error:
-        # The first line only: databases quote their statements below it.
-        reason = without_credentials((str(error).strip() or type(error).__name__).splitlines()[0])
         raise UserError(
-            f"OPTUNA_STORAGE {without_credentials(url)}: no journal can be kept there ({reason[:200]}); it takes "
+            f"OPTUNA_STORAGE {without_credentials(url)}: no journal can be kept there ({told(error, url)}); it takes "
             "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE (which needs the extra `postgresql`)"
         ) from None
 

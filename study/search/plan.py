@@ -4,7 +4,7 @@ Pure functions on config models. Knows nothing of who runs the trainings or wher
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
+from itertools import chain, islice, product
 from typing import Any, TypeVar, get_args
 
 from study.config import (
@@ -20,6 +20,7 @@ from study.config import (
     TeacherConfig,
     TrainConfig,
     TrialConfig,
+    unused_seeds,
 )
 
 T = TypeVar("T")
@@ -118,18 +119,18 @@ def confirmation_seeds(config: StudyConfig) -> tuple[int, ...]:
     """Seeds the search never trained with: the study's own, and as many more as the confirmation asks for."""
     assert config.search is not None
     wanted = config.search.confirm.seeds or len(config.seeds)
-    seeds = [seed for seed in config.seeds if seed != config.search_seed]
-    following = max(*config.seeds, config.search_seed) + 1
-    seeds += range(following, following + max(0, wanted - len(seeds)))
-    return tuple(seeds[:wanted])
+    own = [seed for seed in config.seeds if seed != config.search_seed]
+    return tuple(islice(chain(own, unused_seeds([*config.seeds, config.search_seed])), wanted))
 
 
 def search_trial(config: StudyConfig, arm: ArmConfig, role: Role = "arm") -> TrialConfig:
     """The one training by which a search judges what it proposes: an arm, or settings for the baseline.
 
     Raises:
-        ValueError: the arm is a grid of several points.
+        ValueError: the arm is a grid of several points, or has teachers that the study does not train.
     """
+    if arm.teachers not in (None, config.teachers):
+        raise ValueError("a search space proposes no `teachers` of its own: the study's are trained before it begins")
     points = expand(config, arm, "search", role, [config.search_seed])
     if len(points) != 1:
         raise ValueError(f"a search space proposes one point at a time, not {len(points)}")

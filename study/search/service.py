@@ -23,8 +23,8 @@ from study.search.engine import ray_engine
 from study.search.journal import is_taken, open_storage
 from study.search.pipeline import Pipeline
 from study.search.watcher import Watcher
-from study.storage import DEFAULT_ROOT, StudyFolder
-from study.tracking.address import store_exists, without_credentials
+from study.storage import DEFAULT_ROOT, StudyFolder, can_be_study_name
+from study.tracking.address import store_exists, told, without_credentials
 from study.tracking.client import TrackingClient
 from study.tracking.events import StudyBegan, StudyEnded, StudyStatus, now_ms
 from study.tracking.outbox import Outbox
@@ -118,12 +118,12 @@ def find_study(name: str, root: Path = DEFAULT_ROOT) -> StudyFolder:
     Raises:
         UserError: there is none; names the nearest.
     """
-    folder = StudyFolder(root, name)
-    known = sorted(path.parent.name for path in (root / "studies").glob("*/study.yaml"))
+    found = (path.parent.name for path in (root / "studies").glob("*/study.yaml"))
+    known = sorted(filter(can_be_study_name, found))
     if name not in known:
         hint = nearest(name, known) if known else "; there is none here yet, `noisy-study run quickstart` makes one"
         raise UserError(f"no study named {name} in {root / 'studies'}{hint}")
-    return folder
+    return StudyFolder(root, name)
 
 
 def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings: Settings, watcher: Watcher) -> None:
@@ -164,9 +164,7 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
         except UserError as error:
             raise StudyFailed(str(error)) from None
         except OptunaError as error:
-            raise StudyFailed(
-                f"the journal {without_credentials(journal)}: {' '.join(str(error).split())[:200]}"
-            ) from None
+            raise StudyFailed(f"the journal {without_credentials(journal)}: {told(error, journal)}") from None
         finally:
             _end(outbox, status, folder, watcher)
     if failures:

@@ -20,6 +20,7 @@ from search_spaces.grid import grid_points
 from search_spaces.spaces import Space
 from search_spaces.training import suggest_training
 from study.config import MAX_SEED, ArmConfig, Role, Sampler, Scheduler, SearchConfig, StudyConfig, TrialConfig
+from study.errors import UserError
 from study.records import TrainingSummary
 from study.search.plan import search_trial, with_training
 
@@ -145,10 +146,25 @@ class Searched:
 
 
 def arms_of(config: StudyConfig, space: Space) -> Callable[[BaseTrial], ArmConfig]:
-    """What the search of a study proposes: an arm of the space, with the training settings that are searched too."""
+    """What the search of a study proposes: an arm of the space, with the training settings that are searched too.
+
+    The function raises `UserError` where the space, which may be a user's, does not propose one arm.
+    """
     assert config.search is not None
-    settings = config.search.train
-    return lambda trial: with_training(space(trial, config), suggest_training(trial, settings))
+    name, settings = config.search.space, config.search.train
+
+    def propose(trial: BaseTrial) -> ArmConfig:
+        try:
+            arm = with_training(space(trial, config), suggest_training(trial, settings))
+            search_trial(config, arm)
+        except UserError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a user's own function may raise anything
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise UserError(f"search.space: {name} does not propose one ArmConfig ({reason})") from None
+        return arm
+
+    return propose
 
 
 def baseline_of(config: StudyConfig) -> Callable[[BaseTrial], ArmConfig]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from filelock import FileLock
 
@@ -40,9 +40,32 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
+_USER = re.compile(r"(https?://)[^\s/?#]*@|(?<![\w+.-])((?!https?:)\w[\w+.-]*://)(?!/)[^\n]*@")
+_QUERY = re.compile(r"(?<=\w)\?\S*=[^\s'\")]*")
+
+
 def without_credentials(text: str) -> str:
-    """An address, or a message that quotes one, without user, password and query: fit for a terminal or a log."""
-    return re.sub(r"(?<=://)[^\s'\"]*@|(?<=\w)\?[^\s'\"]*=[^\s'\"]*", "", text)
+    """An address, or a message that quotes one, without user, password and query: fit for a terminal or a log.
+
+    A database's password may hold anything, so its address goes by the last `@` of the line.
+    """
+    return _QUERY.sub("", _USER.sub(r"\1\2", text))
+
+
+def secrets_of(uri: str) -> list[str]:
+    """What must not be told of an address: its password, as it stands there and decoded; the longest first."""
+    _, _, rest = uri.partition("://")
+    user, at, _ = rest.rpartition("@")
+    password = user.partition(":")[2] if at and not rest.startswith("/") else ""
+    return sorted({password, unquote(password)} - {""}, key=len, reverse=True)
+
+
+def told(error: BaseException, *uris: str) -> str:
+    """The first line of an error, without credentials: what a database quotes below it may be anything."""
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    for secret in (secret for uri in uris for secret in secrets_of(uri)):
+        reason = reason.replace(secret, "***")
+    return without_credentials(reason)[:200]
 
 
 @contextmanager
@@ -59,16 +82,12 @@ def answering(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, requests.RequestException, OSError, ImportError, ValueError) as error:
-        # The first line only: databases quote their statements below it.
-        reason = without_credentials((str(error).strip() or type(error).__name__).splitlines()[0])
-        secret = urlsplit(uri).password if "://" in uri else None
-        if secret:
-            reason = reason.replace(secret, "***").replace(unquote(secret), "***")
+        reason = told(error, uri)
         code = error.error_code if isinstance(error, MlflowException) else None
         refused = code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "PERMISSION_DENIED")
         raise UserError(
             f"the tracking server {without_credentials(uri)} {'refuses' if refused else 'does not answer'} "
-            f"({reason[:200]}); " + ("" if refused else "check that it runs and that MLFLOW_TRACKING_URI names it")
+            f"({reason}); " + ("" if refused else "check that it runs and that MLFLOW_TRACKING_URI names it")
         ) from None
 
 

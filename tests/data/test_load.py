@@ -12,7 +12,6 @@ from sklearn.datasets import load_digits
 from study.config import DataConfig
 from study.data import Dataset, describe_dataset, load_dataset
 from study.data.lcn import local_contrast_normalization
-from study.errors import UserError
 
 
 def _load(data_root: Path = Path(), **settings: object) -> Dataset:
@@ -113,18 +112,6 @@ def test_svhn_is_normalised_and_split_its_own_way(tmp_path: Path) -> None:
     assert dataset.train.images.dtype == np.float32
     expected = local_contrast_normalization(written["test"], np.arange(20), 255.0)
     assert np.array_equal(dataset.test.images, expected)
-
-
-@pytest.mark.parametrize(
-    "preprocess",
-    [
-        ["subtract_pixel_mean", "local_contrast_normalization"],
-        ["subtract_pixel_mean", "subtract_pixel_mean"],
-    ],
-)
-def test_preprocessing_that_makes_no_sense_is_refused(preprocess: list[str]) -> None:
-    with pytest.raises(UserError, match=r"data\.preprocess: .* local_contrast_normalization first"):
-        _load(name="digits", preprocess=preprocess)
 
 
 def test_a_relative_path_is_found_in_the_working_directory_and_then_in_the_data_root(

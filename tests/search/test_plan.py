@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.config import MAX_TRIALS, ArmConfig, StudyConfig, TrialConfig, Uniform
+from study.config import MAX_SEED, MAX_TRIALS, ArmConfig, StudyConfig, TrialConfig, Uniform
 from study.search import plan
 
 NOISY: dict[str, Any] = {"method": "noisy_teacher", "sigma": 0.5}
@@ -121,6 +121,19 @@ def test_a_confirmation_has_its_number_of_seeds_and_none_that_the_search_saw(
     assert len(set(confirmed)) == len(confirmed) == (wanted or len(seeds))
     own = [seed for seed in seeds if seed != config.search_seed]
     assert list(confirmed[: len(own)]) == own[: len(confirmed)]
+
+
+def test_a_confirmation_finds_seeds_past_the_largest_one_from_zero_on() -> None:
+    config = _study(seeds=[MAX_SEED, 0], search={"confirm": {"seeds": 4}})
+    assert config.search_seed == 1
+    assert plan.confirmation_seeds(config) == (MAX_SEED, 0, 2, 3)
+
+
+def test_a_search_point_has_no_teachers_of_its_own() -> None:
+    config = _study(search={})
+    with pytest.raises(ValueError, match="`teachers` of its own"):
+        plan.search_trial(config, _arm(teachers=[{"network": "another"}]))
+    assert plan.search_trial(config, _arm(teachers=[{"network": "teacher"}])).teachers == config.teachers
 
 
 def test_winners_are_confirmed_over_all_seeds_beside_the_baselines_that_are_not_there_yet() -> None:
