@@ -22,6 +22,17 @@ class PostgreSQL:
         self._server.psql(f"CREATE DATABASE {name};")
         return str(self._server.get_uri().replace("/postgres?", f"/{name}?"))
 
+    def new_database_with_login(self, user: str, password: str) -> str:
+        """The same for a user who is asked for a password."""
+        for statement in (f"CREATE ROLE {user} LOGIN PASSWORD '{password}';", f"CREATE DATABASE {user} OWNER {user};"):
+            self._server.psql(statement)
+        rules = self._server.pgdata / "pg_hba.conf"
+        rules.write_text(f"local {user} {user} scram-sha-256\n{rules.read_text()}")
+        self._server.psql("SELECT pg_reload_conf();")
+        server, _, query = self._server.get_uri().partition("?")
+        scheme = server.partition("://")[0]
+        return f"{scheme}://{user}:{password}@/{user}?{query}"
+
     def stop_at_once(self) -> None:
         """Every connection breaks, and nothing is written down first."""
         postmaster = self._server.get_postmaster_info().process

@@ -4,8 +4,6 @@ Works on the extracted folders or on the archives themselves, which are read wit
 the one that is downloaded: a record is its label bytes and 3,072 pixel bytes, and needs no pickle.
 """
 
-import tarfile
-import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from study.data.archive import archive_members
 from study.data.dataset import RawDataset, Split
 from study.data.download import DownloadError, RemoteFile, fetch_files
 from study.data.restricted_pickle import RefusedPickle, load_restricted
@@ -22,6 +21,8 @@ INPUT_SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
 MAX_FILE_BYTES = 2**28
 """The largest official file, CIFAR-100's training images, has 2^27.2."""
+MAX_TOTAL_BYTES = 2**29
+"""An official archive unpacks to 2^27.5."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,9 @@ def _read_python(cifar: Cifar, location: Path) -> RawDataset:
     names = unpickle(cifar.python.names).get(cifar.names_key)
     if not isinstance(names, list):
         raise UserError(f"{location}: {cifar.python.names} holds no {cifar.names_key}; fetch the official file")
-    decoded = [name.decode("utf-8", errors="replace") if isinstance(name, bytes) else str(name) for name in names]
+    decoded = [name.decode("utf-8", errors="replace") if isinstance(name, bytes) else name for name in names]
+    if not all(isinstance(name, str) for name in decoded):
+        raise UserError(f"{location}: {cifar.python.names} holds names that are no text; fetch the official file")
     return _assemble(cifar, cifar.python, location, decoded, read)
 
 
@@ -193,13 +196,10 @@ def _read_files(layout: Layout, location: Path) -> dict[str, bytes]:
                 if path.is_file():
                     contents[name] = _bounded(location, name, path.stat().st_size, path.read_bytes)
         else:
-            with tarfile.open(location, "r:gz") as archive:
-                for member in archive:
-                    folder, _, name = member.name.removeprefix("./").rpartition("/")
-                    file = archive.extractfile(member) if member.isreg() else None
-                    if folder == layout.folder and name in layout.files and file is not None:
-                        contents[name] = _bounded(location, name, member.size, file.read)
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+            for parts, is_folder, read in archive_members(location, MAX_FILE_BYTES, MAX_TOTAL_BYTES):
+                if not is_folder and parts[:-1] == (layout.folder,) and parts[-1] in layout.files:
+                    contents[parts[-1]] = read()
+    except OSError as error:
         raise UserError(f"{location}: cannot be read: {' '.join(str(error).split())}; fetch it again") from None
     missing = [name for name in layout.files if name not in contents]
     if missing:

@@ -8,21 +8,21 @@ ignored. Knows nothing of splits or preprocessing.
 
 import contextlib
 import functools
-import gzip
 import io
 import os
-import tarfile
+import struct
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from study.data.archive import archive_members, shown
 from study.data.dataset import DatasetFacts, RawDataset, Split
 from study.errors import UserError
 
@@ -31,11 +31,18 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 """The decoders that may run; Pillow has many more, for formats nobody trains on."""
 
 MAX_FILE_BYTES = 50 * 2**20
-MAX_TOTAL_BYTES = 16 * 2**30
-"""For the decoded images, and for the files of an archive held in memory until they are decoded."""
+MAX_TOTAL_BYTES = min(16 * 2**30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
+"""For the decoded images, and for the files of an archive held in memory until they are decoded: no more than half of
+what the machine has."""
 
 GRAY_MODES = frozenset({"1", "L", "LA", "La"})
 DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError),
+    *(struct.error, zlib.error),
+)
+"""What Pillow's decoders raise over a damaged file."""
 
 Part = Literal["train", "test"]
 PARTS: tuple[Part, Part] = ("train", "test")
@@ -153,7 +160,7 @@ def describe_image_folder(path: Path) -> DatasetFacts:
         file_name, get = min(listing.classes["train"][class_name].items())
         return DatasetFacts(_glance(f"{path}: {shown(f'train/{class_name}/{file_name}')}", get()), len(names))
     listing = _Listing(path)
-    for parts, is_folder, read in _archive_members(path):
+    for parts, is_folder, read in archive_members(path, MAX_FILE_BYTES, MAX_TOTAL_BYTES):
         if listing.place(parts, is_folder) is not None:
             return DatasetFacts(_glance(f"{path}: {shown('/'.join(parts))}", read()), None)
     raise UserError(f"{path}: no image in it; expected train/CLASS/* and test/CLASS/*")
@@ -202,7 +209,7 @@ def _read_bounded(file: Path) -> bytes:
 def _list_archive(path: Path) -> _Listing:
     listing = _Listing(path)
     total = 0
-    for parts, is_folder, read in _archive_members(path):
+    for parts, is_folder, read in archive_members(path, MAX_FILE_BYTES, MAX_TOTAL_BYTES):
         place = listing.place(parts, is_folder)
         if place is None:
             continue
@@ -212,63 +219,6 @@ def _list_archive(path: Path) -> _Listing:
             raise UserError(f"{path}: its images take more than {MAX_TOTAL_BYTES // 2**30} GiB")
         listing.add(place, functools.partial(bytes, content))
     return listing
-
-
-Member = tuple[tuple[str, ...], bool, Callable[[], bytes]]
-"""The parts of its name, whether it is a folder, and its content (to be called before the next member)."""
-
-
-def _archive_members(path: Path) -> Iterator[Member]:
-    """The folders and files of a tar archive as a stream, each checked before anyone sees it."""
-    with _archive_errors(path), _open_archive(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
-        for member in archive:
-            parts = _safe_parts(path, member)
-
-            def read(member: tarfile.TarInfo = member) -> bytes:
-                with _archive_errors(path):
-                    content = archive.extractfile(member)
-                    assert content is not None  # a regular file, as checked
-                    return content.read()
-
-            yield parts, member.isdir(), read
-        _check_end(path, stream)
-
-
-@contextlib.contextmanager
-def _archive_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        what = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
-        raise UserError(f"{path}: not a folder and not a whole tar archive: {what}") from None
-
-
-def _open_archive(path: Path) -> BinaryIO:
-    with path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if zipped else path.open("rb")  # type: ignore[return-value]
-
-
-def _check_end(path: Path, stream: BinaryIO) -> None:
-    """tarfile takes a cut between two members for the end of the archive; we do not."""
-    if isinstance(stream, gzip.GzipFile):
-        while stream.read(2**20):  # up to gzip's own checksum, which tells a cut
-            pass
-        return
-    stream.seek(-min(512, path.stat().st_size), io.SEEK_END)
-    if any(stream.read()):
-        raise UserError(f"{path}: the archive is truncated: it lacks its end mark; fetch it again")
-
-
-def _safe_parts(path: Path, member: tarfile.TarInfo) -> tuple[str, ...]:
-    name = PurePosixPath(member.name)
-    if name.is_absolute() or ".." in name.parts:
-        raise UserError(f"{path}: refused: its member {shown(member.name)} points outside the archive")
-    if not (member.isreg() or member.isdir()):
-        raise UserError(f"{path}: refused: its member {shown(member.name)} is a link or a device, not a file")
-    if member.size > MAX_FILE_BYTES:
-        raise UserError(f"{path}: refused: its member {shown(member.name)} has more than {MAX_FILE_BYTES // 2**20} MB")
-    return name.parts
 
 
 # -------------------------------------------------------------------------------------------------------- decoding
@@ -331,7 +281,7 @@ def _open_image(where: str, content: bytes) -> Image.Image:
         raise UserError(f"{where}: not an image, whatever its name says; remove it or replace it") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UserError(f"{where}: a picture of far too many pixels; make it smaller") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except _DAMAGE as error:
         raise UserError(f"{where}: a damaged image: {' '.join(str(error).split())}") from None
     if image.mode in DEEP_MODES:
         raise UserError(f"{where}: more than 8 bits a channel (mode {image.mode}); convert it to 8 bits")
@@ -343,7 +293,7 @@ def _pixels(where: str, image: Image.Image, channels: int) -> npt.NDArray[np.uin
     mode = "L" if channels == 1 else "RGB"
     try:
         array = np.asarray(image if image.mode == mode else image.convert(mode))
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, zlib.error) as error:
+    except _DAMAGE as error:
         raise UserError(f"{where}: a truncated or damaged image: {' '.join(str(error).split())}") from None
     return array[np.newaxis] if channels == 1 else array.transpose(2, 0, 1)
 
@@ -353,8 +303,3 @@ def _glance(where: str, content: bytes) -> tuple[int, int, int] | None:
         if image.mode in GRAY_MODES:
             return None
         return 3, image.height, image.width
-
-
-def shown(name: str) -> str:
-    """A name from outside as it may stand in an error of one line."""
-    return name if name.isprintable() else repr(name)

@@ -20,8 +20,8 @@ from study.errors import UserError
 INPUT_SHAPE = (1, 28, 28)
 CLASSES = tuple(str(digit) for digit in range(10))
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-MAX_FILE_BYTES = 2**31
-"""Forty times the largest of the four: no header makes us allocate more."""
+MAX_FILE_BYTES = 2**30
+"""Twenty times the largest of the four: no header makes us allocate more."""
 
 UNSIGNED_BYTE = 0x08
 

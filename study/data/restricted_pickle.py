@@ -2,14 +2,19 @@
 
 Works on the batches of CIFAR's Python version, which are pickles and come from outside. No class or function that a
 pickle names is ever looked up: the names that an array of bytes needs stand for stand-ins of our own, every other
-name is refused before anything runs.
+name is refused before anything runs. Nor can a pickle exhaust the machine: the steps it may take are few and counted,
+and what it builds has no more memory than its bytes.
 """
 
 import io
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+MAX_STEPS = 3_000_000
+"""Ten times what the largest official batch takes."""
 
 
 class RefusedPickle(Exception):
@@ -33,9 +38,10 @@ def load_restricted(content: bytes) -> Any:
 class _ByteType:
     """Stands for `numpy.dtype('u1')`, the only one there is here."""
 
-    def __init__(self, code: str | bytes, *_: object) -> None:
+    def __init__(self, code: object, *_: object) -> None:
         if code not in ("u1", b"u1"):
-            raise RefusedPickle(f"an array of {code!r} where bytes (u1) belong")
+            said = repr(code[:20]) if isinstance(code, str | bytes) else type(code).__name__
+            raise RefusedPickle(f"an array of {said} where bytes (u1) belong")
 
     def __setstate__(self, _: object) -> None:
         """Byte order and alignment say nothing about bytes."""
@@ -72,12 +78,57 @@ _STAND_INS: dict[tuple[str, str], object] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
+Step = Callable[[Any], None]
+"""One step of an unpickler: what it does with its own stack."""
+
+_STEPS = (
+    *("PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD"),
+    *("NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1"),
+    *("STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+    *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+    *("EMPTY_LIST", "LIST", "APPEND", "APPENDS", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
+    *("EMPTY_DICT", "DICT", "SETITEM", "SETITEMS"),
+    *("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "GET", "BINGET", "LONG_BINGET"),
+)
+"""What a pickle of containers, numbers, texts and arrays is made of, by the names in `pickle`."""
+
+
+def _code(name: str) -> int:
+    code: bytes = getattr(pickle, name)
+    return code[0]
+
+
+class _Unpickler(pickle._Unpickler):
+    """Python's own in Python: the one in C clears memory for whatever number a pickle gives an object."""
+
+    left = MAX_STEPS
+
     def find_class(self, module_name: str, global_name: str) -> Any:
         stand_in = _STAND_INS.get((module_name, global_name))
         if stand_in is None:
-            raise RefusedPickle(f"it asks for {f'{module_name}.{global_name}'!r}, which no batch of images needs")
+            name = f"{module_name[:60]}.{global_name[:60]}"
+            raise RefusedPickle(f"it asks for {name!r}, which no batch of images needs")
         return stand_in
+
+
+def _counted(step: Step, name: str) -> Step:
+    def counted(unpickler: Any) -> None:
+        unpickler.left -= 1
+        if unpickler.left < 0:
+            raise RefusedPickle("it takes more steps than any batch of images")
+        if name == "BUILD" and not isinstance(unpickler.stack[-2], _ByteType | _ByteArray):
+            raise RefusedPickle("it sets what no batch of images has")
+        if name in ("SETITEM", "SETITEMS", "DICT"):
+            # Other keys would have to be hashed, and a nest of tuples takes for ever.
+            keys = unpickler.stack[-2:-1] if name == "SETITEM" else unpickler.stack[::2]
+            if not all(isinstance(key, str | bytes) for key in keys):
+                raise RefusedPickle("a dictionary with keys that are no text")
+        step(unpickler)
+
+    return counted
+
+
+_Unpickler.dispatch = {_code(name): _counted(pickle._Unpickler.dispatch[_code(name)], name) for name in _STEPS}
 
 
 def _finished(value: Any) -> Any:

@@ -4,8 +4,8 @@ Works on `train_32x32.mat`, `test_32x32.mat` and `extra_32x32.mat`. Knows the da
 twice as many images of the training set as of the extra set.
 """
 
-import zlib
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,8 @@ from study.errors import UserError
 
 INPUT_SHAPE = (3, 32, 32)
 CLASSES = tuple(str(digit) for digit in range(10))
+MAX_IMAGES = 1_000_000
+"""Twice the largest of the three files; 3 GB."""
 FILES = {"train": "train_32x32.mat", "extra": "extra_32x32.mat", "test": "test_32x32.mat"}
 
 
@@ -67,25 +69,19 @@ def split_with_extra(
 
 def _read_mat(path: Path) -> Split:
     """Images as a (N, 3, 32, 32) view of MATLAB's (32, 32, 3, N), and labels: its 10 is the digit 0."""
-    from scipy.io import loadmat  # these, too, only this dataset needs
-    from scipy.io.matlab import MatReadError
+    from scipy.io import loadmat, whosmat  # these, too, only this dataset needs
 
     try:
+        # The headers first: a few bytes may stand for gigabytes, or for objects of another kind.
+        said = {name: (shape, kind) for name, shape, kind in whosmat(path)}
+        _check_headers(path, said)
         content = loadmat(path, variable_names=["X", "y"])
         pixels, labels = content["X"], content["y"]
-    except KeyError as error:
-        raise UserError(f"{path}: no variable {error} in it; SVHN's files hold X and y") from None
-    except (
-        OSError,
-        MatReadError,
-        ValueError,
-        TypeError,
-        NotImplementedError,
-        EOFError,
-        IndexError,
-        zlib.error,
-    ) as error:
-        raise UserError(f"{path}: not a readable MATLAB file: {' '.join(str(error).split())}") from None
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a damaged file raises whatever SciPy's readers stumble over
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"{path}: not a readable MATLAB file: {reason}") from None
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[:3] != (32, 32, 3) or not pixels.size:
         raise UserError(f"{path}: X is {pixels.shape} of {pixels.dtype}, not (32, 32, 3, N) of uint8")
     if labels.size != pixels.shape[3]:
@@ -93,6 +89,18 @@ def _read_mat(path: Path) -> Split:
     if labels.dtype.kind not in "iu" or labels.min() < 1 or labels.max() > 10:
         raise UserError(f"{path}: labels from {labels.min()} to {labels.max()}; SVHN's are 1 to 10")
     return Split(pixels.transpose(3, 2, 0, 1), labels.reshape(-1).astype(np.int64) % 10)
+
+
+def _check_headers(path: Path, said: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+    for name in ("X", "y"):
+        if name not in said:
+            raise UserError(f"{path}: no variable {name!r} in it; SVHN's files hold X and y")
+    shape, kind = said["X"]
+    if len(shape) != 4 or shape[:3] != (32, 32, 3) or not 1 <= shape[3] <= MAX_IMAGES or kind != "uint8":
+        raise UserError(f"{path}: X is {shape} of {kind}, not (32, 32, 3, N) of uint8")
+    shape, kind = said["y"]
+    if not 0 <= math.prod(shape) <= MAX_IMAGES or kind not in ("uint8", "double", "single", "int32", "int64"):
+        raise UserError(f"{path}: y is {shape} of {kind}, not N labels")
 
 
 def _joined(splits: Iterable[Split]) -> Split:

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pickle
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +140,31 @@ def test_a_malicious_batch_is_refused_unexecuted(tmp_path: Path) -> None:
 def test_a_truncated_archive_is_refused(tmp_path: Path) -> None:
     path = write_tar(tmp_path / CIFAR10.binary.archive, _binary_files(CIFAR10))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert "cannot be read" in _refused(tmp_path)
+    assert "not a whole tar archive" in _refused(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/passwd"])
+def test_an_archive_with_an_unsafe_member_is_refused(tmp_path: Path, name: str) -> None:
+    write_tar(tmp_path / CIFAR10.binary.archive, _binary_files(CIFAR10), [tarfile.TarInfo(name)])
+    assert "points outside the archive" in _refused(tmp_path)
+
+
+def test_an_archive_that_unpacks_to_more_than_the_official_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cifar, "MAX_TOTAL_BYTES", 20_000)
+    write_tar(tmp_path / CIFAR10.binary.archive, _binary_files(CIFAR10))
+    assert "unpacks to more than" in _refused(tmp_path)
+
+
+def test_class_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    laughs: list[object] = ["ha"]
+    for _ in range(60):
+        laughs = [laughs, laughs]  # its text would have 2^60 words
+    write_folder(tmp_path, _python_files(CIFAR10))
+    content = pickle.dumps({"label_names": [laughs, *"bcdefghij"]}, 2)
+    (tmp_path / CIFAR10.python.folder / "batches.meta").write_bytes(content)
+    assert "holds names that are no text" in _refused(tmp_path)
 
 
 def test_a_file_larger_than_any_official_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,6 +72,35 @@ def test_an_array_of_anything_but_bytes_is_refused(array: np.ndarray[tuple[int],
         load_restricted(pickle.dumps({"data": array}, 2))
 
 
+def _proto(*steps: bytes) -> bytes:
+    return b"\x80\x02" + b"".join(steps) + pickle.STOP
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (_proto(b"]", b"r\xff\xff\xff\xff"), None),  # the place of an object, in memory that is not there
+        (_proto(b"}", b"N\x85" + b"\x85" * 100_000, b"K\x00", b"s"), "keys that are no text"),
+        (_proto(b"}", b"(", b"N\x85", b"K\x00", b"u"), "keys that are no text"),
+        (_proto(b"(", b"N\x85", b"K\x00", b"d"), "keys that are no text"),
+        (_proto(b"c_codecs\nencode\n", b"}", b"b"), "sets what no batch"),
+        (_proto(b"cnumpy\ndtype\n", b"(", b"]" * 5, b"t", b"R"), "an array of list"),
+        (_proto(b"c" + b"a" * 10**6 + b"\nb\n"), "a" * 50),
+        (_proto(b"]", b"q\x00", b"h\x00" * 4_000_000), "more steps than any batch"),
+        (_proto(b"\x8f"), "a damaged pickle"),  # a set
+        (_proto(b"\x82\x01"), "a damaged pickle"),  # a name that somebody registered
+        (_proto(b"]", b"2"), "a damaged pickle"),  # a copy
+    ],
+)
+def test_a_pickle_that_would_exhaust_the_machine_is_refused_or_harmless(content: bytes, message: str | None) -> None:
+    if message is None:
+        assert load_restricted(content) == []
+        return
+    with pytest.raises(RefusedPickle, match=message) as refusal:
+        load_restricted(content)
+    assert len(str(refusal.value)) < 300
+
+
 _WHOLE = pickle.dumps({"data": pictures((4, 6)), "labels": [3, 1]}, 2)
 
 

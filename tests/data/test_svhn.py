@@ -62,7 +62,8 @@ _Y = np.array([[1], [2], [3], [10]], dtype=np.uint8)
     [
         ({"X": _X}, "no variable 'y'"),
         ({"X": _X[:, :, :2], "y": _Y}, r"X is \(32, 32, 2, 4\) of uint8"),
-        ({"X": _X / 255, "y": _Y}, "of float64"),
+        ({"X": _X / 255, "y": _Y}, "of double, not"),
+        ({"X": _X, "y": np.array(["a"] * 4)}, "y is .* of char, not N labels"),
         ({"X": _X, "y": _Y[:3]}, "3 labels for 4 images"),
         ({"X": _X, "y": _Y - 1}, "labels from 0 to 9"),
     ],
@@ -73,6 +74,15 @@ def test_a_wrong_content_is_named(tmp_path: Path, content: dict[str, object], me
     with pytest.raises(UserError, match=message) as error:
         read_svhn(tmp_path)
     assert "extra_32x32.mat" in str(error.value)
+
+
+def test_more_images_than_any_official_file_has_are_refused_by_the_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_svhn(tmp_path)
+    monkeypatch.setattr("study.data.svhn.MAX_IMAGES", 35)
+    with pytest.raises(UserError, match=r"train_32x32\.mat: X is \(32, 32, 3, 40\) of uint8"):
+        read_svhn(tmp_path)
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
