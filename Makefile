@@ -3,6 +3,7 @@
 # make test        linter, type checker and tests
 # make lint        the first two alone
 # make test-slow   every recipe at toy size through Ray and MLflow, and what the search is worth (half an hour)
+# make test-faults processes killed, disks filled, a soak of 200 trials; every table must come out the same
 # make docs        the site, in build/docs
 # make bench       a student's speed inside a study against a bare loop (about 12 minutes, on a quiet machine)
 
@@ -14,7 +15,7 @@ STAMP := $(VENV)/.installed
 # pip asks an index for its newest version unless told otherwise, and its cache makes a second environment quick.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: setup quickstart test test-slow lint docs bench clean
+.PHONY: setup quickstart test test-slow test-faults lint docs bench clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -40,6 +41,9 @@ test: lint
 
 test-slow: setup
 	$(BIN)/pytest -m slow
+
+test-faults: setup
+	$(BIN)/pytest -m faults
 
 docs: setup
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs

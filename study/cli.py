@@ -20,6 +20,7 @@ from rich.table import Table as RichTable
 from search_spaces.library import recipe_names, recipe_text
 from study.config import StudyConfig, dump_study, parse_study, read_text
 from study.errors import Interrupted, StudyFailed, Undelivered, UserError
+from study.interrupts import INTERRUPTED, end_at_once, interruptible
 from study.storage import DEFAULT_ROOT, StudyFolder, write_whole
 from study.tracking.address import bound_requests, without_credentials
 from study.tracking.address import tracking_uri as default_tracking_uri
@@ -272,25 +273,28 @@ def ui(
 
 def _drive(config: StudyConfig, data_root: Path | None, address: str | None, verbose: bool, resuming: bool) -> None:
     """Run or resume with the live display, then print the table and where to browse."""
-    from study.progress import TerminalProgress
-    from study.results.render import render
-    from study.results.table import build_table
-    from study.search import service
 
-    settings = service.Settings(
-        _tracking_uri(config.name), _data_root(data_root), _optuna_storage(), address=address, verbose=verbose
-    )
+    def interrupted() -> str:
+        exists = StudyFolder(DEFAULT_ROOT, config.name).exists()
+        return f"interrupted; go on with: noisy-study resume {config.name}" if exists else "interrupted"
+
     try:
-        with TerminalProgress(config, errors) as progress:
-            if resuming:
-                service.resume(config.name, settings, progress)
-            else:
-                service.start(config, settings, progress)
+        with interruptible(interrupted):
+            from study.progress import TerminalProgress
+            from study.results.render import render
+            from study.results.table import build_table
+            from study.search import service
+
+            settings = service.Settings(
+                _tracking_uri(config.name), _data_root(data_root), _optuna_storage(), address=address, verbose=verbose
+            )
+            with TerminalProgress(config, errors) as progress:
+                if resuming:
+                    service.resume(config.name, settings, progress)
+                else:
+                    service.start(config, settings, progress)
     except KeyboardInterrupt:
-        hint = ""
-        if StudyFolder(settings.root, config.name).exists():
-            hint = f"; go on with: noisy-study resume {config.name}"
-        raise Interrupted(f"interrupted{hint}") from None
+        raise Interrupted(interrupted()) from None
     except Undelivered:
         raise
     except StudyFailed as error:
@@ -382,7 +386,7 @@ def main() -> None:
     except StudyFailed as error:
         status = _say(str(error), 1)
     except Interrupted as error:
-        status = _say(str(error), 130)
+        end_at_once(str(error), INTERRUPTED)  # all is wound down; Python's own end takes seconds with these libraries
     except (KeyboardInterrupt, typer.Abort):
         status = _say("interrupted", 130)
     except BrokenPipeError:

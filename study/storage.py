@@ -16,6 +16,9 @@ DEFAULT_ROOT = Path(".noisy-study")
 """Where studies, teachers and logits lie unless told otherwise: beside `mlflow.db`, in the working folder."""
 
 
+_TEMPORARY = ".tmp"
+
+
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Have `write` fill a temporary file beside `path`, bring it to the disk, and put it in `path`'s place.
 
@@ -25,7 +28,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         UserError: the disk is full or the folder cannot be written; the message names the path.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
@@ -37,6 +40,12 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         with suppress(OSError):  # it was moved, or never came to be
             temporary.unlink()
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder; only for whoever alone writes to it."""
+    for left in folder.glob(f".*{_TEMPORARY}"):
+        left.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

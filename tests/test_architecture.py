@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS: list[set[str]] = [
-    {"study.errors"},
+    {"study.errors", "study.interrupts"},
     {"study.config"},
     {"study.records", "study.storage"},
     {"models", "study.data"},

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -247,21 +246,6 @@ def test_a_study_on_a_folder_of_images_runs_to_its_table(tmp_path: Path, picture
     ran = command_in(tmp_path)("run", "pictures.yaml")
     assert ran.returncode == 0, ran.stderr
     assert "one seed" in ran.stdout
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_study_stops_within_ten_seconds_and_says_how_to_go_on(
-    tmp_path: Path, number: signal.Signals
-) -> None:
-    endless = [*SMALL, "--set", "train.epochs=100000", "--set", "train.patience=0", "--set", "search="]
-    process = subprocess.Popen(
-        [NOISY_STUDY, "run", "quickstart", *endless], cwd=tmp_path, env=HERE, stderr=subprocess.PIPE, text=True
-    )
-    _wait_for(tmp_path / ".noisy-study/studies/quickstart/trials/grid-0000/checkpoint.pt", process)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=10)
-    assert process.returncode == 130
-    assert err.strip() == "interrupted; go on with: noisy-study resume quickstart"
 
 
 def _wait_for(file: Path, process: "subprocess.Popen[str]", seconds: float = 120) -> None:

@@ -6,16 +6,18 @@ Knows nothing of studies. Whatever it starts on this machine listens on 127.0.0.
 import logging
 import os
 import signal
+import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 
 import ray
 
 from study.config import ResourcesConfig
 from study.errors import UserError
+from study.interrupts import SIGNALS, end_at_once
 
 # Read by Ray when it starts: no usage statistics; no display, no signal handling and no result files of its own; and
 # workers stay in the folder that a study file's relative paths start from.
@@ -73,11 +75,23 @@ class Capacity:
             )
 
 
+CLUSTER_PATIENCE = 45.0
+"""Seconds that the head of a running cluster may be away. Ray itself ends the process after 60."""
+
+_SECONDS_TO_ANSWER = 5.0
+
+
 @contextmanager
-def ray_engine(address: str | None, verbose: bool) -> Iterator[Capacity]:
+def ray_engine(address: str | None, verbose: bool, how_to_go_on: Callable[[], str]) -> Iterator[Capacity]:
     """Start Ray here, or join the cluster at `address`; leave it at the end, whatever happens.
 
-    Inside, SIGINT and SIGTERM raise `KeyboardInterrupt`, and a second one ends the process at once.
+    Where Ray itself dies there is no way to wind down: it ends any process that still talks to it. So the process ends
+    with one line and status 1, at once.
+
+    Args:
+        address: of a running cluster.
+        verbose: let Ray speak.
+        how_to_go_on: ends the line about a Ray that died.
 
     Raises:
         UserError: no Ray answers at the address.
@@ -88,20 +102,24 @@ def ray_engine(address: str | None, verbose: bool) -> Iterator[Capacity]:
         for name in ("ray", "ray.tune", "ray.train", "ray.data", "ray._private"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=None if address else False,
-            log_to_driver=verbose,
-            logging_level=logging.INFO if verbose else logging.ERROR,
-            configure_logging=verbose,
-        )
+        with _signals_kept():
+            ray.init(
+                address=address or "local",
+                include_dashboard=None if address else False,
+                log_to_driver=verbose,
+                logging_level=logging.INFO if verbose else logging.ERROR,
+                configure_logging=verbose,
+            )
     except Exception as error:  # noqa: BLE001 - Ray raises bare exceptions, for instance on a machine too busy
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{f'cannot reach Ray at {address}' if address else 'Ray does not start here'}: {reason}"
         ) from None
+    except BaseException:  # interrupted half-way: what has been started goes too
+        ray.shutdown()
+        raise
     try:
-        with _interruptible():
+        with _watched(address, how_to_go_on):
             yield _capacity()
     finally:
         ray.shutdown()
@@ -113,20 +131,68 @@ def _capacity() -> Capacity:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Our own handler for both signals, put in after Ray has put in its own."""
+def _signals_kept() -> Iterator[None]:
+    """Ray puts in a handler of its own for SIGTERM, which exits with a dump; whoever started us has put in theirs."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, lambda *_: os._exit(130))
-        raise KeyboardInterrupt
-
-    former = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM)}
+    former = {each: signal.getsignal(each) for each in SIGNALS}
     try:
         yield
+    except SystemExit:
+        raise KeyboardInterrupt from None  # a SIGTERM in the moment before its handler is put back
     finally:
         for each, handler in former.items():
             signal.signal(each, handler)
+
+
+# ------------------------------------------------------------------------------------------------------ Ray's own end
+
+
+@contextmanager
+def _watched(address: str | None, how_to_go_on: Callable[[], str]) -> Iterator[None]:
+    """Watch this node's Ray and the head's in the background."""
+    if address is not None and address.startswith("ray://"):  # neither is here, and a proxy speaks for both
+        yield
+        return
+    context = ray.get_runtime_context()
+    here = next(node for node in ray.nodes() if node["NodeID"] == context.get_node_id())  # type: ignore[no-untyped-call]
+    host, _, port = context.gcs_address.rpartition(":")
+    watched = [
+        (here["NodeManagerAddress"], here["NodeManagerPort"], 0.0),
+        (host.strip("[]"), int(port), CLUSTER_PATIENCE if address else 0.0),
+    ]
+    over = threading.Event()
+
+    def watch(host: str, port: int, patience: float) -> None:
+        _until_gone(host, port, patience, over)
+        if not over.is_set():
+            end_at_once(f"Ray died: nothing listens at {host}:{port} any more{how_to_go_on()}", 1)
+
+    for each in watched:
+        threading.Thread(target=watch, args=each, daemon=True, name="watches Ray").start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _until_gone(host: str, port: int, patience: float, over: threading.Event) -> None:
+    """Return when nothing has answered at an address for `patience` seconds, or when it is over.
+
+    A connection that is kept open ends in the moment when the process at its other end does.
+    """
+    gone_at: float | None = None
+    while not over.is_set():
+        try:
+            with socket.create_connection((host, port), timeout=_SECONDS_TO_ANSWER) as connection:
+                gone_at = None
+                connection.settimeout(None)
+                while connection.recv(4096):
+                    pass
+        except OSError:
+            now = time.monotonic()
+            gone_at = gone_at or now
+            if now - gone_at >= patience:
+                return
+            over.wait(1.0)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 from optuna.exceptions import OptunaError
+from sqlalchemy.exc import SQLAlchemyError
 
 from study.config import StudyConfig, dump_study, nearest, parse_study, read_text
 from study.data.dataset import Dataset, DatasetFacts
@@ -131,7 +132,11 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
 
     From then on whatever stops it is a `StudyFailed`: it can be resumed.
     """
-    with ray_engine(settings.address, settings.verbose) as capacity:
+
+    def how_to_go_on() -> str:
+        return f"; go on with: noisy-study resume {config.name}" if folder.exists() else ""
+
+    with ray_engine(settings.address, settings.verbose, how_to_go_on) as capacity:
         if settings.address is None:
             capacity.check_fits(config.resources)
         journal = settings.optuna_storage or folder.own_journal
@@ -163,10 +168,12 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
             raise
         except UserError as error:
             raise StudyFailed(str(error)) from None
-        except OptunaError as error:
-            raise StudyFailed(
-                f"the journal {without_credentials(journal)}: {' '.join(str(error).split())[:200]}"
-            ) from None
+        except (OptunaError, SQLAlchemyError) as error:
+            # Optuna's own words do not say what the database said. The first line only: databases quote their
+            # statements below it.
+            cause = error.__cause__ or error
+            reason = without_credentials((str(cause).strip() or type(cause).__name__).splitlines()[0])
+            raise StudyFailed(f"the journal {without_credentials(journal)}: {reason[:200]}") from None
         finally:
             _end(outbox, status, folder, watcher)
     if failures:
@@ -177,6 +184,10 @@ def _end(outbox: Outbox, status: StudyStatus, folder: StudyFolder, watcher: Watc
     """Say how the study ended, and see that it arrives; where it stopped early, why is the greater news."""
     try:
         outbox.put(StudyEnded(status=status, timestamp_ms=now_ms()))
+    except UserError:  # the disk is full, which is what stopped it; a resume says how it ended
+        if status == "FINISHED":
+            raise
+    try:
         _close(outbox, PATIENCE if status == "FINISHED" else SHORT_PATIENCE, folder)
     except (UserError, Undelivered) as error:
         if status == "FINISHED":

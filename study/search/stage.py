@@ -29,7 +29,7 @@ from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded, now_m
 from study.tracking.names import run_name
 
 MAX_LOSSES = 5
-"""How often a trial whose worker was lost is started again before it counts as failed."""
+"""How often a trial whose worker was lost is started again, with no epoch gained, before it counts as failed."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,8 @@ class StageRun:
         decision to stop it and its telling, the end that has come meanwhile stands.
         """
         history = self._histories.setdefault(number, {})
+        if any(record.epoch not in history for record in report.epochs):
+            self._losses.pop(number, None)
         history.update({record.epoch: record for record in report.epochs})
         if report.summary is not None:
             self.journal.keep(number, report.epochs)
@@ -166,7 +168,7 @@ class StageRun:
             del self._live[ray_trial]
             self._again.append((number, trial))
             return
-        reason = f"its worker was lost {self._losses[number]} times"
+        reason = f"its worker was lost {self._losses[number]} times without an epoch in between"
         summary = summary_without_result("failed", (), reason)
         self.heard(ray_trial, TrialReport(number=number, summary=summary))
 

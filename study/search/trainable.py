@@ -46,15 +46,21 @@ class DistillationTrainable(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._job: TrialJob = new_config[JOB]
-        self._run = None
+        self.cleanup()
         return True
+
+    def cleanup(self) -> None:
+        """Let go of the trial: it was stopped early, or it is over."""
+        if self._run is not None:
+            self._run.close()
+            self._run = None
 
     def step(self) -> dict[str, Any]:
         if self._run is None:
             self._run = TrialRun(self._job, self._targets, self._images)
         report = self._run.step()
         if report.summary is not None or report.fatal is not None:
-            self._run = None
+            self.cleanup()
         return result_of(report)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

@@ -2,10 +2,10 @@
 
 Works on a `TrialConfig`, images and targets in memory, and a folder of its own. Knows nothing of Ray: `step()` is
 called until the report has a summary. Whatever process calls it next goes on from the last checkpoint; a trial that
-had ended answers at once with what it stored.
+had ended answers at once with what it stored. One process at a time trains in a folder, another one waits: two studies
+may ask for the same teacher, and a worker may outlive its study by a moment.
 """
 
-import io
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 from safetensors.torch import save
 
@@ -27,12 +28,16 @@ from study.distill.teachers import load_weights, logits_of
 from study.distill.trainer import DistillationTrainer, Diverged, TrainingData, error_of, initial_network
 from study.errors import UserError
 from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
-from study.storage import write_whole
+from study.search.checkpoint import read_checkpoint, write_checkpoint
+from study.storage import sweep, write_whole
 
 WEIGHTS = "weights.safetensors"
 
 CHECKPOINT_COST = 30
 """A checkpoint is written once the time since the last one is this many times what that one took (about 3 %)."""
+
+WAIT_SECONDS = 1.0
+"""How long a step waits for another process that trains in the trial's folder."""
 
 FloatArray = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -83,7 +88,7 @@ class TrialJob:
 
 @dataclass
 class TrialRun:
-    """A trial on one device."""
+    """A trial on one device. The folder is locked from the first step to the last, or to `close()`."""
 
     job: TrialJob
     targets: Mapping[str, FloatArray]
@@ -92,17 +97,29 @@ class TrialRun:
     _trainer: DistillationTrainer | None = field(default=None, init=False)
     _unreported: list[EpochRecord] = field(default_factory=list, init=False)
     _messages: list[str] = field(default_factory=list, init=False)
+    _waiting: bool = field(default=False, init=False)
     _written_at: float = field(default=0.0, init=False)
     _write_seconds: float = field(default=0.0, init=False)
 
     def step(self) -> TrialReport:
-        """Train one epoch, or report what a former process left.
+        """Train one epoch, or report what a former process left; nothing yet while another process trains here.
 
         Returns:
             the report; the trial's own failure is an outcome in it, a disk that cannot be used is `fatal`.
         """
+        report = self._report()
+        if report.summary is not None or report.fatal is not None:
+            self.close()
+        return report
+
+    def close(self) -> None:
+        """Leave the trial as it is to whoever goes on with it; what its last checkpoint does not hold is lost."""
+        self._trainer = None
+        self._lock.release()
+
+    def _report(self) -> TrialReport:
         try:
-            return self._step()
+            return self._step() if self._alone() else self._patience()
         except UserError as error:
             return TrialReport(number=self.job.number, fatal=str(error))
         except OSError as error:
@@ -112,6 +129,23 @@ class TrialRun:
             return self._failure("diverged", str(error))
         except Exception as error:  # noqa: BLE001 - whatever a training raises is its own outcome, not the worker's
             return self._failure("failed", f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+
+    def _alone(self) -> bool:
+        """Whether this is the one process that trains in the folder, from now on."""
+        if self._lock.is_locked:
+            return True
+        self.job.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=WAIT_SECONDS)
+        except Timeout:
+            return False
+        sweep(self.job.folder)
+        return True
+
+    def _patience(self) -> TrialReport:
+        said = () if self._waiting else (f"{self.job.folder}: another process trains here; waiting for it",)
+        self._waiting = True
+        return TrialReport(number=self.job.number, messages=said)
 
     def _step(self) -> TrialReport:
         stored = self._stored_result()
@@ -202,6 +236,10 @@ class TrialRun:
 
     # ---------------------------------------------------------------------------------------------- checkpoints
 
+    @cached_property
+    def _lock(self) -> FileLock:
+        return FileLock(self.job.folder / "lock", thread_local=False)
+
     @property
     def result_file(self) -> Path:
         return self.job.folder / "result.json"
@@ -220,12 +258,10 @@ class TrialRun:
         if self._written_at and now - self._written_at < CHECKPOINT_COST * self._write_seconds:
             return
         newest, previous = self._checkpoints
-        with suppress(FileNotFoundError):  # the first one; or another study that trains the same teacher moved it
+        with suppress(FileNotFoundError):  # the first one
             newest.replace(previous)
         state = {"trial": self.job.trial.model_dump_json(), "trainer": trainer.state_dict()}
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        write_whole(newest, lambda path: path.write_bytes(buffer.getbuffer()))
+        write_checkpoint(newest, state)
         self._written_at = time.monotonic()
         self._write_seconds = self._written_at - now
 
@@ -237,13 +273,14 @@ class TrialRun:
             if not file.exists():
                 continue
             try:
-                state = torch.load(file, map_location="cpu", weights_only=True)
+                state = read_checkpoint(file)
                 if state["trial"] != self.job.trial.model_dump_json():
                     raise ValueError("it belongs to another trial")
                 trainer.load_state_dict(state["trainer"])
             except Exception as error:  # noqa: BLE001 - a damaged file may raise anything
                 reason = " ".join(str(error).split())[:120]
                 self._messages.append(f"{file}: unreadable checkpoint ({reason}); going further back")
+                file.unlink(missing_ok=True)  # the next one written must not push it over the good one
                 trainer = DistillationTrainer(self.job.trial, self._training_data(), target, self.images.device)
                 continue
             self._unreported = list(trainer.history)

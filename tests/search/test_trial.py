@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from safetensors.torch import load_file, save_file
 from study.config import TrialConfig
 from study.data.dataset import Dataset, Split
 from study.distill.logit_store import LogitStore
+from study.distill.streams import Streams
 from study.distill.teachers import logits_of
 from study.distill.trainer import TrainingData, error_of, initial_network
 from study.records import TrainingSummary, TrialReport
-from study.search.trial import DeviceImages, FloatArray, TrialJob, TrialRun
+from study.search.checkpoint import read_checkpoint, write_checkpoint
+from study.search.trial import DeviceImages, FloatArray, TrialJob, TrialRun, checkpoints
 
 CLASSES, TRAIN_IMAGES = 3, 48
 TARGET, LOGITS = "the-target", "the-logits"
@@ -108,12 +111,23 @@ def _files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def flipped(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+def _some_weights(checkpoint: Path) -> bytes:
+    state = read_checkpoint(checkpoint)
+    weights: bytes = next(iter(state["trainer"]["network"].values())).numpy().tobytes()
+    return weights
+
+
 def _stopped_after(trials: Trials, steps: int, trial: TrialConfig, monkeypatch: pytest.MonkeyPatch) -> TrialRun:
     """A trial whose process died after some epochs, each of which left a checkpoint."""
     monkeypatch.setattr("study.search.trial.CHECKPOINT_COST", 0)
     run = trials.run(trial)
     for _ in range(steps):
         assert run.step().summary is None
+    run.close()
     return run
 
 
@@ -146,7 +160,7 @@ def test_the_test_error_is_that_of_the_stored_best_weights(trials: Trials) -> No
 def test_a_finished_trial_leaves_its_weights_and_result_and_no_checkpoint(trials: Trials) -> None:
     run = trials.run(_student())
     _to_the_end(run)
-    assert _files(run.job.folder) == ["result.json", "weights.safetensors"]
+    assert _files(run.job.folder) == ["lock", "result.json", "weights.safetensors"]
 
 
 def test_a_search_trial_never_looks_at_the_test_set(trials: Trials) -> None:
@@ -188,12 +202,13 @@ def test_an_epoch_without_a_checkpoint_is_trained_again(trials: Trials) -> None:
     first.step()
     first._write_seconds = math.inf
     first.step()
+    first.close()
     reports = _to_the_end(trials.run(_student()))
     assert len(reports) == 4
     assert _numbers(reports[-1]) == _numbers(expected)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "garbage", "of another trial"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "garbage", "one bit", "of another trial"])
 def test_a_checkpoint_that_cannot_be_read_costs_an_epoch_and_is_named(
     trials: Trials, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
@@ -202,11 +217,16 @@ def test_a_checkpoint_that_cannot_be_read_costs_an_epoch_and_is_named(
     newest = _stopped_after(trials, 3, _student(), monkeypatch).job.folder / "checkpoint.pt"
     content = newest.read_bytes()
     if damage == "of another trial":
-        state = torch.load(newest, weights_only=True)
-        torch.save({**state, "trial": _student(seed=1).model_dump_json()}, newest)
+        write_checkpoint(newest, {**read_checkpoint(newest), "trial": _student(seed=1).model_dump_json()})
     else:
         newest.write_bytes(
-            {"truncated": content[: len(content) // 2], "empty": b"", "garbage": b"garbage " * 60}[damage]
+            {
+                "truncated": content[: len(content) // 2],
+                "empty": b"",
+                "garbage": b"garbage " * 60,
+                # In the middle of a tensor, where PyTorch takes any bits for numbers.
+                "one bit": flipped(content, content.index(_some_weights(newest))),
+            }[damage]
         )
     second = trials.run(_student())
     reports = _to_the_end(second)
@@ -221,7 +241,7 @@ def test_a_trial_without_a_readable_checkpoint_starts_over(trials: Trials, monke
     undisturbed = trials.run(_student(), "undisturbed")
     _to_the_end(undisturbed)
     folder = _stopped_after(trials, 3, _student(), monkeypatch).job.folder
-    for file in folder.iterdir():
+    for file in checkpoints(folder):
         file.write_bytes(file.read_bytes()[:100])
     second = trials.run(_student())
     reports = _to_the_end(second)
@@ -237,9 +257,64 @@ def test_a_checkpoint_is_never_executed(trials: Trials, tmp_path: Path) -> None:
 
     run = trials.run(_student())
     run.job.folder.mkdir(parents=True)
-    torch.save({"trial": run.job.trial.model_dump_json(), "trainer": Bomb()}, run.job.folder / "checkpoint.pt")
+    # Its digest is right, as that of an attacker's file would be.
+    write_checkpoint(run.job.folder / "checkpoint.pt", {"trial": run.job.trial.model_dump_json(), "trainer": Bomb()})
     assert len(_to_the_end(run)) == 5
     assert not (tmp_path / "executed").exists()
+
+
+def test_a_damaged_checkpoint_never_takes_the_place_of_the_good_one(
+    trials: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest, previous = checkpoints(_stopped_after(trials, 3, _student(), monkeypatch).job.folder)
+    newest.write_bytes(b"")
+    good = previous.read_bytes()
+    second = trials.run(_student())
+    with full_disk(room=200):  # the next checkpoint cannot be written, and the process ends
+        assert second.step().fatal is not None
+    assert not newest.exists()
+    assert previous.read_bytes() == good
+
+
+def test_a_checkpoint_holds_all_that_the_next_epoch_depends_on(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    newest, _ = checkpoints(_stopped_after(trials, 3, _student(), monkeypatch).job.folder)
+    state = read_checkpoint(newest)["trainer"]
+    weights = {"0.weight", "0.bias", "2.weight", "2.bias"}
+    assert set(state["best_weights"]) == set(state["network"])
+    assert len(state["network"]) == len(weights)
+    assert {"exp_avg", "exp_avg_sq", "step"} <= set(state["optimizer"]["state"][0])
+    assert len(state["optimizer"]["state"]) == len(weights)
+    assert set(state["streams"]) == {each.name for each in fields(Streams)} == {"order", "sigma", "selection", "noise"}
+    assert set(state["dropout"]) == {"cpu"}
+    assert [record["epoch"] for record in state["history"]] == [1, 2, 3]
+    errors = [record["val_error"] for record in state["history"]]
+    assert (state["best_val_error"], state["best_epoch"]) == (min(errors), errors.index(min(errors)) + 1)
+
+
+def test_what_a_kill_left_half_written_is_swept_by_who_goes_on(trials: Trials) -> None:
+    first = trials.run(_student())
+    first.step()
+    first.close()
+    left = first.job.folder / ".checkpoint.pt.0a1b2c3d.tmp"
+    left.write_bytes(b"half a check")
+    trials.run(_student()).step()
+    assert not left.exists()
+
+
+def test_of_two_processes_one_trains_and_the_other_waits_and_takes_what_came_of_it(
+    trials: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("study.search.trial.WAIT_SECONDS", 0)
+    first, second = trials.run(_student()), trials.run(_student())
+    first.step()
+    waiting = [second.step(), second.step()]
+    assert [report.epochs for report in waiting] == [(), ()]
+    assert [report.summary for report in waiting] == [None, None]
+    assert waiting[0].messages == (f"{first.job.folder}: another process trains here; waiting for it",)
+    assert waiting[1].messages == ()
+    assert second.step() == waiting[1]
+    last = _to_the_end(first)[-1]
+    assert second.step() == last
 
 
 def test_a_finished_trial_answers_at_once_with_what_it_stored(trials: Trials) -> None:
@@ -271,7 +346,7 @@ def test_a_training_that_diverges_says_so(trials: Trials) -> None:
     assert summary.reason.startswith("the training loss is ")
     assert summary.test_error is None
     assert summary.epochs == len(reports[-1].epochs) == len(reports) - 1
-    assert _files(run.job.folder) == ["result.json"]
+    assert _files(run.job.folder) == ["lock", "result.json"]
     assert trials.run(_student(**settings)).step() == reports[-1]
 
 

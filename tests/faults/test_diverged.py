@@ -1,0 +1,21 @@
+"""A trial whose loss is no longer a number ends as `diverged`; the study goes on to its table without it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from disturbed import SMALL, Document, Study, harm
+
+Undisturbed = Callable[[Document], Study]
+
+
+def test_a_study_with_an_arm_that_diverges(tmp_path: Path, undisturbed: Undisturbed) -> None:
+    hopeless = {"method": "noisy_teacher", "sigma": 0.7, "train": {"optimizer": "sgd", "lr": 1e30}}
+    study, alone = Study(tmp_path, {**SMALL, "arms": [*SMALL["arms"], hopeless]}), undisturbed(SMALL)
+    study.finish("run", study.file.name)
+    tracked = study.tracked()
+    diverged = sorted(trial for trial, outcome in tracked.outcomes.items() if outcome == "diverged")
+    assert diverged == ["grid-0006", "grid-0007"]
+    assert tracked.statuses == {"FINISHED": len(tracked.runs) + 1 - 2, "FAILED": 2}
+    assert [row["sigma"] for row in study.table() if row["n"]] == [row["sigma"] for row in alone.table()]
+    assert study.weights() == alone.weights()
+    assert harm(study, alone).changed == harm(study, alone).lost == 0

@@ -1,0 +1,84 @@
+"""Ctrl-C and SIGTERM stop a study within ten seconds at any moment, and it says how to go on."""
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from disturbed import SMALL, Document, Driver, Study, unharmed
+
+Undisturbed = Callable[[Document], Study]
+SIGNALS: dict[str, Callable[[Driver], None]] = {
+    "Ctrl-C": Driver.ctrl_c,
+    "SIGTERM": lambda driver: driver.signal(signal.SIGTERM),
+}
+HOW_TO_GO_ON = "interrupted; go on with: noisy-study resume small\n"
+ENDLESS = ("--set", "train.epochs=100000")
+
+
+def _until_training(study: Study, driver: Driver) -> None:
+    driver.until((study.trials / "grid-0000" / "checkpoint.pt").exists, "the first trial has a checkpoint")
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("how", SIGNALS)
+def test_an_interrupted_study_is_finished_by_the_command_it_names(
+    tmp_path: Path, undisturbed: Undisturbed, how: str
+) -> None:
+    study = Study(tmp_path, SMALL)
+    with study.start() as driver:
+        _until_training(study, driver)
+        SIGNALS[how](driver)
+        assert driver.ends(within=10) == 130
+        assert driver.stderr == HOW_TO_GO_ON
+        assert driver.stdout == ""
+    study.finish("resume", "small")
+    unharmed(study, undisturbed(SMALL), how, 1)
+
+
+def test_whoever_does_not_wait_and_presses_ctrl_c_again_ends_it_at_once(tmp_path: Path) -> None:
+    """Ray's head is held still, so that the first one waits for it until it is cut off."""
+    study = Study(tmp_path, SMALL)
+    with study.start(*ENDLESS) as driver:
+        _until_training(study, driver)
+        driver.server("gcs_server").suspend()
+        first = time.monotonic()
+        while driver.running and time.monotonic() - first < 10:
+            driver.ctrl_c()
+            time.sleep(0.1)  # two signals of one kind that wait are one
+        assert driver.ends(within=0) == 130
+        assert driver.stderr == "", "neither wound down nor cut off"
+
+
+def test_a_wind_down_that_hangs_is_cut_off(tmp_path: Path) -> None:
+    study = Study(tmp_path, SMALL)
+    with study.start(*ENDLESS) as driver:
+        _until_training(study, driver)
+        driver.server("gcs_server").suspend()
+        driver.ctrl_c()
+        assert driver.ends(within=10) == 130
+        assert driver.stderr == HOW_TO_GO_ON
+
+
+@pytest.mark.faults
+def test_a_study_interrupted_at_any_moment_of_its_start_leaves_nothing_in_the_way(
+    tmp_path: Path, undisturbed: Undisturbed
+) -> None:
+    """While libraries and images load, Ray and the stores start, the teacher is trained and its logits computed."""
+    started = time.monotonic()
+    first = Study(tmp_path / "measured", SMALL)
+    with first.start(*ENDLESS) as driver:
+        _until_training(first, driver)
+    whole, study = time.monotonic() - started, Study(tmp_path / "interrupted", SMALL)
+    moments = [whole * share / 8 for share in range(1, 9)]
+    for number, moment in enumerate(moments):
+        words = ("resume", "small") if (study.trials.parent / "study.yaml").exists() else ("run", "small.yaml")
+        with study.command(*words) as driver:
+            began = time.monotonic()
+            driver.until(lambda: time.monotonic() - began >= moment, "the moment has come")  # noqa: B023
+            list(SIGNALS.values())[number % 2](driver)
+            assert driver.ends(within=10) == 130, f"after {moment:.1f} s: {driver.stderr}"
+            assert driver.stderr in ("interrupted\n", HOW_TO_GO_ON), f"after {moment:.1f} s"
+    study.finish(*(("resume", "small") if (study.trials.parent / "study.yaml").exists() else ("run", "small.yaml")))
+    unharmed(study, undisturbed(SMALL), "Ctrl-C and SIGTERM in turn while a study starts", len(moments))

@@ -1,0 +1,41 @@
+"""Two hundred short trials while a random worker is killed every few seconds."""
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from disturbed import SMALL, Document, Study, kill, unharmed
+
+pytestmark = pytest.mark.faults
+Undisturbed = Callable[[Document], Study]
+
+SOAK: Document = {
+    **SMALL,
+    "name": "soak",
+    "train": {"epochs": 3, "batch_size": 16, "patience": 0},
+    "arms": [{"method": "noisy_teacher", "sigma": [0.2, 0.5, 0.8]}],
+    "seeds": list(range(50)),
+    "resources": {"workers": 2},
+}
+
+
+def test_two_hundred_trials_while_a_random_worker_is_killed_every_few_seconds(
+    tmp_path: Path, undisturbed: Undisturbed
+) -> None:
+    study, killed, chance = Study(tmp_path, SOAK), 0, random.Random(0)
+    with study.start() as driver:
+        driver.until((study.trials / "grid-0000").exists, "the first trial begins")
+        while driver.running:
+            due = time.monotonic() + chance.uniform(2, 6)
+            while driver.running and time.monotonic() < due:
+                time.sleep(0.05)
+            # One in a trial: on a busy machine a new worker takes longer to start than it would be left alive.
+            workers = driver.workers(busy=True)
+            if workers:
+                kill(chance.choice(workers))
+                killed += 1
+        assert driver.ends() == 0, driver.stderr
+    assert len(undisturbed(SOAK).weights()) == 200
+    unharmed(study, undisturbed(SOAK), "soak: 200 trials, a random worker killed every 2 to 6 s", killed)
