@@ -25,7 +25,7 @@ from search_spaces.library import recipe_names, recipe_text
 from study.cluster.jobs import DEFAULT_ADDRESS, check_surroundings, in_a_job
 from study.config import StudyConfig, dump_study, parse_study, read_text
 from study.errors import Interrupted, StudyFailed, Undelivered, UserError
-from study.interrupts import interruptible
+from study.interrupts import INTERRUPTED, end_at_once, interruptible
 from study.storage import DEFAULT_ROOT, StudyFolder, can_be_study_name, write_whole
 from study.tracking.address import bound_requests, without_credentials
 from study.tracking.address import tracking_uri as default_tracking_uri
@@ -549,7 +549,7 @@ def main() -> None:
     except StudyFailed as error:
         status = _say(str(error), 1)
     except Interrupted as error:
-        status = _say(str(error), 130)
+        end_at_once(str(error), INTERRUPTED)  # all is wound down; Python's own end takes seconds with these libraries
     except (KeyboardInterrupt, typer.Abort):
         status = _say("interrupted", 130)
     except BrokenPipeError:

@@ -13,7 +13,8 @@ from types import FrameType
 from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-STATUS = 130
+INTERRUPTED = 130
+"""The exit status."""
 PATIENCE = 8.0
 """Seconds that whatever was interrupted may take to wind down."""
 
@@ -28,14 +29,14 @@ def interruptible(farewell: Callable[[], str]) -> Iterator[None]:
     interrupted = False
 
     def second(number: int, frame: FrameType | None) -> None:
-        end_at_once("", STATUS)
+        end_at_once("", INTERRUPTED)
 
     def first(number: int, frame: FrameType | None) -> None:
         nonlocal interrupted
         interrupted = True
         for each in SIGNALS:
             signal.signal(each, second)
-        cut_off = threading.Timer(PATIENCE, lambda: end_at_once(farewell(), STATUS))
+        cut_off = threading.Timer(PATIENCE, lambda: end_at_once(farewell(), INTERRUPTED))
         cut_off.daemon = True
         cut_off.start()
         raise KeyboardInterrupt

@@ -185,6 +185,10 @@ def _end(outbox: Outbox, status: StudyStatus, folder: StudyFolder, watcher: Watc
     """Say how the study ended, and see that it arrives; where it stopped early, why is the greater news."""
     try:
         outbox.put(StudyEnded(status=status, timestamp_ms=now_ms()))
+    except UserError:  # the disk is full, which is what stopped it; a resume says how it ended
+        if status == "FINISHED":
+            raise
+    try:
         _close(outbox, PATIENCE if status == "FINISHED" else SHORT_PATIENCE, folder)
     except (UserError, Undelivered) as error:
         if status == "FINISHED":

@@ -117,7 +117,8 @@ def flipped(content: bytes, place: int) -> bytes:
 
 def _some_weights(checkpoint: Path) -> bytes:
     state = read_checkpoint(checkpoint)
-    return bytes(next(iter(state["trainer"]["network"].values())).numpy().tobytes())
+    weights: bytes = next(iter(state["trainer"]["network"].values())).numpy().tobytes()
+    return weights
 
 
 def _stopped_after(trials: Trials, steps: int, trial: TrialConfig, monkeypatch: pytest.MonkeyPatch) -> TrialRun:
