@@ -93,7 +93,7 @@ _resources = st.fixed_dictionaries(
     optional={
         "workers": st.just("auto") | st.integers(1, 99),
         "cpus_per_trial": st.integers(1, 64),
-        "gpus_per_trial": st.floats(0, 8),
+        "gpus_per_trial": st.one_of(st.floats(0, 1), st.integers(2, 8).map(float)),
     },
 )
 

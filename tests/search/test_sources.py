@@ -9,6 +9,7 @@ from reopened import Reopened
 
 from search_spaces.spaces import sigma_alpha
 from study.config import ArmConfig, Sampler, StudyConfig, TrialConfig, parse_study
+from study.errors import UserError
 from study.records import TrainingSummary, TrialReport
 from study.search.journal import StageJournal
 from study.search.sources import Searched, arms_of, baseline_of
@@ -109,7 +110,7 @@ def test_a_space_that_proposes_a_setting_that_is_searched_already_is_refused() -
         return ArmConfig(method="labels", train={"lr": (0.1,)})
 
     study = config("random", train=TRAINING)
-    with pytest.raises(ValueError, match="which `search\\.train` searches too"):
+    with pytest.raises(UserError, match="which `search\\.train` searches too"):
         _proposals(searched(study, arms_of(study, space)))
 
 
