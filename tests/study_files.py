@@ -1,0 +1,153 @@
+"""Strategies for study files: valid ones, nearly valid ones, and anything at all."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from study.config import MAX_SEED, METHOD_SETTINGS
+
+Document = dict[str, Any]
+
+_text = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=12)
+_networks = st.sampled_from(["digits-cnn", "digits-fc32", "FC10", "[C3(S1P1)@4-MP2(S2)]-FC10", "resnet8"]) | _text
+_spaces = st.sampled_from(["sigma_alpha", "randomized_sigma", "noise_kind", "soft_targets", "student_width"]) | _text
+_names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
+_shares = st.floats(0, 1)
+_seeds = st.integers(0, MAX_SEED)
+_sigmas = st.floats(0, 100) | st.tuples(st.floats(0, 100), st.floats(0, 100)).map(
+    lambda ends: {"uniform": sorted(ends)}
+)
+_train: dict[str, st.SearchStrategy[Any]] = {
+    "epochs": st.integers(1, 100_000),
+    "batch_size": st.integers(1, 1_000_000),
+    "optimizer": st.sampled_from(["adam", "sgd"]),
+    "lr": st.floats(0, 100, exclude_min=True),
+    "momentum": st.floats(0, 1, exclude_max=True),
+    "weight_decay": st.floats(0, 10),
+    "schedule": st.sampled_from(["constant", "cosine"]),
+    "patience": st.integers(0, 1000),
+    "precision": st.sampled_from(["fp32", "bf16"]),
+    "target_error": st.floats(0, 1, exclude_max=True),
+}
+_trains = st.fixed_dictionaries({}, optional=_train)
+_trained = {"train": _trains, "seed": _seeds}
+_simple_teachers = st.fixed_dictionaries({"network": _networks}, optional={"weights": _text, **_trained})
+_assistants = st.fixed_dictionaries(
+    {"network": _networks, "teachers": st.lists(_simple_teachers, min_size=1, max_size=2)},
+    optional={"sigma": _sigmas, "temperature": st.floats(1, 20), "hard_loss_weight": _shares, **_trained},
+)
+_teachers = st.lists(_simple_teachers | _assistants, min_size=1, max_size=2)
+_datas = st.fixed_dictionaries(
+    {"name": st.sampled_from(["digits", "mnist", "svhn", "cifar10", "cifar100"])},
+    optional={
+        "validation": st.integers(1, 5000) | st.floats(0, 1, exclude_min=True, exclude_max=True),
+        "fraction": st.floats(0, 1, exclude_min=True),
+        "preprocess": st.sampled_from(
+            [[], ["subtract_pixel_mean"], ["local_contrast_normalization", "subtract_pixel_mean"]]
+        ),
+        "augment": st.sampled_from([[], ["mirror"]]),
+        "split_seed": _seeds,
+    },
+) | st.fixed_dictionaries({"name": st.just("image_folder"), "path": _text})
+_ranges = st.tuples(st.floats(0.001, 1), st.floats(1.001, 9)).flatmap(
+    lambda ends: st.sampled_from([{"uniform": list(ends)}, {"log_uniform": list(ends)}])
+)
+_search = st.fixed_dictionaries(
+    {},
+    optional={
+        "space": _spaces,
+        "train": st.fixed_dictionaries(
+            {}, optional={"lr": _ranges, "weight_decay": _ranges, "schedule": st.just(["constant", "cosine"])}
+        ),
+        "sampler": st.sampled_from(["grid", "random", "qmc", "tpe", "gp", "cmaes"]),
+        "scheduler": st.sampled_from(["fifo", "asha", "median"]),
+        "grid_points": st.integers(1, 20),
+        "grace_epochs": st.integers(1, 20),
+        "reduction_factor": st.integers(2, 9),
+        "trials": st.integers(1, 1000),
+        "startup_trials": st.integers(1, 100),
+        "seed": _seeds,
+        "confirm": st.fixed_dictionaries({}, optional={"top": st.integers(1, 9), "seeds": st.integers(1, 9)}),
+    },
+)
+_resources = st.fixed_dictionaries(
+    {},
+    optional={
+        "workers": st.just("auto") | st.integers(1, 99),
+        "cpus_per_trial": st.integers(1, 64),
+        "gpus_per_trial": st.one_of(st.floats(0, 1), st.integers(2, 8).map(float)),
+    },
+)
+
+
+def _grids(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return values | st.lists(values, min_size=1, max_size=3)
+
+
+@st.composite
+def _arms(draw: st.DrawFn, several: bool = True) -> Document:
+    grids = _grids if several else (lambda values: values)
+    method = draw(st.sampled_from(sorted(METHOD_SETTINGS)))
+    values: dict[str, st.SearchStrategy[Any]] = {
+        "sigma": _sigmas,
+        "alpha": _shares,
+        "noise": st.sampled_from(["fresh", "frozen"]),
+        "temperature": st.floats(0, 1000, exclude_min=True),
+        "hard_loss_weight": _shares,
+    }
+    own = {name: grids(values[name]) for name in METHOD_SETTINGS[method]}
+    needed = {"sigma": own.pop("sigma")} if method.startswith("noisy") else {}
+    if several:
+        own["student"] = st.fixed_dictionaries({"network": _grids(_networks)})
+    if method != "labels":
+        own["combine"] = grids(st.sampled_from(["geometric_mean", "signed_geometric_mean"]))
+    train = {name: grids(value) for name, value in _train.items() if name != "weight_decay"}
+    own |= {
+        "teachers": _teachers,
+        "dropout": grids(st.floats(0, 1, exclude_max=True)),
+        "weight_decay": grids(_train["weight_decay"]),
+        "train": st.fixed_dictionaries({}, optional=train),
+    }
+    return {"method": method, **draw(st.fixed_dictionaries(needed, optional=own))}
+
+
+studies: st.SearchStrategy[Document] = st.fixed_dictionaries(
+    {
+        "name": _names,
+        "data": _datas,
+        "teachers": _teachers,
+        "student": st.fixed_dictionaries({"network": _networks}),
+        "arms": st.lists(_arms(), min_size=1, max_size=2),
+    },
+    optional={
+        "published": _text,
+        "train": _trains,
+        "baseline": _arms(several=False),
+        "seeds": st.lists(_seeds, min_size=1, max_size=3, unique=True),
+        "search": _search,
+        "resources": _resources,
+    },
+)
+
+anything: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@st.composite
+def changed(draw: st.DrawFn) -> Document:
+    """A study file with anything in any one place."""
+    document = draw(studies)
+    here: Any = document
+    while True:
+        place = draw(st.sampled_from(sorted(here) if isinstance(here, dict) else range(len(here))))
+        inside = here[place]
+        if not inside or not isinstance(inside, dict | list) or draw(st.booleans()):
+            break
+        here = inside
+    if isinstance(here, dict) and draw(st.booleans()):
+        place = draw(st.text())
+    here[place] = draw(anything)
+    return document
