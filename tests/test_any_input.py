@@ -125,7 +125,9 @@ def call(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Words], 
         # As the operating system hands them over: bytes, and no NUL.
         words = [os.fsdecode(word.replace("\0", "").encode("utf-8", errors="surrogateescape")) for word in words]
         monkeypatch.setattr(sys, "argv", ["noisy-study", *words])
-        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+        # As Python opens them: what cannot be encoded is escaped on standard error.
+        out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+        err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace", write_through=True)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
             main()
         printed = [stream.buffer.getvalue().decode() for stream in (out, err)]

@@ -22,6 +22,8 @@ import pytest
 from postgresql import running_postgresql
 from processes import Socket, arguments, is_here, sockets, tree
 
+pytestmark = pytest.mark.faults
+
 NOISY_STUDY = str(Path(sys.executable).with_name("noisy-study"))
 TINY = [
     *("--set", "teachers=[{network: FC10, train: {epochs: 1}}]", "--set", "train.epochs=1", "--set", "search="),

@@ -113,3 +113,11 @@ def test_a_study_that_could_not_be_claimed_does_not_exist(tmp_path: Path) -> Non
 def test_a_root_that_is_an_address_is_refused() -> None:
     with pytest.raises(UserError, match="studies lie in a folder that every node mounts, not at an address"):
         StudyFolder(Path("s3://bucket/studies"), "it")
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "..", ".", "", "/etc", "a/b", "a\0b", "a\n", "-x", ".hidden", "a" * 101, "CON:", "é", "~"]
+)
+def test_a_study_s_name_cannot_leave_the_folder_of_all_studies(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="no study can be named"):
+        StudyFolder(tmp_path, name)

@@ -8,6 +8,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -48,7 +49,8 @@ class LogitStore:
                 logits: Tensor = file.get_tensor("logits")
         except (FileNotFoundError, SafetensorError, OSError):
             return None
-        return logits if len(logits) == images else None
+        fits = logits.dim() == 2 and len(logits) == images and logits.dtype == torch.float32
+        return logits if fits else None
 
     def write(self, key: str, logits: Tensor) -> None:
         content = save({"logits": logits.detach().float().contiguous()})

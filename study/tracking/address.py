@@ -41,7 +41,7 @@ def tracking_uri() -> str:
 
 
 _USER = re.compile(r"(https?://)[^\s/?#]*@|(?<![\w+.-])((?!https?:)\w[\w+.-]*://)(?!/)[^\n]*@")
-_QUERY = re.compile(r"(?<=\w)\?\S*=[^\s'\")]*")
+_QUERY = re.compile(r"(?<=\w)\?\S*=[^\s,'\")]*")
 
 
 def without_credentials(text: str) -> str:

@@ -1,5 +1,6 @@
 """Logits on disk: found by what they were made from, whole or not there."""
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from full_disk import full_disk
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from study.config import TrainConfig
 from study.distill.logit_store import LogitStore, file_digest, key_of, tensor_digest
@@ -108,3 +110,31 @@ def test_a_full_disk_leaves_the_logits_that_were_there(tmp_path: Path, logits: t
     assert read is not None
     assert torch.equal(read, logits[:5])
     assert [path.name for path in tmp_path.iterdir()] == ["key.safetensors"]
+
+
+class _Bomb:
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.trace,)
+
+
+def test_a_pickle_in_the_place_of_logits_is_not_executed_and_not_read(tmp_path: Path) -> None:
+    store, trace = LogitStore(tmp_path), tmp_path / "executed"
+    store.path("key").write_bytes(pickle.dumps(_Bomb(trace)))
+    assert store.read("key", 30) is None
+    torch.save({"logits": _Bomb(trace)}, store.path("key"))
+    assert store.read("key", 30) is None
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize(
+    "stored", [torch.zeros(30), torch.zeros(30, 4, 1), torch.zeros(29, 4), torch.zeros(30, 4).double(), torch.zeros(())]
+)
+def test_what_are_no_logits_of_these_images_is_not_read(tmp_path: Path, stored: torch.Tensor) -> None:
+    store = LogitStore(tmp_path)
+    save_file({"logits": stored}, store.path("key"))
+    assert store.read("key", 30) is None
+    save_file({"others": torch.zeros(30, 4)}, store.path("key"))
+    assert store.read("key", 30) is None

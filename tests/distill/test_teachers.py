@@ -84,14 +84,15 @@ class _Bomb:
         return Path.touch, (self.trace,)
 
 
+@pytest.mark.parametrize("name", ["teacher.pt", "teacher.safetensors"])
 @pytest.mark.parametrize("torch_format", [True, False])
-def test_a_pickle_is_refused_unexecuted(tmp_path: Path, torch_format: bool) -> None:
-    file, trace = tmp_path / "teacher.pt", tmp_path / "executed"
+def test_a_pickle_is_refused_unexecuted_whatever_its_name(tmp_path: Path, name: str, torch_format: bool) -> None:
+    file, trace = tmp_path / name, tmp_path / "executed"
     if torch_format:
         torch.save(_Bomb(trace), file)
     else:
         file.write_bytes(pickle.dumps(_Bomb(trace)))
-    with pytest.raises(UserError, match=r"weights .*teacher\.pt: not a safetensors file") as refusal:
+    with pytest.raises(UserError, match=r"weights .*teacher\..*: not a safetensors file") as refusal:
         load_weights(_network(), file)
     assert "\n" not in str(refusal.value)
     assert not trace.exists()

@@ -1,0 +1,54 @@
+"""A local Ray is reached by nobody else, and leaves nothing behind."""
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+from processes import is_here, sockets, tree
+
+from study.search.engine import ray_engine
+
+
+@pytest.fixture
+def rays_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where Ray makes its files; in `/tmp`, for its sockets have no room for pytest's folder."""
+    with tempfile.TemporaryDirectory(prefix="engine-", dir="/tmp") as folder:
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        yield Path(folder)
+
+
+@ray.remote
+def _token() -> str | None:
+    return os.environ.get("RAY_AUTH_TOKEN")
+
+
+def test_a_local_ray_listens_here_asks_for_a_token_and_leaves_nothing(
+    workspace: Path, rays_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(workspace))
+    before = dict(os.environ)
+    with ray_engine(None, verbose=False) as capacity:
+        token = ray.get(_token.remote())
+        assert token is not None
+        assert len(token) == 64
+        assert os.environ["RAY_AUTH_MODE"] == "token"
+        assert capacity.nodes
+        listening = {socket for pid in tree(os.getpid()) for socket in sockets(pid) if socket.listens}
+        assert {name for socket in listening for name in ("gcs_server", "raylet") if name in socket.process} == {
+            "gcs_server",
+            "raylet",
+        }
+        assert not {socket for socket in listening if not is_here(socket.address)}
+        (folder,) = rays_folder.iterdir()
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert not folder.exists()
+    assert list(workspace.iterdir()) == []  # Ray would write its token there, for every user to read
+    assert {name: os.environ.get(name) for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")} == {
+        name: before.get(name) for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
+    }
