@@ -111,7 +111,22 @@ def folder_study(workspace: Path, path: Path) -> str:
         (["cp", "quickstrat", "x.yaml"], "did you mean `quickstart`?"),
         (["frobnicate"], "frobnicate"),
         (["run", "quickstart", "--sett", "a=1"], "--sett"),
-        (["ui", "--host", "0.0.0.0"], "--host 0.0.0.0"),
+        (
+            ["ui", "--host", "0.0.0.0"],
+            "--host 0.0.0.0: whoever reaches this address could change every run; add --auth",
+        ),
+        (["ui", "--host", "::"], "--host ::"),
+        (["ui", "--host", "build-7.example"], "--host build-7.example"),
+        (["ui", "--host", "0.0.0.0", "--auth"], "set MLFLOW_AUTH_ADMIN_PASSWORD to 12 characters or more"),
+        (["net", "FC10", "--input", "²x1x1"], "expected channels x height x width"),
+        (["net", "FC10", "--input", f"{'9' * 5000}x1x1"], "expected channels x height x width"),
+        (["run", "a" * 5000], "no recipe named aaa"),
+        (["cp", "quickstart", "a" * 300], "File name too long"),
+        (["report", "a" * 300], "File name too long"),
+        (["resume", "../x"], "no study named ../x"),
+        (["validate", "quickstart", "--set", f"data={{name: image_folder, path: {'a' * 300}}}"], "does not exist"),
+        (["validate", "quickstart", "--set", "data={name: image_folder, path: ~nobody-here/x}"], "does not exist"),
+        (["validate", "quickstart", "--set", f"teachers.0.weights={'a' * 300}"], "no such file"),
         (["submit", "quickstart", "--set", "train.epochz=3"], "did you mean `epochs`?"),
         (["submit", "quickstart", "--set", "student.network=FC32-FC7"], "7"),
         (["submit", "quickstart", "--set", "teachers.0.weights=absent.safetensors"], "no such file"),
@@ -126,6 +141,21 @@ def test_a_mistake_is_one_line_that_says_what_and_where(
     refused: Callable[..., str], words: list[str], expected: str
 ) -> None:
     assert expected in refused(*words)
+
+
+def test_a_name_does_not_lead_out_of_the_folder_of_all_studies(
+    refused: Callable[..., str], workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = workspace / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "tracking-uri").write_text("sqlite:////lure.db")
+    for words in (["table"], ["status"], ["report"]):
+        assert "lure" not in refused(*words, "../../elsewhere")
+
+
+def test_an_address_that_is_none_is_one_line(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ada:hunter2@[bad")
+    assert "hunter2" not in refused("table", "mine")
 
 
 def test_a_truncated_mnist_file_is_named(refused: Callable[..., str], workspace: Path) -> None:

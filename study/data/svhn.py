@@ -5,14 +5,16 @@ twice as many images of the training set as of the extra set.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from study.data.dataset import Labels, RawDataset, Split
 from study.data.download import DownloadError, RemoteFile, fetch_files
+from study.data.matlab import DamagedMatlabFile, MatlabArray, matlab_arrays
 from study.data.splits import SplitIndices, stratified_split
 from study.errors import UserError
 
@@ -69,19 +71,18 @@ def split_with_extra(
 
 def _read_mat(path: Path) -> Split:
     """Images as a (N, 3, 32, 32) view of MATLAB's (32, 32, 3, N), and labels: its 10 is the digit 0."""
-    from scipy.io import loadmat, whosmat  # these, too, only this dataset needs
-
+    content: dict[str, npt.NDArray[Any]] = {}
     try:
-        # The headers first: a few bytes may stand for gigabytes, or for objects of another kind.
-        said = {name: (shape, kind) for name, shape, kind in whosmat(path)}
-        _check_headers(path, said)
-        content = loadmat(path, variable_names=["X", "y"])
-        pixels, labels = content["X"], content["y"]
-    except UserError:
-        raise
-    except Exception as error:  # noqa: BLE001 - a damaged file raises whatever SciPy's readers stumble over
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"{path}: not a readable MATLAB file: {reason}") from None
+        for array in matlab_arrays(path):
+            if array.name in ("X", "y"):
+                _check_header(path, array)
+                content[array.name] = array.read()
+    except (DamagedMatlabFile, OSError) as error:
+        raise UserError(f"{path}: not a readable MATLAB file: {' '.join(str(error).split())}") from None
+    for name in ("X", "y"):
+        if name not in content:
+            raise UserError(f"{path}: no variable {name!r} in it; SVHN's files hold X and y")
+    pixels, labels = content["X"], content["y"]
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[:3] != (32, 32, 3) or not pixels.size:
         raise UserError(f"{path}: X is {pixels.shape} of {pixels.dtype}, not (32, 32, 3, N) of uint8")
     if labels.size != pixels.shape[3]:
@@ -91,16 +92,17 @@ def _read_mat(path: Path) -> Split:
     return Split(pixels.transpose(3, 2, 0, 1), labels.reshape(-1).astype(np.int64) % 10)
 
 
-def _check_headers(path: Path, said: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
-    for name in ("X", "y"):
-        if name not in said:
-            raise UserError(f"{path}: no variable {name!r} in it; SVHN's files hold X and y")
-    shape, kind = said["X"]
-    if len(shape) != 4 or shape[:3] != (32, 32, 3) or not 1 <= shape[3] <= MAX_IMAGES or kind != "uint8":
-        raise UserError(f"{path}: X is {shape} of {kind}, not (32, 32, 3, N) of uint8")
-    shape, kind = said["y"]
-    if not 0 <= math.prod(shape) <= MAX_IMAGES or kind not in ("uint8", "double", "single", "int32", "int64"):
-        raise UserError(f"{path}: y is {shape} of {kind}, not N labels")
+def _check_header(path: Path, array: MatlabArray) -> None:
+    """Whether a variable is what it should be, before it takes memory."""
+    shape = array.shape
+    if array.name == "X":
+        fits = len(shape) == 4 and shape[:3] == (32, 32, 3) and 1 <= shape[3] <= MAX_IMAGES and array.kind == "uint8"
+        wanted = "(32, 32, 3, N) of uint8"
+    else:
+        fits = 0 <= math.prod(shape) <= MAX_IMAGES and array.kind in ("uint8", "int32", "single", "double")
+        wanted = "N labels"
+    if not fits:
+        raise UserError(f"{path}: {array.name} is {shape} of {array.kind}, not {wanted}")
 
 
 def _joined(splits: Iterable[Split]) -> Split:

@@ -33,7 +33,7 @@ def test_a_local_ray_listens_here_asks_for_a_token_and_leaves_nothing(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(workspace))
     before = dict(os.environ)
-    with ray_engine(None, verbose=False) as capacity:
+    with ray_engine(None, False, str) as capacity:
         token = ray.get(_token.remote())
         assert token is not None
         assert len(token) == 64
