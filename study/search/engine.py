@@ -6,6 +6,7 @@ has, keeps its files where nobody else can read them, and is gone when the study
 
 import logging
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -21,6 +22,7 @@ from typing import Any
 
 import ray
 from ray._private import ray_constants
+from ray._private.ray_logging import stdout_deduplicator
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from study.config import ResourcesConfig
@@ -115,6 +117,8 @@ def ray_engine(address: str | None, verbose: bool, how_to_go_on: Callable[[], st
     if not verbose:
         for name in ("ray", "ray.tune", "ray.train", "ray.data", "ray._private"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        # What Ray says of workers and nodes that died goes to standard output, whatever `log_to_driver` is.
+        stdout_deduplicator.skip_re = re.compile("")
     with _joined(address, verbose) if address else _local(verbose):
         try:
             with _watched(address, how_to_go_on):

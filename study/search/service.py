@@ -6,6 +6,7 @@ track everything. Knows nothing of terminals; it tells a `Watcher`.
 """
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -184,16 +185,19 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
 def _end(outbox: Outbox, status: StudyStatus, folder: StudyFolder, watcher: Watcher) -> None:
     """Say how the study ended, and see that it arrives; where it stopped early, why is the greater news."""
     try:
-        outbox.put(StudyEnded(status=status, timestamp_ms=now_ms()))
-    except UserError:  # the disk is full, which is what stopped it; a resume says how it ended
-        if status == "FINISHED":
-            raise
-    try:
-        _close(outbox, PATIENCE if status == "FINISHED" else SHORT_PATIENCE, folder)
-    except (UserError, Undelivered) as error:
+        try:
+            outbox.put(StudyEnded(status=status, timestamp_ms=now_ms()))
+        finally:
+            _close(outbox, PATIENCE if status == "FINISHED" else SHORT_PATIENCE, folder)
+    except Undelivered as error:
         if status == "FINISHED":
             raise
         watcher.says(str(error))
+    except (
+        UserError
+    ) as error:  # a full disk, which is what stopped it where it stopped early; a resume says how it ended
+        if status == "FINISHED":
+            raise StudyFailed(str(error)) from None
 
 
 def _close(outbox: Outbox, patience: float, folder: StudyFolder) -> None:
@@ -201,8 +205,13 @@ def _close(outbox: Outbox, patience: float, folder: StudyFolder) -> None:
 
     Raises:
         Undelivered: not everything has arrived.
+        UserError: what was delivered could not be crossed off.
     """
-    if left := outbox.close(patience):
+    try:
+        left = outbox.close(patience)
+    except sqlite3.Error as error:
+        raise UserError(f"{folder.outbox}: what was delivered cannot be crossed off there ({error})") from None
+    if left:
         raise Undelivered(
             f"{outbox.trouble or 'the tracking server is slow'}; {left} events wait for it in {folder.outbox}; "
             f"deliver them by: noisy-study sync {folder.name}"

@@ -2,14 +2,15 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,12 @@ class Driver:
         """Its exit status."""
         return self._command.wait(within)
 
+    def finishes(self) -> None:
+        """Assert that it comes to its table, and prints nothing else."""
+        assert self.ends() == 0, self.stderr
+        assert re.match(r"\S+: improvement over the baseline\n", self.stdout)
+        assert "(raylet)" not in self.stdout
+
     def kill(self) -> None:
         """`kill -9` of the command alone; its Ray ends by itself a moment later."""
         left = self.ray()
@@ -133,9 +140,11 @@ class Driver:
 
     def kill_all(self) -> None:
         """`kill -9` of the command and of its whole Ray at once."""
-        for process in [*self.ray(), self.process]:
-            kill(process)
+        everything = [self.process, *self.ray()]  # the command first: it would notice that Ray is gone
+        for process in everything:
+            process.kill()
         self._command.wait()
+        psutil.wait_procs(everything[1:], PATIENCE)
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -192,8 +201,7 @@ class Study:
     def finish(self, *words: str) -> Driver:
         """Run a command on it to its end."""
         with self.command(*words) as driver:
-            status = driver.ends()
-            assert status == 0, driver.stderr
+            driver.finishes()
         return driver
 
     def weights(self) -> dict[str, bytes]:
@@ -241,14 +249,18 @@ class Harm:
     changed: int
 
 
-def harm(study: Study, undisturbed: Study) -> Harm:
-    """Compare with the same study undisturbed: tracked runs, epochs, test errors, and the bytes of all weights."""
+def harm(study: Study, undisturbed: Study, beside: Collection[str] = ()) -> Harm:
+    """Compare with the same study undisturbed: tracked runs, epochs, test errors, and the bytes of all weights.
+
+    Args:
+        beside: trials that only the disturbed study has.
+    """
     found, right = study.tracked(), undisturbed.tracked()
     weights, right_weights = study.weights(), undisturbed.weights()
 
     def doubled(trial: str) -> bool:
         epochs = found.epochs[trial]
-        return found.runs[trial] > 1 or len(set(epochs)) < len(epochs) or trial not in right.runs
+        return found.runs[trial] > 1 or len(set(epochs)) < len(epochs) or trial not in {*right.runs, *beside}
 
     def changed(trial: str) -> bool:
         return (
@@ -264,16 +276,18 @@ def harm(study: Study, undisturbed: Study) -> Harm:
     )
 
 
-def unharmed(study: Study, undisturbed: Study, fault: str, injected: int) -> None:
-    """Assert that a study is finished and as it would have been, and write that down where it is asked for.
-
-    The environment variable `FAULT_TALLY` names a file of JSON lines.
-    """
-    done = harm(study, undisturbed)
+def tally(fault: str, injected: int, trials: int, done: Harm) -> None:
+    """Write down what a fault did, where the environment variable `FAULT_TALLY` names a file of JSON lines."""
     if os.environ.get("FAULT_TALLY"):
-        line = {"fault": fault, "injected": injected, "trials": len(undisturbed.weights()), **done.__dict__}
+        line = {"fault": fault, "injected": injected, "trials": trials, **asdict(done)}
         with open(os.environ["FAULT_TALLY"], "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def unharmed(study: Study, undisturbed: Study, fault: str, injected: int) -> None:
+    """Assert that a study is finished and as it would have been; its tally is written first."""
+    done = harm(study, undisturbed)
+    tally(fault, injected, len(undisturbed.weights()), done)
     assert injected > 0, f"{fault}: it never happened"
     assert done == Harm(0, 0, 0)
     assert set(study.tracked().statuses) == {"FINISHED"}
