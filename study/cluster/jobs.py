@@ -230,8 +230,9 @@ def check_surroundings(environment: Mapping[str, str]) -> None:
 def _client(address: str) -> "JobSubmissionClient":
     from ray.job_submission import JobSubmissionClient
 
-    for name in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.authentication"):
-        logging.getLogger(f"ray.{name}").setLevel(logging.CRITICAL + 1)  # they set their own when they are imported
+    sdk = ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk")
+    for name in (*sdk, "_private.authentication", "_private.runtime_env.packaging"):
+        logging.getLogger(f"ray.{name}").setLevel(logging.CRITICAL + 1)  # some set their own when they are imported
 
     class BoundedClient(JobSubmissionClient):
         """Ray's client waits for ever for a server that hangs."""

@@ -11,6 +11,7 @@ import secrets
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -130,8 +131,14 @@ def ray_engine(address: str | None, verbose: bool, how_to_go_on: Callable[[], st
 @contextmanager
 def _joined(address: str, verbose: bool) -> Iterator[None]:
     """A driver of a running cluster; its token, where it wants one, is the environment's."""
-    with _beginning(f"cannot reach Ray at {address}"):
-        ray.init(address=address, **_quiet(verbose))
+    with _beginning(f"cannot reach Ray at {address}"), _stderr_aside(not verbose) as said:
+        try:
+            ray.init(address=address, **_quiet(verbose))
+        except ConnectionError:
+            if "InvalidAuthToken" not in said():
+                raise
+            reason = "it wants its token; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's own"
+            raise ConnectionError(reason) from None
     yield
 
 
@@ -188,6 +195,33 @@ def _quiet(verbose: bool) -> dict[str, Any]:
         "logging_level": logging.INFO if verbose else logging.ERROR,
         "configure_logging": verbose,
     }
+
+
+@contextmanager
+def _stderr_aside(wanted: bool) -> Iterator[Callable[[], str]]:
+    """Keep what native code writes to standard error out of sight: joining a cluster that refuses, Ray says so twenty
+    times.
+
+    Yields:
+        what was written so far.
+    """
+    if not wanted:
+        yield str
+        return
+    sys.stderr.flush()
+    seen = os.dup(2)
+    with tempfile.TemporaryFile() as aside:
+
+        def said() -> str:
+            aside.seek(0)
+            return aside.read().decode(errors="replace")
+
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield said
+        finally:
+            os.dup2(seen, 2)
+            os.close(seen)
 
 
 def _capacity() -> Capacity:

@@ -74,9 +74,13 @@ def check_storage(folder: Path, files: Sequence[Path]) -> None:
             left.unlink(missing_ok=True)
 
 
-def copies(reference: "ray.ObjectRef[Any]") -> int:
-    """In how many nodes' memory an object of this process lies."""
-    return len(get_object_locations([reference])[reference]["node_ids"])
+def copies(reference: "ray.ObjectRef[Any]") -> int | None:
+    """In how many nodes' memory an object of this process lies; None where Ray does not say."""
+    try:
+        found = get_object_locations([reference], timeout_ms=10_000).get(reference)
+    except GetTimeoutError:
+        return None
+    return None if found is None else len(found["node_ids"])
 
 
 def _look(probe: Path, mark: str, answer: Path, files: Sequence[Path]) -> str | None:

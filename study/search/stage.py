@@ -300,7 +300,7 @@ def _spread(stage: StageRun, node_data: NodeRefs) -> str:
     count, nodes = stage.trials_of_nodes.total(), len(stage.trials_of_nodes)
     return (
         f"{stage.journal.name}: {count} trials on {nodes} nodes ({trials}); "
-        f"copies in the nodes' memory: {images} of the images, {logits} of the teachers' logits"
+        f"copies in the nodes' memory: {images or '?'} of the images, {logits or '?'} of the teachers' logits"
     )
 
 

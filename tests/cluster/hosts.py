@@ -1,22 +1,20 @@
 """Hosts on one machine: network namespaces on a bridge, each with an address, links and processes of its own.
 
-Needs root and iproute2. What a host does not have to itself is the disk, which stands for the storage that a cluster
-shares, and the processors. Every host has its own `/tmp/ray`, as Ray takes that folder for the machine's.
+Needs root, iproute2 and util-linux. What a host does not have to itself is the disk, which stands for the storage that
+a cluster shares, and the processors. Every host has its own `/tmp/ray`, as Ray takes that folder for the machine's.
 """
 
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import requests
 
@@ -54,10 +52,10 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 120) -
 
 @dataclass
 class Host:
-    """One network namespace.
+    """A network namespace with a process namespace, so that neither other hosts' ports nor their processes are seen.
 
     Args:
-        name: of the namespace, and of its cable's end on the bridge.
+        name: of the network namespace, and of its cable's end on the bridge.
         address: its IPv4 address.
         folder: its own: `/tmp/ray` and the output of what runs on it.
     """
@@ -65,63 +63,69 @@ class Host:
     name: str
     address: str
     folder: Path
-    _outputs: list[IO[bytes]] = field(default_factory=list)
+    is_cut_off: bool = False
+    _first: Process | None = None
+    """The first process of its process namespace: all others end with it."""
 
     def start(self, *command: str, environment: Mapping[str, str], unseen: Path | None = None) -> Process:
         """Start a command on the host, for which the folder `unseen` is empty there."""
-        mounts = 'mount --bind "$0" /tmp/ray && '
+        self._switch_on()
+        assert self._first is not None
+        enter = ["nsenter", f"--net=/run/netns/{self.name}", *self._namespaces()]
         if unseen is not None:
-            mounts += f"mount -t tmpfs none {unseen} && "
-        output = open(self.folder / "output", "ab")  # noqa: SIM115 - the process writes to it
-        self._outputs.append(output)
+            enter += ["unshare", "-m", "sh", "-c", f'mount -t tmpfs none {unseen} && exec "$@"', "sh"]
+        return self._begin([*enter, *command], environment)
+
+    def _switch_on(self) -> None:
+        """Have a first process, with a `/tmp/ray` of the host's own."""
+        if self._first is not None:
+            return
         (ray := self.folder / "ray").mkdir(exist_ok=True)
-        in_the_namespace = [
-            "ip",
-            "netns",
-            "exec",
-            self.name,
-            "unshare",
-            "-m",
-            "sh",
-            "-c",
-            f'{mounts} exec "$@"',
-            str(ray),
-        ]
-        return subprocess.Popen(
-            [*in_the_namespace, *command],
-            cwd=self.folder,
-            env={**environment},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+        (ready := self.folder / "ready").unlink(missing_ok=True)
+        begin = f"mount --bind {ray} /tmp/ray && touch {ready} && exec sleep infinity"
+        self._first = self._begin(["unshare", "-m", "-p", "-f", "--kill-child", "--mount-proc", "sh", "-c", begin], {})
+        wait_until(ready.exists, f"{self.name} is switched on", 30)
+
+    def _namespaces(self) -> list[str]:
+        assert self._first is not None
+        (child,) = Path(f"/proc/{self._first.pid}/task/{self._first.pid}/children").read_text().split()
+        return [f"--mount=/proc/{child}/ns/mnt", f"--pid=/proc/{child}/ns/pid"]
+
+    def _begin(self, command: list[str], environment: Mapping[str, str]) -> Process:
+        with open(self.folder / "output", "ab") as output:
+            return subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env={**environment} or None,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
 
     def cut_off(self) -> None:
         """Pull the cable: no packet comes or goes from now on, and nobody is told."""
         subprocess.run(["ip", "link", "set", self.name, "down"], check=True)
+        self.is_cut_off = True
 
     def plug_in(self) -> None:
-        """Put the cable back."""
-        subprocess.run(["ip", "link", "set", self.name, "up"], check=True)
+        """Put the cable back. Whatever ran meanwhile goes first: a cluster takes nobody back that it held for dead."""
+        if self.is_cut_off:
+            self.stop()
+            subprocess.run(["ip", "link", "set", self.name, "up"], check=True)
+            self.is_cut_off = False
 
     def stop(self) -> None:
-        """Kill every process of the host at once, as a power cut does."""
-
-        def gone() -> bool:
-            found = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True, check=True)
-            for process in found.stdout.split():
-                try:
-                    os.kill(int(process), signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-            return not found.stdout.split()
-
-        wait_until(gone, f"the processes of {self.name} end", 30)
-        for output in self._outputs:
-            output.close()
-        self._outputs.clear()
+        """End every process of the host at once, as a power cut does."""
+        if self._first is not None:
+            self._first.kill()  # and its child, the first of the namespace, with which the kernel ends all others
+            self._first.wait()
+            self._first = None
+            wait_until(lambda: not self._processes(), f"the processes of {self.name} end", 30)
         shutil.rmtree(self.folder / "ray", ignore_errors=True)
+
+    def _processes(self) -> str:
+        return subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True, check=True).stdout
 
     def output(self) -> str:
         """What its commands said, for a failing test."""
@@ -197,9 +201,10 @@ class RayCluster:
     def mend(self) -> None:
         """Have Ray on every host; those that have it already are left as they are."""
         head, *workers = self.hosts
+        was_cut_off = {host.address for host in self.hosts if host.is_cut_off}
         for host in self.hosts:
             host.plug_in()
-        alive = self.alive()
+        alive = self.alive() - was_cut_off
         if head.address not in alive:
             self.stop()
             alive = set()

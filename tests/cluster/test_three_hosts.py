@@ -265,9 +265,9 @@ def test_no_driver_joins_without_the_token(cluster: RayCluster, study_file: str,
     command = [str(BIN / "noisy-study"), "run", study_file, "--name", "intruder", "--address", cluster.gcs]
     before = len(host.output())
     environment = {name: value for name, value in cluster.environment.items() if name not in access}
-    assert host.start(*command, environment={**environment, **access}).wait(timeout=120) == 2
+    assert host.start(*command, environment={**environment, **access}).wait(timeout=300) == 2
     said = host.output()[before:]
-    assert f"cannot reach Ray at {cluster.gcs}" in said
+    assert f"cannot reach Ray at {cluster.gcs}: it wants its token; set RAY_AUTH_MODE=token" in said
     assert said.count("\n") == 1
 
 
