@@ -15,6 +15,10 @@ from study.errors import UserError
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "study-in-a-notebook.ipynb"
 
 
+def _notebook() -> Any:
+    return nbformat.reads(NOTEBOOK.read_text(encoding="utf-8"), as_version=4)  # type: ignore[no-untyped-call]
+
+
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """The example, executed from top to bottom in an empty folder, and that folder."""
@@ -22,7 +26,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("MLFLOW_TRACKING_URI", "NOISY_STUDY_DATA", "OPTUNA_STORAGE", "RAY_ADDRESS"):
             patch.delenv(name, raising=False)
-        notebook = nbformat.read(NOTEBOOK, as_version=4)
+        notebook = _notebook()
         client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}})
         client.execute()
     return folder, notebook
@@ -46,7 +50,7 @@ def test_the_example_runs_to_its_end(executed: tuple[Path, Any]) -> None:
 
 
 def test_the_example_is_kept_without_outputs() -> None:
-    cells = [cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
+    cells = [cell for cell in _notebook().cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in cells)
 
 

@@ -167,6 +167,8 @@ def test_the_parent_run_holds_what_it_takes_to_run_the_study_again(finished: Fin
 def test_the_parent_run_has_the_data_as_inputs_and_the_best_student_as_output(finished: Finished) -> None:
     client = mlflow.MlflowClient(finished.uri)
     parent = client.get_run(finished.runs("study").iloc[0]["run_id"])
+    assert parent.inputs is not None
+    assert parent.outputs is not None
     assert {entry.dataset.name for entry in parent.inputs.dataset_inputs} == {
         "digits train",
         "digits validation",

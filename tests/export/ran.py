@@ -64,11 +64,11 @@ def small_study(**keys: Any) -> StudyConfig:
     return parse_study(yaml.safe_dump({**study, **keys}), "a test")
 
 
-def ran_study(config: StudyConfig, folder: Path, data_root: Path) -> Ran:
+def ran_study(config: StudyConfig, folder: Path, data_root: Path, uri: str | None = None) -> Ran:
     """Train a study's teacher and its grid, one after another, and track them."""
     torch.set_num_threads(1)  # as a worker does: on a busy machine two threads wait for each other
     root = folder / ".noisy-study"
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    uri = uri or f"sqlite:///{folder / 'mlflow.db'}"
     dataset = load_dataset(config.data, data_root)
     files = StudyFolder(root, config.name)
     files.claim(dump_study(config), uri, files.own_journal, dataset.digest)

@@ -1,26 +1,17 @@
 """The best student in MLflow's registry: what is logged, which version is champion, and what a server answers."""
 
 import dataclasses
-import json
-import os
-import signal
 import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import mlflow
 import mlflow.pyfunc
 import numpy as np
-import numpy.typing as npt
 import pytest
 from mlflow import MlflowClient
+from mlflow_server import mlflow_server
 from ran import Ran, ran_study, small_study
+from serving import answer, served, softmax
 
 from study.errors import UserError
 from study.export.registry import CHAMPION, Registered, register_student
@@ -29,62 +20,6 @@ from study.export.weights import OpenedStudent
 from study.tracking import schema
 
 pytest_plugins = ("ran",)
-
-
-def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
-@contextmanager
-def served(uri: str, model: str, folder: Path) -> Iterator[str]:
-    """`mlflow models serve` on a port that was free a moment ago; gives its address once it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    here = Path(sys.executable).parent
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", model, "--env-manager", "local"]
-    process = subprocess.Popen(
-        [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"],
-        cwd=folder,
-        env={
-            **os.environ,
-            "PATH": f"{here}{os.pathsep}{os.environ['PATH']}",  # MLflow starts uvicorn by its name
-            "MLFLOW_TRACKING_URI": uri,
-            "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/ping", process)
-        yield f"http://127.0.0.1:{port}/invocations"
-    finally:
-        with suppress(ProcessLookupError):  # it has ended by itself
-            os.killpg(process.pid, signal.SIGTERM)
-        process.communicate(timeout=30)
-
-
-def _wait_for(address: str, process: "subprocess.Popen[str]", seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            if process.poll() is not None:
-                pytest.fail(f"the server ended: {process.communicate()[0][-2000:]}")
-            assert time.monotonic() < deadline, f"no answer after {seconds} s"
-            time.sleep(0.2)
-
-
-def answer(address: str, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    body = json.dumps({"inputs": images.tolist()}).encode()
-    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as response:
-        return np.array(json.load(response)["predictions"], dtype=np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +49,7 @@ def test_it_is_an_output_of_the_study_s_run(ran: Ran, registered: Registered, cl
     version = client.get_model_version("small-student", registered.version)
     parent = client.get_run(str(version.run_id))
     assert parent.data.tags[schema.KIND] == "study"
+    assert parent.outputs is not None
     assert [output.model_id for output in parent.outputs.model_outputs] == [version.tags["model_id"]]
     assert parent.info.status == "FINISHED"
 
@@ -186,3 +122,14 @@ def test_mlflow_serves_class_probabilities_for_raw_images(ran: Ran, registered: 
     with served(ran.uri, f"models:/small-student@{CHAMPION}", ran.root.parent) as address:
         given = answer(address, opened.images[:20])
     np.testing.assert_allclose(given, softmax(logits_on(opened.student, opened.images[:20])), rtol=1e-4, atol=1e-5)
+
+
+def test_a_tracking_server_registers_and_gives_back_the_student_too(tmp_path: Path) -> None:
+    config = small_study(seeds=[0], arms=[{"method": "noisy_teacher", "sigma": 0.3}])
+    with mlflow_server(f"sqlite:///{tmp_path / 'server.db'}", tmp_path, str(tmp_path / "artifacts")) as address:
+        study = ran_study(config, tmp_path, tmp_path, uri=address)
+        opened = study.opened()
+        assert str(register_student(address, opened)) == "small-student version 1, champion"
+        mlflow.set_tracking_uri(address)
+        predicted = mlflow.pyfunc.load_model(f"models:/small-student@{CHAMPION}").predict(opened.images[:7])
+    np.testing.assert_allclose(predicted, softmax(logits_on(opened.student, opened.images[:7])), rtol=1e-4, atol=1e-5)

@@ -222,6 +222,7 @@ def test_the_data_are_inputs_of_the_parent_run(uri: str, study: str) -> None:
     client.apply([began])
     TrackingClient(uri, study).apply([began])
     run = mlflow.MlflowClient(uri).get_run(str(client.find_study()))
+    assert run.inputs is not None
     inputs = {entry.dataset.name: entry for entry in run.inputs.dataset_inputs}
     assert set(inputs) == {"digits train", "digits test"}
     assert inputs["digits train"].dataset.digest == "d" * 36

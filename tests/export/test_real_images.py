@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from ran import ran_study, small_study
-from test_registry import answer, served, softmax
+from serving import answer, served, softmax
 
 from study.export.files import export_student
 from study.export.registry import CHAMPION, register_student
