@@ -1,0 +1,20 @@
+"""A service that searches how much noise a teacher should carry so that a small student errs least.
+
+For notebooks: `from study import run, table, load_study`. Importing the package loads nothing; each of the three loads
+what it needs when it is first asked for.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from study.api import Study, load_study, run, table
+
+__all__ = ["Study", "load_study", "run", "table"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from study import api
+
+    return getattr(api, name)

@@ -16,7 +16,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import platformdirs
 import typer
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -24,6 +23,7 @@ from rich.table import Table as RichTable
 from search_spaces.library import recipe_names, recipe_text
 from study.cluster.jobs import DEFAULT_ADDRESS, check_surroundings, in_a_job
 from study.config import StudyConfig, dump_study, parse_study, read_text
+from study.environment import data_root_of, optuna_storage, study_of, tracking_uri_of
 from study.errors import Interrupted, StudyFailed, Undelivered, UserError
 from study.interrupts import INTERRUPTED, end_at_once, interruptible
 from study.storage import DEFAULT_ROOT, StudyFolder, can_be_study_name, write_whole
@@ -41,6 +41,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 errors = Console(stderr=True)
+
+
+class ExportFormat(StrEnum):
+    """What a student is written as."""
+
+    onnx = "onnx"
+    torch = "torch"
 
 
 class Format(StrEnum):
@@ -108,11 +115,11 @@ def copy_recipe(
 @app.command()
 def validate(study: StudyArgument, settings: SetOption = None, data_root: DataRootOption = None) -> None:
     """Print the resolved study file with every default filled in."""
-    config = _study(study, settings)
+    config = study_of(study, settings or ())
     from study.data.load import describe_dataset
     from study.search.check import check_study
 
-    check_study(config, describe_dataset(config.data, _data_root(data_root)))
+    check_study(config, describe_dataset(config.data, data_root_of(data_root)))
     print(dump_study(config), end="")  # noqa: T201 - a study file and nothing else
 
 
@@ -190,7 +197,10 @@ def run(
     check_surroundings(os.environ)
     if (study is None) == (from_run is None):
         raise UserError("give a recipe, a study file, or --from-run RUN_ID, and only one of them")
-    config = _study(study, settings, name) if study is not None else _tracked_study(str(from_run), settings, name)
+    if study is not None:
+        config = study_of(study, settings or (), name)
+    else:
+        config = _tracked_study(str(from_run), settings, name)
     resuming = go_on and StudyFolder(DEFAULT_ROOT, config.name).exists()
     if resuming:
         _check_same(config)
@@ -225,9 +235,9 @@ def status(
         raise UserError(f"no studies in {DEFAULT_ROOT / 'studies'}; `noisy-study run quickstart` makes one")
     # Of all studies here, each is asked for where it was begun; one by its name, where the environment says.
     if name is not None:
-        uris = {name: _tracking_uri(name)}
+        uris = {name: tracking_uri_of(name)}
     else:
-        uris = {each: StudyFolder(DEFAULT_ROOT, each).tracking_uri() or _tracking_uri(each) for each in names}
+        uris = {each: StudyFolder(DEFAULT_ROOT, each).tracking_uri() or tracking_uri_of(each) for each in names}
     if watch:
         watch_status(uris, Console())
     else:
@@ -239,7 +249,7 @@ def sync(name: NameArgument) -> None:
     """Deliver what an outage kept from the tracking server."""
     from study.search import service
 
-    settings = service.Settings(_tracking_uri(name), _data_root(None))
+    settings = service.Settings(tracking_uri_of(name), data_root_of())
     delivered = service.sync(name, settings)
     said = f"{delivered} events delivered" if delivered else "nothing waited"
     errors.print(f"{said}; the tracking server has all of study {name}", highlight=False, markup=False, soft_wrap=True)
@@ -251,7 +261,7 @@ def table(name: NameArgument, format: Annotated[Format, typer.Option("--format")
     from study.results.render import render
     from study.results.table import build_table
 
-    print(render(build_table(_tracking_uri(name), name), format.value))  # noqa: T201 - the table and nothing else
+    print(render(build_table(tracking_uri_of(name), name), format.value))  # noqa: T201 - the table and nothing else
 
 
 @app.command()
@@ -262,11 +272,27 @@ def report(
     """Write tables and pictures as one HTML page, which the study's run keeps too."""
     from study.results.report import default_folder, write_report
 
-    written = write_report(_tracking_uri(name), name, out or default_folder(name))
+    written = write_report(tracking_uri_of(name), name, out or default_folder(name))
     errors.print(f"wrote {written.page}, and the pictures beside it", highlight=False, markup=False, soft_wrap=True)
     if written.not_logged is not None:
         said = f"the study's run does not keep it: {written.not_logged}"
         errors.print(said, highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def export(
+    name: NameArgument,
+    out: Annotated[Path, typer.Option("--out", help="the folder to write to")],
+    format: Annotated[ExportFormat, typer.Option("--format")] = ExportFormat.onnx,
+    int8: Annotated[bool, typer.Option("--int8", help="an ONNX file with 8-bit weights too")] = False,
+    data_root: DataRootOption = None,
+) -> None:
+    """Write the best student, tried on the whole test set, and its model card."""
+    from study.export.files import export_student
+
+    done = export_student(tracking_uri_of(name), name, out, DEFAULT_ROOT, data_root_of(data_root), format.value, int8)
+    for line in [*(str(file) for file in done.files), f"wrote {out}; what it is: {done.card}"]:
+        _say(line, 0)
 
 
 # ------------------------------------------------------------------------------------------------- a remote cluster
@@ -281,7 +307,7 @@ def submit(
     follow: Annotated[bool, typer.Option("--follow/--no-wait", help="show what the job says until it ends")] = True,
 ) -> None:
     """Run a study on a Ray cluster, or go on with it there."""
-    config = _study(study, settings, name)
+    config = study_of(study, settings or (), name)
     from study.cluster.jobs import Jobs
     from study.cluster.shipment import pack
     from study.data.dataset import DatasetFacts
@@ -289,7 +315,7 @@ def submit(
     from study.search.check import check_study
 
     # An image folder lies on the cluster, so what it holds is not known here.
-    facts = DatasetFacts(None, None) if config.data.path else describe_dataset(config.data, _data_root(None))
+    facts = DatasetFacts(None, None) if config.data.path else describe_dataset(config.data, data_root_of())
     check_study(config, facts, runs_here=False)
     shipment = pack(config, Path.cwd())
     jobs = Jobs(address)
@@ -411,26 +437,35 @@ def _drive(config: StudyConfig, data_root: Path | None, address: str | None, ver
 
     try:
         with interruptible(interrupted):
+            from study.export.keep import keep_results
             from study.progress import TerminalProgress
+            from study.results.read import read_study
             from study.results.render import render
-            from study.results.table import build_table
+            from study.results.table import table_of
             from study.search import service
 
             settings = service.Settings(
-                _tracking_uri(config.name), _data_root(data_root), _optuna_storage(), address=address, verbose=verbose
+                tracking_uri_of(config.name),
+                data_root_of(data_root),
+                optuna_storage(),
+                address=address,
+                verbose=verbose,
             )
             with TerminalProgress(config, errors, lines=in_a_job(os.environ)) as progress:
                 if resuming:
-                    service.resume(config.name, settings, progress)
+                    dataset = service.resume(config.name, settings, progress)
                 else:
-                    service.start(config, settings, progress)
+                    dataset = service.start(config, settings, progress)
     except KeyboardInterrupt:
         raise Interrupted(interrupted()) from None
     except Undelivered:
         raise
     except StudyFailed as error:
         raise StudyFailed(f"{error}; when mended: noisy-study resume {config.name}") from None
-    print(render(build_table(settings.tracking_uri, config.name)))  # noqa: T201 - the table and nothing else
+    tracked = read_study(settings.tracking_uri, config.name)
+    print(render(table_of(tracked)), flush=True)  # noqa: T201 - the table and nothing else
+    for line in keep_results(settings.tracking_uri, tracked, settings.root, settings.data_root, dataset):
+        _say(line, 0)
     errors.print(f"\nbrowse the trials: noisy-study ui   (experiment {config.name})", highlight=False)
 
 
@@ -464,14 +499,6 @@ def _follow(jobs: "Jobs", job_id: str) -> None:
         raise typer.Exit(job.exit_status if job.exit_status in (2, 130) else 1)
 
 
-def _study(study: str, overrides: list[str] | None, name: str | None = None) -> StudyConfig:
-    """A recipe by name, else a file by path."""
-    path = Path(study)
-    is_file = study not in recipe_names() and (path.suffix in (".yaml", ".yml") or os.path.exists(path))
-    text = read_text(path) if is_file else recipe_text(study)
-    return parse_study(text, study, overrides or (), name)
-
-
 def _tracked_study(run_id: str, overrides: list[str] | None, name: str | None) -> StudyConfig:
     from study.results.artifacts import read_study_file
 
@@ -500,26 +527,6 @@ def _recipe_row(name: str) -> dict[str, Any]:
 def _local_studies() -> list[str]:
     found = (path.parent.name for path in (DEFAULT_ROOT / "studies").glob("*/study.yaml"))
     return sorted(filter(can_be_study_name, found))
-
-
-def _optuna_storage() -> str | None:
-    """The journal's address by the environment variable that Optuna's own command line reads."""
-    return os.environ.get("OPTUNA_STORAGE") or None
-
-
-def _tracking_uri(name: str) -> str:
-    """The environment's, else the one the study was started with, else the default store."""
-    if os.environ.get("MLFLOW_TRACKING_URI"):
-        return default_tracking_uri()
-    recorded = StudyFolder(DEFAULT_ROOT, name).tracking_uri() if can_be_study_name(name) else None
-    return recorded or default_tracking_uri()
-
-
-def _data_root(option: Path | None) -> Path:
-    if option is not None:
-        return option
-    environment = os.environ.get("NOISY_STUDY_DATA")
-    return Path(environment) if environment else Path(platformdirs.user_cache_dir("noisy-teacher-study")) / "data"
 
 
 def _shape(text: str | None) -> tuple[int, int, int] | None:

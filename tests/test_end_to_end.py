@@ -78,7 +78,12 @@ def test_a_run_prints_its_table_and_nothing_else(finished: Finished) -> None:
 
 
 def test_neither_ray_nor_mlflow_is_heard(finished: Finished) -> None:
-    assert finished.ran.stderr.strip() == "browse the trials: noisy-study ui   (experiment quickstart)"
+    assert finished.ran.stderr.split("\n") == [
+        "the best student: quickstart-student version 1, champion",
+        "",
+        "browse the trials: noisy-study ui   (experiment quickstart)",
+        "",
+    ]
 
 
 def test_the_table_has_the_baseline_each_sigma_and_the_searched_point(finished: Finished) -> None:
@@ -157,6 +162,21 @@ def test_the_parent_run_holds_what_it_takes_to_run_the_study_again(finished: Fin
     assert dump_study(config) == (finished.folder / ".noisy-study/studies/quickstart/study.yaml").read_text()
     assert len(parent["params.data_digest"]) == 64
     assert parent["tags.noisy_study.version.torch"]
+
+
+def test_the_parent_run_has_the_data_as_inputs_and_the_best_student_as_output(finished: Finished) -> None:
+    client = mlflow.MlflowClient(finished.uri)
+    parent = client.get_run(finished.runs("study").iloc[0]["run_id"])
+    assert parent.inputs is not None
+    assert parent.outputs is not None
+    assert {entry.dataset.name for entry in parent.inputs.dataset_inputs} == {
+        "digits train",
+        "digits validation",
+        "digits test",
+    }
+    version = client.get_model_version_by_alias("quickstart-student", "champion")
+    assert [output.model_id for output in parent.outputs.model_outputs] == [version.tags["model_id"]]
+    assert "quickstart: improvement over the baseline" in parent.data.tags["mlflow.note.content"]
 
 
 def test_the_journal_is_an_optuna_study_that_knows_every_trial(finished: Finished) -> None:

@@ -76,8 +76,9 @@ class Arm:
 
 @dataclass(frozen=True)
 class Trial:
-    """One completed training of a student: its arm, its stage, its seed and its test error as a fraction of 1."""
+    """One completed training of a student: its run, arm, stage and seed, and its test error as a fraction of 1."""
 
+    run_id: str
     arm: Arm
     stage: str
     seed: int
@@ -120,6 +121,7 @@ def trials_of(tracked: TrackedStudy) -> tuple[list[Trial], list[str]]:
         where = f"study {tracked.name}, run {run['run_id']}"
         trials.append(
             Trial(
+                str(run["run_id"]),
                 _arm(known, params, where),
                 stage=str(known[f"tags.{schema.STAGE}"]),
                 seed=_integer(params[schema.SEED], schema.SEED, where),

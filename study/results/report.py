@@ -73,7 +73,15 @@ def write_report(tracking_uri: str, study: str, folder: Path) -> Report:
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--out {folder}: that is a file; name a folder")
-    tracked = read_study(tracking_uri, study)
+    return write_report_of(tracking_uri, read_study(tracking_uri, study), folder)
+
+
+def write_report_of(tracking_uri: str, tracked: TrackedStudy, folder: Path) -> Report:
+    """`write_report` for a study that was read already.
+
+    Raises:
+        UserError: as there.
+    """
     table = table_of(tracked)
     validation = by_validation(tracked)
     # Matplotlib takes a second to load: only whoever draws pays for it.
@@ -86,7 +94,7 @@ def write_report(tracking_uri: str, study: str, folder: Path) -> Report:
     for picture in drawn.pictures:
         contents |= {f"{picture.name}.svg": picture.svg.encode(), f"{picture.name}.png": picture.png}
     files = _write(folder, contents)
-    return Report(files[0], files, _log(tracking_uri, study, files))
+    return Report(files[0], files, _log(tracking_uri, tracked.name, files))
 
 
 # ------------------------------------------------------------------------------------------------------- the verdict

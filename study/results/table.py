@@ -212,6 +212,16 @@ def table_of(tracked: TrackedStudy) -> Table:
     return Table(tracked.name, kind, tuple(notes), rows)
 
 
+def runs_of_rows(tracked: TrackedStudy) -> tuple[Mapping[int, str], ...]:
+    """For every row of `table_of`, in its order: the run of each seed.
+
+    Raises:
+        UserError: a trial's parameters cannot be read.
+    """
+    by_arm, _ = by_arm_and_seed(trials_of(tracked)[0])
+    return tuple({seed: trial.run_id for seed, trial in by_arm[arm].items()} for arm in sorted(by_arm, key=_order))
+
+
 def _baseline_kind(tracked: TrackedStudy) -> str:
     """What the parent run says; where it says nothing, what its trials tell."""
     _, of_baseline = tracked.searched()

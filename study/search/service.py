@@ -31,8 +31,9 @@ from study.storage import DEFAULT_ROOT, StudyFolder, can_be_study_name
 from study.tracking.address import store_exists, told, without_credentials
 from study.tracking.client import TrackingClient
 from study.tracking.events import StudyBegan, StudyEnded, StudyStatus, now_ms
+from study.tracking.machine import measured_machine
 from study.tracking.outbox import Outbox
-from study.tracking.provenance import provenance
+from study.tracking.provenance import datasets_of, provenance
 
 PATIENCE = 60.0
 """Seconds that the end of a study, or a new one's beginning, waits for a tracking server that does not answer."""
@@ -53,8 +54,11 @@ class Settings:
     verbose: bool = False
 
 
-def start(config: StudyConfig, settings: Settings, watcher: Watcher) -> None:
+def start(config: StudyConfig, settings: Settings, watcher: Watcher) -> Dataset:
     """Run a new study to its end.
+
+    Returns:
+        its images, for whoever goes on with its students.
 
     Raises:
         UserError: something it asks for cannot be; nothing was made.
@@ -70,10 +74,14 @@ def start(config: StudyConfig, settings: Settings, watcher: Watcher) -> None:
     with _locked(folder):
         _refuse_taken_folder(folder)
         _go_on(config, dataset, folder, settings, watcher)
+    return dataset
 
 
-def resume(name: str, settings: Settings, watcher: Watcher) -> None:
+def resume(name: str, settings: Settings, watcher: Watcher) -> Dataset:
     """Go on with a study from its journal; one that is finished only has its stages walked through.
+
+    Returns:
+        as `start`.
 
     Raises:
         UserError: there is no such study here, or another process runs it.
@@ -91,6 +99,7 @@ def resume(name: str, settings: Settings, watcher: Watcher) -> None:
         if dataset.digest != folder.data_digest():
             raise UserError(f"the images of {config.data.name} are not those that study {name} began with")
         _go_on(config, dataset, folder, settings, watcher)
+    return dataset
 
 
 def sync(name: str, settings: Settings) -> int:
@@ -159,13 +168,15 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
         outbox = Outbox(folder.outbox, tracking.apply, watcher.says)
         try:
             params, tags = provenance(config, dataset.digest)
-            outbox.put(StudyBegan(study_file=dump_study(config), params=params, tags=tags))
+            used = datasets_of(config.data, dataset)
+            outbox.put(StudyBegan(study_file=dump_study(config), params=params, tags=tags, datasets=used))
             if is_new and not outbox.settle(PATIENCE) and outbox.trouble is not None:
                 raise StudyFailed(outbox.trouble)  # a mistake in the address or the rights, better heard of now
             whole = _whole(config, dataset, settings)
-            failures = Pipeline(
-                config, dataset, whole, folder, settings.root, storage, watcher, outbox.put, capacity
-            ).run()
+            with measured_machine(outbox.put):
+                failures = Pipeline(
+                    config, dataset, whole, folder, settings.root, storage, watcher, outbox.put, capacity
+                ).run()
             status = "FAILED" if failures else "FINISHED"
         except KeyboardInterrupt:
             status = "KILLED"

@@ -284,6 +284,8 @@ def run_stage(stage: StageRun, placement: Placement, node_data: NodeRefs) -> Non
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                 verbose=0,
+                # In a notebook Tune would choose one that clears the cell's output, also of what was printed before.
+                progress_reporter=tune.CLIReporter(),
             ),
         ).fit()
     if stage.error is not None:

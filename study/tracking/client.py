@@ -5,18 +5,31 @@ an event can be applied again without harm: runs are found by our own tag before
 already there are left out. Knows nothing of waiting or trying again; the outbox does that.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from study.errors import UserError
 from study.records import EpochRecord
 from study.tracking import schema
 from study.tracking.address import answering, bound_requests, first_opening, without_credentials
-from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded, StudyBegan, StudyEnded, StudyParams
+from study.tracking.events import (
+    DatasetUsed,
+    EpochsPassed,
+    Event,
+    MachineMeasured,
+    RunBegan,
+    RunEnded,
+    StudyBegan,
+    StudyEnded,
+    StudyParams,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import DatasetInput, Run
 
 MAX_METRICS = 1000
 """MLflow's own limit for one `log_batch`."""
@@ -71,6 +84,8 @@ class TrackingClient:
                             self._begin_study(event)
                         case StudyParams():
                             self._describe_study(event.params)
+                        case MachineMeasured():
+                            self._measure(event)
                         case StudyEnded():
                             self._end_study(event)
                         case RunBegan():
@@ -103,12 +118,20 @@ class TrackingClient:
         if schema.DATASET not in self._params_of(self._parent):
             # The parameters come last: where they are, nothing before them is missing.
             self._client.log_text(self._parent, event.study_file, schema.STUDY_FILE)
+            if event.datasets:
+                self._client.log_inputs(self._parent, [_as_input(dataset) for dataset in event.datasets])
             self._log(self._parent, params=event.params)
 
     def _describe_study(self, params: Mapping[str, str]) -> None:
         parent = self._begun_study()
         known = self._params_of(parent)
         self._log(parent, params={name: value for name, value in params.items() if name not in known})
+
+    def _measure(self, event: MachineMeasured) -> None:
+        # Seconds as steps, so that they go on after a resume.
+        at, step = event.timestamp_ms, event.timestamp_ms // 1000
+        metrics = [(name, value, at, step) for name, value in event.metrics.items()]
+        self._log(self._begun_study(), metrics=metrics)
 
     def _end_study(self, event: StudyEnded) -> None:
         if self._stumbled:
@@ -279,6 +302,26 @@ class TrackingClient:
             tags=[RunTag(name, value) for name, value in (tags or {}).items()],
             synchronous=True,
         )
+
+
+def _as_input(used: DatasetUsed) -> "DatasetInput":
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.types import Schema, TensorSpec
+
+    inputs = Schema([TensorSpec(np.dtype(used.dtype), (-1, *used.shape[1:]), name="images")])
+    labels = Schema([TensorSpec(np.dtype(np.int64), (-1,), name="labels")])
+    schemas = {"mlflow_tensorspec": {"features": inputs.to_json(), "targets": labels.to_json()}}
+    return DatasetInput(
+        dataset=Dataset(
+            name=used.name,
+            digest=used.digest,
+            source_type="code",
+            source=used.source,
+            schema=json.dumps(schemas),
+            profile=json.dumps({"features_shape": list(used.shape), "num_classes": used.classes}),
+        ),
+        tags=[InputTag("mlflow.data.context", used.context)],
+    )
 
 
 def _fullest_first(runs: "list[Run]") -> "list[Run]":

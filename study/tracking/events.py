@@ -16,6 +16,18 @@ StudyStatus = Literal["FINISHED", "FAILED", "KILLED"]
 """MLflow's words for a study that is done, one that failed, and one that was interrupted and can be resumed."""
 
 
+class DatasetUsed(Model):
+    """Images that a study uses, as MLflow describes a dataset."""
+
+    name: str
+    digest: str = Field(max_length=36)
+    context: Literal["training", "validation", "testing"]
+    source: str = Field(description="where it comes from, JSON")
+    shape: tuple[int, ...] = Field(description="of all its images, (N, C, H, W)")
+    dtype: str
+    classes: int
+
+
 class StudyBegan(Model):
     """The parent run exists from now on, or runs again."""
 
@@ -23,6 +35,7 @@ class StudyBegan(Model):
     study_file: str
     params: dict[str, str]
     tags: dict[str, str]
+    datasets: tuple[DatasetUsed, ...] = ()
 
 
 class StudyParams(Model):
@@ -30,6 +43,14 @@ class StudyParams(Model):
 
     event: Literal["study params"] = "study params"
     params: dict[str, str]
+
+
+class MachineMeasured(Model):
+    """How busy the machine was that the study runs from: means since the last time, by MLflow's names."""
+
+    event: Literal["machine"] = "machine"
+    metrics: dict[str, float]
+    timestamp_ms: int
 
 
 class StudyEnded(Model):
@@ -70,7 +91,7 @@ class RunEnded(Model):
     timestamp_ms: int
 
 
-Event = StudyBegan | StudyParams | StudyEnded | RunBegan | EpochsPassed | RunEnded
+Event = StudyBegan | StudyParams | MachineMeasured | StudyEnded | RunBegan | EpochsPassed | RunEnded
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 

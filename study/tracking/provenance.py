@@ -1,13 +1,19 @@
 """What it takes to run a study again: code, versions and data, as tags of its parent run."""
 
+import json
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-from study.config import StudyConfig
+from study.config import DataConfig, StudyConfig
+from study.data.dataset import Dataset
 from study.tracking import schema
+from study.tracking.events import DatasetUsed
 
 PACKAGES = ("noisy-teacher-study", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy", "pandas")
+
+DIGEST_LENGTH = 36
+"""As much of a digest as MLflow keeps of a dataset's."""
 
 
 def provenance(config: StudyConfig, data_digest: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -40,6 +46,27 @@ def provenance(config: StudyConfig, data_digest: str) -> tuple[dict[str, str], d
     if commit is not None:
         tags["mlflow.source.git.commit"] = commit
     return params, tags
+
+
+def datasets_of(config: DataConfig, dataset: Dataset) -> tuple[DatasetUsed, ...]:
+    """The three splits; the digest of each is the beginning of the data digest, which speaks of all of them."""
+    source = json.dumps({"tags": {"noisy_study.data": config.model_dump_json(exclude_none=True)}})
+    return tuple(
+        DatasetUsed(
+            name=f"{config.name} {split}",
+            digest=dataset.digest[:DIGEST_LENGTH],
+            context=context,
+            source=source,
+            shape=images.shape,
+            dtype=str(images.dtype),
+            classes=dataset.class_count,
+        )
+        for split, context, images in (
+            ("train", "training", dataset.train.images),
+            ("validation", "validation", dataset.validation.images),
+            ("test", "testing", dataset.test.images),
+        )
+    )
 
 
 def _searched_baseline(config: StudyConfig) -> str:

@@ -36,7 +36,7 @@ def test_the_study_file_reference_has_every_key(site: Path) -> None:
 
 def test_the_command_reference_has_every_command(site: Path) -> None:
     page = re.sub("<[^>]*>", "", (site / "generated/command-line.html").read_text())
-    for name in ("ls", "cp", "validate", "run", "resume", "status", "sync", "table", "report", "net", "ui"):
+    for name in ("ls", "cp", "validate", "run", "resume", "status", "sync", "table", "report", "export", "net", "ui"):
         assert f"noisy-study {name}" in page
 
 

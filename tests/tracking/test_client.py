@@ -11,7 +11,17 @@ from study.records import EpochRecord, TrainingSummary
 from study.results.artifacts import read_study_file
 from study.tracking import schema
 from study.tracking.client import TrackingClient
-from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded, StudyBegan, StudyEnded, StudyParams
+from study.tracking.events import (
+    DatasetUsed,
+    EpochsPassed,
+    Event,
+    MachineMeasured,
+    RunBegan,
+    RunEnded,
+    StudyBegan,
+    StudyEnded,
+    StudyParams,
+)
 
 _NAMES = (f"study-{number}" for number in itertools.count())
 
@@ -192,3 +202,38 @@ def test_a_resumed_study_is_running_again_and_keeps_its_file(uri: str, study: st
 def test_a_store_is_made_where_its_folder_is(tmp_path: Path) -> None:
     assert TrackingClient(f"sqlite:///{tmp_path / 'new.db'}", "it").find_study() is None
     assert (tmp_path / "new.db").exists()
+
+
+def test_the_data_are_inputs_of_the_parent_run(uri: str, study: str) -> None:
+    used = [
+        DatasetUsed(
+            name=f"digits {split}",
+            digest="d" * 36,
+            context=context,
+            source='{"tags": {"noisy_study.data": "{}"}}',
+            shape=(count, 1, 8, 8),
+            dtype="uint8",
+            classes=10,
+        )
+        for split, context, count in (("train", "training", 997), ("test", "testing", 500))
+    ]
+    began = STUDY_BEGAN.model_copy(update={"datasets": tuple(used)})
+    client = TrackingClient(uri, study)
+    client.apply([began])
+    TrackingClient(uri, study).apply([began])
+    run = mlflow.MlflowClient(uri).get_run(str(client.find_study()))
+    assert run.inputs is not None
+    inputs = {entry.dataset.name: entry for entry in run.inputs.dataset_inputs}
+    assert set(inputs) == {"digits train", "digits test"}
+    assert inputs["digits train"].dataset.digest == "d" * 36
+    assert [(tag.key, tag.value) for tag in inputs["digits test"].tags] == [("mlflow.data.context", "testing")]
+    assert mlflow.data.get_source(inputs["digits test"].dataset).to_dict() == {"tags": {"noisy_study.data": "{}"}}
+
+
+def test_the_machine_is_a_metric_of_the_parent_run_once(uri: str, study: str) -> None:
+    measured = MachineMeasured(metrics={"system/cpu_utilization_percentage": 12.5}, timestamp_ms=1_700_000_000_000)
+    client = TrackingClient(uri, study)
+    client.apply([STUDY_BEGAN, measured, measured])
+    parent = str(client.find_study())
+    history = mlflow.MlflowClient(uri).get_metric_history(parent, "system/cpu_utilization_percentage")
+    assert [(metric.value, metric.step) for metric in history] == [(12.5, 1_700_000_000)]

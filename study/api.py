@@ -1,0 +1,242 @@
+"""Studies in a notebook: start one, read one, take its best student.
+
+Works on names and study files, and gives back pandas frames and torch modules. The same code runs as behind the
+command line, in the same working folder: a study begun here is resumed, browsed and exported there, and the other way
+round. What is wrong with a study file or an address is raised as `study.errors.UserError`, in one line.
+"""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from study.config import Stage, StudyConfig, dump_study, parse_study
+from study.environment import data_root_of, optuna_storage, study_of, tracking_uri_of
+from study.errors import UserError
+from study.search.watcher import Watcher
+from study.storage import DEFAULT_ROOT, StudyFolder, can_be_study_name
+from study.tracking.address import bound_requests
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from study.export.student import Student
+    from study.results.read import TrackedStudy
+
+_log = logging.getLogger("study")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that was run, here or elsewhere, by its name.
+
+    Everything is read off the tracking server when it is asked for; only `student` needs the folder the study ran in.
+
+    Attributes:
+        name: of the study, which is also the MLflow experiment.
+        tracking_uri: of an MLflow server, or `sqlite:///FILE`; credentials in it are not shown.
+        data_root: where data sets lie.
+    """
+
+    name: str
+    tracking_uri: str
+    data_root: Path
+
+    def __repr__(self) -> str:
+        return f"Study({self.name!r})"
+
+    @property
+    def status(self) -> str | None:
+        """`RUNNING`, `FINISHED`, `FAILED` or `KILLED`, as the parent run has it; None where there is none."""
+        return self._read().status
+
+    @property
+    def config(self) -> StudyConfig:
+        """The study file with every default filled in.
+
+        Raises:
+            UserError: the study did not run in this folder.
+        """
+        folder = StudyFolder(DEFAULT_ROOT, self.name)
+        if not can_be_study_name(self.name) or not folder.exists():
+            raise UserError(f"study {self.name} did not run in this folder: there is no {folder.study_file}")
+        return parse_study(folder.study_file.read_text(encoding="utf-8"), str(folder.study_file))
+
+    @property
+    def runs(self) -> "pd.DataFrame":
+        """One row per trial of any stage, in the order they began.
+
+        Columns are those of MLflow's `search_runs`, numbers where all values of a column are numbers: `run_id`,
+        `status`, `start_time` and `end_time` (Unix milliseconds), `params.sigma`, `metrics.test_error` (a fraction of
+        1), `tags.…`.
+        """
+        return _with_numbers(self._read().trials)
+
+    @property
+    def teachers(self) -> "pd.DataFrame":
+        """One row per teacher, as `runs`."""
+        return _with_numbers(self._read().teachers)
+
+    def table(self) -> "pd.DataFrame":
+        """The improvement-over-baseline table; see `study.table`."""
+        from study.results.table import table_of
+
+        made = table_of(self._read())
+        return _table_frame(made.as_json())
+
+    def curves(self, metric: str = "val_error") -> "pd.DataFrame":
+        """A metric of every trial and epoch.
+
+        Args:
+            metric: `val_error`, `train_loss` or `images_per_second`.
+
+        Returns:
+            epochs as rows, from 1; trials as columns, by `run_id`; missing where a trial had no such epoch.
+        """
+        import pandas as pd
+
+        from study.results.history import read_histories
+
+        histories = read_histories(self.tracking_uri, list(self._read().trials["run_id"]), metric)
+        return pd.DataFrame(histories).sort_index()
+
+    def student(self) -> "Student":
+        """The best student, chosen by validation error, with its best weights, in evaluation mode.
+
+        It takes raw images (N, C, H, W), uint8, and gives logits (N, classes); its preprocessing is inside.
+        `student.network` is the network alone.
+
+        Raises:
+            UserError: its weights or the images are not on this machine, or no trial is completed.
+        """
+        from study.export.choice import choose
+        from study.export.weights import open_student
+
+        return open_student(choose(self._read()), DEFAULT_ROOT, self.data_root).student
+
+    def _read(self) -> "TrackedStudy":
+        from study.results.read import read_study
+
+        return read_study(self.tracking_uri, self.name)
+
+
+def run(
+    study: str | Path | StudyConfig,
+    *,
+    name: str | None = None,
+    data_root: str | Path | None = None,
+    address: str | None = None,
+    **overrides: Any,
+) -> Study:
+    """Run a study to its end, and give it back finished.
+
+    Stages are logged by the logger `study`: `logging.basicConfig()` and `logging.getLogger("study").setLevel("INFO")`
+    show them.
+
+    Args:
+        study: a recipe's name, the path of a study file, or a study file's model.
+        name: the study's name, instead of the file's.
+        data_root: where data sets lie and are downloaded to; else `NOISY_STUDY_DATA`, else the user's cache.
+        address: a running Ray cluster; else a local Ray.
+        **overrides: keys of the study file and their values. A double underscore stands for a dot: `seeds=[0, 1]`,
+            `train__epochs=2`, `arms__0__sigma=[0.3, 0.8]`.
+
+    Raises:
+        UserError: something it asks for cannot be; nothing was made.
+        StudyFailed: it began and could not be finished.
+        KeyboardInterrupt: it was interrupted; `noisy-study resume NAME` goes on with it.
+
+    Example:
+        >>> from study import run
+        >>> finished = run("quickstart", name="toy", seeds=[0, 1], train__epochs=5)
+        >>> finished.table()[["method", "sigma", "test_error_mean", "verdict"]]
+    """
+    bound_requests()
+    given = [f"{key.replace('__', '.')}={json.dumps(value)}" for key, value in overrides.items()]
+    if isinstance(study, StudyConfig):
+        config = parse_study(dump_study(study), study.name, given, name)
+    else:
+        config = study_of(str(study), given, name)
+    # Ray and PyTorch take seconds to load: only whoever runs a study waits for them.
+    from study.export.keep import keep_results
+    from study.results.read import read_study
+    from study.search import service
+
+    root = data_root_of(None if data_root is None else Path(data_root))
+    settings = service.Settings(tracking_uri_of(config.name), root, optuna_storage(), address=address)
+    dataset = service.start(config, settings, _Logged())
+    tracked = read_study(settings.tracking_uri, config.name)
+    for line in keep_results(settings.tracking_uri, tracked, settings.root, root, dataset):
+        _log.info(line)
+    return Study(config.name, settings.tracking_uri, root)
+
+
+def load_study(name: str, *, tracking_uri: str | None = None, data_root: str | Path | None = None) -> Study:
+    """A study that was run before.
+
+    Args:
+        name: of the study.
+        tracking_uri: of an MLflow server, or `sqlite:///FILE`; else `MLFLOW_TRACKING_URI`, else where the study was
+            tracked when it began, else `mlflow.db` in the working folder.
+        data_root: where data sets lie; else `NOISY_STUDY_DATA`, else the user's cache.
+
+    Raises:
+        UserError: the server does not answer, or has no such study; names the nearest.
+    """
+    bound_requests()
+    root = data_root_of(None if data_root is None else Path(data_root))
+    study = Study(name, tracking_uri or tracking_uri_of(name), root)
+    study._read()
+    return study
+
+
+def table(name: str, *, tracking_uri: str | None = None) -> "pd.DataFrame":
+    """The improvement-over-baseline table of a study.
+
+    Args:
+        name: of the study.
+        tracking_uri: as in `load_study`.
+
+    Returns:
+        one row per arm and baseline, with the columns of `noisy-study table NAME --format json`: errors are fractions
+        of 1, improvements per cent, intervals `[low, high]`. What must be known to read it is in `.attrs["notes"]`,
+        and how the baseline was found in `.attrs["baseline_kind"]`.
+
+    Raises:
+        UserError: as `load_study`.
+    """
+    from study.results.table import build_table
+
+    bound_requests()
+    return _table_frame(build_table(tracking_uri or tracking_uri_of(name), name).as_json())
+
+
+class _Logged(Watcher):
+    """Says through Python's logging what a terminal would show."""
+
+    def stage_begins(self, stage: Stage, total: int, done: int, workers: int) -> None:
+        _log.info("stage %s: %d trials, %d of them done before, %d at once", stage, total, done, workers)
+
+    def says(self, message: str) -> None:
+        _log.warning(message)
+
+
+def _table_frame(made: dict[str, Any]) -> "pd.DataFrame":
+    import pandas as pd
+
+    frame = pd.DataFrame(made["rows"])
+    frame.attrs.update({key: made[key] for key in ("study", "baseline_kind", "notes")})
+    return frame
+
+
+def _with_numbers(runs: "pd.DataFrame") -> "pd.DataFrame":
+    """Parameters as numbers, in columns that hold nothing else; MLflow keeps them as text."""
+    import pandas as pd
+
+    def numbers(column: "pd.Series[Any]") -> "pd.Series[Any]":
+        known = column.dropna()
+        converted = pd.to_numeric(known, errors="coerce")
+        return pd.to_numeric(column) if len(known) and converted.notna().all() else column
+
+    return runs.assign(**{name: numbers(runs[name]) for name in runs.columns if str(name).startswith("params.")})

@@ -1,0 +1,213 @@
+"""The model card: what a student is, how it was made, how well it does and what it costs, as Markdown.
+
+Works on what the other modules of this room measured. Writes no number that nobody measured.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from study.config import DataConfig
+from study.export.latency import Latency, machine
+from study.export.weights import OpenedStudent
+from study.results.figures.words import arm_words, count, plain, signed
+from study.results.statistics import Interval
+from study.results.table import Row
+
+
+@dataclass(frozen=True)
+class MeasuredNetwork:
+    """A network as it was measured: its cost, and its error on the whole test set, a fraction of 1.
+
+    `role` is student or teacher, `bytes` what its parameters take in single precision.
+    """
+
+    role: str
+    name: str
+    multiplications: int
+    parameters: int
+    bytes: int
+    test_error: float
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """An exported file and how it compares with the network in PyTorch on the whole test set.
+
+    Attributes:
+        name: of the file.
+        kind: what runs it.
+        bytes: its size.
+        images: how many were tried.
+        other_classes: for how many it gives another class.
+        largest_difference: between any two logits.
+        test_error: a fraction of 1.
+        exact: whether it has the network's own weights, and not quantised ones.
+    """
+
+    name: str
+    kind: str
+    bytes: int
+    images: int
+    other_classes: int
+    largest_difference: float
+    test_error: float
+    exact: bool
+
+    def __str__(self) -> str:
+        """One line: whether it gives the network's classes, how far its logits are, how often it errs."""
+        same = "same class for all" if not self.other_classes else f"another class for {self.other_classes} of"
+        return (
+            f"{self.name}: {same} {self.images:,} test images, largest logit difference "
+            f"{self.largest_difference:.2g}, test error {_percent(self.test_error)}, {self.bytes:,} bytes"
+        )
+
+
+def card(
+    opened: OpenedStudent,
+    files: Sequence[ExportedFile],
+    networks: Sequence[MeasuredNetwork],
+    teachers_missing: str | None,
+    measured: Latency,
+) -> str:
+    """Write the card.
+
+    Args:
+        opened: the student.
+        files: what was exported.
+        networks: the student and its teachers.
+        teachers_missing: why the teachers could not be measured, in one line; None where they were.
+        measured: latencies of networks and files.
+    """
+    choice, config = opened.choice, opened.config
+    channels, height, width = opened.input_shape
+    shape = f"(N, {channels}, {height}, {width})"
+    return "\n".join(
+        [
+            f"# {_plain(choice.study)}: {_plain(choice.row.student)}",
+            "",
+            f"A classifier of {len(opened.classes)} classes, learned from {_plain(choice.row.teacher) or 'labels'}.",
+            "",
+            "## Use",
+            "",
+            f"Input: raw images, uint8 {shape}, channels first, values from 0 to {_max_value(opened):g}; everything "
+            "else that a pixel needs is inside the model. Pictures with channels last are turned by "
+            "`images.transpose(0, 3, 1, 2)`. Output: `logits` and `probabilities`, float32 "
+            f"(N, {len(opened.classes)}).",
+            "",
+            f"Classes, in order: {_classes(opened.classes)}.",
+            "",
+            "## Data",
+            "",
+            *_data(config.data, opened),
+            "",
+            "## How it was made",
+            "",
+            f"- Method: {arm_words(choice.row)}.",
+            f"- Teacher: {_plain(choice.teacher_chain or choice.row.teacher) or 'none'}.",
+            f"- Study `{choice.study}`, trial `{choice.trial_id}`, run `{choice.run_id}`, seed {choice.seed}.",
+            f"- Weights: SHA-256 `{opened.weights_digest}`.",
+            f"- Chosen by validation error alone: the row of the table with the lowest mean "
+            f"({_percent(choice.val_error_mean)} over {count(len(choice.seeds), 'seed')}), and of its seeds the one "
+            f"with the lowest ({_percent(choice.val_error)}). The test set chose nothing.",
+            "",
+            "## Errors",
+            "",
+            *_errors(choice.row, choice.test_error),
+            "",
+            "## Cost",
+            "",
+            "| network | multiplications | parameters | bytes | test error |",
+            "| :--- | ---: | ---: | ---: | ---: |",
+            *(
+                f"| {each.role} {_plain(each.name)} | {each.multiplications:,} | {each.parameters:,} | "
+                f"{each.bytes:,} | {_percent(each.test_error)} |"
+                for each in networks
+            ),
+            "",
+            "Multiplications are those of one image; bytes are the parameters in single precision; errors are those "
+            "of these weights on the whole test set, in float32.",
+            *(["", f"The teacher was not measured: {teachers_missing}."] if teachers_missing else []),
+            "",
+            "## Files",
+            "",
+            "| file | runs in | bytes | other class than the network | largest logit difference | test error |",
+            "| :--- | :--- | ---: | ---: | ---: | ---: |",
+            *(
+                f"| `{file.name}` | {file.kind} | {file.bytes:,} | {file.other_classes} of {file.images:,} | "
+                f"{file.largest_difference:.2g} | {_percent(file.test_error)} |"
+                for file in files
+            ),
+            "",
+            "## Latency",
+            "",
+            *_latency(measured),
+            "",
+        ]
+    )
+
+
+def _data(data: DataConfig, opened: OpenedStudent) -> list[str]:
+    steps = ", ".join(step.replace("_", " ") for step in data.preprocess) or "none but the division"
+    share = "" if data.fraction == 1 else f" of a share of {data.fraction:g} of the training images"
+    return [
+        f"- {data.name}{share}; {len(opened.images):,} test images; SHA-256 of images, labels and splits "
+        f"`{opened.data_digest}`.",
+        f"- Preprocessing: {steps}. Augmentation: {', '.join(data.augment) or 'none'}.",
+    ]
+
+
+def _errors(row: Row, own: float) -> list[str]:
+    lines = [
+        f"- Test error of these weights: {_percent(own)}.",
+        f"- Test error of the row, mean over {count(row.n, 'seed')}: {_percent(row.test_error_mean)}"
+        f"{_interval(row.test_error_ci95, 100, '%')}.",
+    ]
+    if row.role == "baseline":
+        return [*lines, "- It is the baseline: on validation, no noise that was tried did better."]
+    if row.improvement_percent is not None:
+        lines.append(
+            f"- Improvement over plain distillation: {signed(row.improvement_percent)} %"
+            f"{_interval(row.improvement_ci95, 1, '%')}."
+        )
+    return [*lines, f"- Verdict: {row.verdict}."]
+
+
+def _latency(measured: Latency) -> list[str]:
+    sizes = list(next(iter(measured.milliseconds.values())))
+    heads = [count(size, "image") for size in sizes]
+    return [
+        f"Milliseconds of one call, medians of {measured.repetitions} measured in turns in one run on one thread of "
+        f"{machine()}; from raw images to logits.",
+        "",
+        f"| what | {' | '.join(heads)} |",
+        f"| :--- |{' ---: |' * len(sizes)}",
+        *(
+            f"| {_plain(name)} | {' | '.join(f'{milliseconds[size]:.3g}' for size in sizes)} |"
+            for name, milliseconds in measured.milliseconds.items()
+        ),
+    ]
+
+
+def _max_value(opened: OpenedStudent) -> float:
+    return opened.student.preprocessing.max_value
+
+
+def _classes(names: Sequence[str]) -> str:
+    return ", ".join(_plain(name) for name in names)
+
+
+def _interval(interval: Interval | None, factor: float, unit: str) -> str:
+    if interval is None:
+        return " (no interval)"
+    low, high = (signed(end * factor, 2).lstrip("+") for end in interval)
+    return f" (95 % interval {low} to {high} {unit})"
+
+
+def _percent(value: float) -> str:
+    return f"{value * 100:.2f} %"
+
+
+def _plain(text: str) -> str:
+    """Text from outside in one line, without a meaning in Markdown."""
+    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", plain(text, 200))

@@ -1,0 +1,76 @@
+"""Which student is the best of a study, chosen without a look at the test set.
+
+Works on what `study.results` reads off the tracking server: the rows of the table, the baseline's among them, for
+where no noise helped the plain student is the one to take. The row with the lowest mean validation error wins, and of
+its seeds the one with the lowest. Knows nothing of weights.
+"""
+
+import math
+from dataclasses import dataclass
+
+from study.errors import UserError
+from study.results.figures.chosen import by_validation
+from study.results.read import TrackedStudy
+from study.results.table import Row, Table, runs_of_rows, table_of
+from study.tracking import schema
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best student of a study: one training of the best row.
+
+    Attributes:
+        table: the study's table.
+        row: its row with the lowest mean validation error, the first of equals.
+        seeds: the row's seeds.
+        val_error_mean: that mean, a fraction of 1.
+        trial_id, run_id, seed: the row's training with the lowest validation error, of the lowest seed among equals.
+        val_error, test_error: of that training alone. Its test error chose nothing.
+        teacher_chain: the teachers with their own, where they have any; else None.
+    """
+
+    study: str
+    table: Table
+    row: Row
+    seeds: tuple[int, ...]
+    val_error_mean: float
+    trial_id: str
+    run_id: str
+    seed: int
+    val_error: float
+    test_error: float
+    teacher_chain: str | None
+
+
+def choose(tracked: TrackedStudy) -> Choice:
+    """Choose the best student.
+
+    Raises:
+        UserError: no trial of the stages grid and confirm is completed, none knows its validation error, or one's
+            parameters cannot be read.
+    """
+    table, validation = table_of(tracked), by_validation(tracked)
+    row = validation.best(table.rows)
+    mean = None if row is None else validation.error(row)
+    if row is None or mean is None:
+        raise UserError(f"study {tracked.name} has no completed student yet; go on: noisy-study resume {tracked.name}")
+    seeds = runs_of_rows(tracked)[table.rows.index(row)]
+    runs = {run["run_id"]: run for run in tracked.trials.to_dict("records")}
+    column = f"metrics.{schema.BEST_VAL_ERROR}"
+    known = {seed: runs[run_id] for seed, run_id in seeds.items() if not math.isnan(runs[run_id][column])}
+    seed = min(known, key=lambda each: (known[each][column], each))
+    run = known[seed]
+    chain = run.get(f"params.{schema.TEACHER_CHAIN}")
+    return Choice(
+        study=tracked.name,
+        table=table,
+        row=row,
+        seeds=tuple(sorted(seeds)),
+        val_error_mean=mean,
+        trial_id=str(run.get(f"tags.{schema.TRIAL_ID}")),
+        run_id=str(run["run_id"]),
+        seed=seed,
+        val_error=float(run[column]),
+        test_error=float(run[f"metrics.{schema.TEST_ERROR}"]),
+        teacher_chain=chain if isinstance(chain, str) else None,
+    )

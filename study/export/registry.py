@@ -1,0 +1,215 @@
+"""The best student in MLflow: logged with its study, registered, and champion where it is the best so far.
+
+Works on a student in memory and on MLflow's client, with addresses of its own: whatever tracking server, active run or
+registry a notebook has set stays as it is. The model is a graph with its weights (`torch.export`), so that serving it
+needs MLflow and PyTorch and nothing of this package, and loading it runs no pickled code.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from study.errors import UserError
+from study.export.student import Probabilities
+from study.export.weights import OpenedStudent
+from study.results.figures.words import arm_words
+from study.tracking import schema
+from study.tracking.address import answering, bound_requests
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION = "champion"
+"""The alias of the version to serve: `models:/NAME-student@champion`."""
+
+ARTIFACT = "student"
+"""The model's name beside the study's other outputs."""
+
+# Tags of a version, by which a later one is compared with it.
+VAL_ERROR, TEST_ERROR = "best_val_error", "test_error"
+DATA_DIGEST, WEIGHTS_DIGEST, TRIAL = "data_digest", "weights_digest", "trial_id"
+MODEL = "model_id"  # MLflow's own, of the model that a version is of
+
+REQUIREMENTS = ("mlflow", "torch", "numpy")
+"""What it takes to load the model; what MLflow would find out for itself, more slowly."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A student in the registry.
+
+    Attributes:
+        name: of the registered model.
+        version: its version.
+        is_champion: whether the alias `champion` is its own.
+        is_new: whether it was registered now; False where the same weights were registered before.
+        reason: why another version is champion, in one line; None where this one is.
+    """
+
+    name: str
+    version: str
+    is_champion: bool
+    is_new: bool
+    reason: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.version}" + (
+            f", {CHAMPION}" if self.is_champion else f"; not {CHAMPION}: {self.reason}"
+        )
+
+
+def model_name(study: str) -> str:
+    """The registered model of a study."""
+    return f"{study}-student"
+
+
+def register_student(tracking_uri: str, opened: OpenedStudent) -> Registered:
+    """Log the student with its study's parent run, register it, and make it champion if it beats the last one.
+
+    It beats the last one if its validation error is lower on the same images; on other images two errors say nothing
+    about each other, and the alias stays. The same weights are registered once.
+
+    Args:
+        tracking_uri: of an MLflow server, or `sqlite:///FILE`; the registry is there too.
+        opened: the student.
+
+    Raises:
+        UserError: the server does not answer, refuses, or has no such study.
+    """
+    name = model_name(opened.choice.study)
+    bound_requests()
+    with answering(tracking_uri):
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+        found = _versions(client, name)
+        same = next((each for each in found if each.tags.get(WEIGHTS_DIGEST) == opened.weights_digest), None)
+        champion = _champion(client, name, found)
+        registered = same or _log(client, tracking_uri, name, opened)
+        reason = _why_not(opened, champion, registered)
+        if reason is None:
+            client.set_registered_model_alias(name, CHAMPION, registered.version)
+        return Registered(name, str(registered.version), reason is None, same is None, reason)
+
+
+def _why_not(opened: OpenedStudent, champion: "ModelVersion | None", candidate: "ModelVersion") -> str | None:
+    """Why a student is not champion; None where it is."""
+    if champion is None or champion.version == candidate.version:
+        return None
+    if champion.tags.get(DATA_DIGEST) != opened.data_digest:
+        return f"version {champion.version} was measured on other images, so the two cannot be compared"
+    error = float(champion.tags.get(VAL_ERROR, "nan"))
+    if opened.choice.val_error < error:
+        return None
+    return (
+        f"version {champion.version} has a validation error of {error * 100:.2f} %, "
+        f"this one {opened.choice.val_error * 100:.2f} %"
+    )
+
+
+def _versions(client: "MlflowClient", name: str) -> "list[ModelVersion]":
+    found: list[ModelVersion] = []
+    token: str | None = None
+    while True:
+        page = client.search_model_versions(f"name = '{name}'", page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def _champion(client: "MlflowClient", name: str, found: "list[ModelVersion]") -> "ModelVersion | None":
+    if not found:
+        return None
+    aliases: Mapping[str, str] = client.get_registered_model(name).aliases
+    return next((each for each in found if str(each.version) == str(aliases.get(CHAMPION))), None)
+
+
+def _log(client: "MlflowClient", tracking_uri: str, name: str, opened: OpenedStudent) -> "ModelVersion":
+    """Log the model with its study's parent run and its trial's, and make a version of it."""
+    from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
+
+    choice = opened.choice
+    trial = client.get_run(choice.run_id)
+    parent = trial.data.tags.get(schema.PARENT, choice.run_id)
+    facts = {
+        TRIAL: choice.trial_id,
+        VAL_ERROR: str(choice.val_error),
+        TEST_ERROR: str(choice.test_error),
+        DATA_DIGEST: opened.data_digest,
+        WEIGHTS_DIGEST: opened.weights_digest,
+    }
+    logged = client.create_logged_model(
+        trial.info.experiment_id,
+        name=ARTIFACT,
+        source_run_id=parent,
+        tags=facts,
+        params={key: value for key, value in trial.data.params.items() if len(value) <= 500},
+    )
+    try:
+        with tempfile.TemporaryDirectory(prefix="noisy-study-model-") as temporary:
+            folder = Path(temporary) / "model"
+            _save(opened, folder, run_id=parent, model_id=logged.model_id)
+            client.log_model_artifacts(logged.model_id, str(folder))
+    except BaseException:
+        client.finalize_logged_model(logged.model_id, LoggedModelStatus.FAILED)
+        raise
+    client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+    now = int(trial.info.end_time or trial.info.start_time)
+    client.log_batch(
+        parent,
+        metrics=[
+            Metric(f"student.{key}", value, now, 0, model_id=logged.model_id)
+            for key, value in ((VAL_ERROR, choice.val_error), (TEST_ERROR, choice.test_error))
+        ],
+        synchronous=True,
+    )
+    client.log_outputs(parent, [LoggedModelOutput(logged.model_id, step=0)])
+    if not any(model.name == name for model in client.search_registered_models(f"name = '{name}'")):
+        client.create_registered_model(
+            name, description=f"The best student of study {choice.study}, chosen by validation error."
+        )
+    registered: ModelVersion = client.create_model_version(
+        name,
+        # Where it lies, and not `models:/ID`, which a SQLite registry looks up on the tracking server of the process.
+        source=logged.artifact_location,
+        run_id=parent,
+        tags={**facts, MODEL: logged.model_id},
+        description=f"{choice.row.student}: {arm_words(choice.row)}, seed {choice.seed}; trial {choice.trial_id}.",
+        model_id=logged.model_id,
+    )
+    return registered
+
+
+def _save(opened: OpenedStudent, folder: Path, run_id: str, model_id: str) -> None:
+    """An MLflow model on disk: raw images to class probabilities.
+
+    Raises:
+        UserError: the network cannot be traced.
+    """
+    import mlflow.pytorch
+    import torch
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    inputs = TensorSpec(np.dtype(np.uint8), (-1, *opened.input_shape))
+    outputs = TensorSpec(np.dtype(np.float32), (-1, len(opened.classes)))
+    try:
+        mlflow.pytorch.save_model(
+            Probabilities(opened.student).eval(),
+            path=str(folder),
+            mlflow_model=Model(run_id=run_id, model_id=model_id, metadata={"classes": list(opened.classes)}),
+            serialization_format="pt2",
+            # Two, so that the number of images is left open: a traced graph would hold a single one for a constant.
+            input_example=opened.images[:2],
+            signature=ModelSignature(Schema([inputs]), Schema([outputs])),
+            pip_requirements=[f"{package}=={version(package).partition('+')[0]}" for package in REQUIREMENTS],
+        )
+    except torch._dynamo.exc.UserError as error:
+        raise UserError(f"this network cannot be traced ({' '.join(str(error).split())[:200]})") from None

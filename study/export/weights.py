@@ -1,0 +1,166 @@
+"""From a choice to networks in memory: the student behind its preprocessing, its teachers, and real images to try.
+
+Works on the folder of a study and its data. Knows nothing of MLflow, ONNX or what is done with the student.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from models import zoo
+from study.config import StudyConfig, TeacherConfig, parse_study, read_text
+from study.data.dataset import Dataset
+from study.data.load import load_dataset
+from study.distill.logit_store import file_digest
+from study.distill.teachers import load_weights
+from study.errors import UserError
+from study.export.choice import Choice
+from study.export.student import Preprocessing, Student
+from study.search import plan
+from study.search.trial import WEIGHTS
+from study.storage import StudyFolder, can_be_study_name
+from study.tracking.names import chain_name
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedStudent:
+    """The best student of a study with its weights.
+
+    Attributes:
+        choice: which one it is.
+        config: its study.
+        student: in evaluation mode; raw images to logits.
+        classes: names, in the order of the logits.
+        images: the raw test images (N, C, H, W), uint8; `labels` (N,), int64, belong to them.
+        data_digest: SHA-256 of the study's images.
+        weights_digest: SHA-256 of the file of weights.
+    """
+
+    choice: Choice
+    config: StudyConfig
+    student: Student
+    classes: tuple[str, ...]
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    data_digest: str
+    weights_digest: str
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of one image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedTeacher:
+    """A teacher of the student with its weights.
+
+    Attributes:
+        name: with its own teachers, where it has any.
+        reference: its network in the zoo, or its line.
+        network: in evaluation mode; raw images to logits.
+    """
+
+    name: str
+    reference: str
+    network: Student
+
+
+def open_student(choice: Choice, root: Path, data_root: Path, dataset: Dataset | None = None) -> OpenedStudent:
+    """Read weights and data.
+
+    Args:
+        choice: which student.
+        root: where studies lie, `.noisy-study` of the folder the study ran in.
+        data_root: where data sets lie.
+        dataset: the study's, where it is in memory already.
+
+    Raises:
+        UserError: the weights or the images are not on this machine, or the images are not the study's.
+    """
+    folder = StudyFolder(root, choice.study)
+    file = folder.trial(choice.trial_id) / WEIGHTS
+    # Both names come from the tracking server, and must not lead out of the folder of all studies.
+    in_place = can_be_study_name(choice.study) and can_be_study_name(choice.trial_id)
+    if not in_place or not folder.exists() or not file.exists():
+        raise UserError(
+            f"the weights of {choice.study}'s best student are not on this machine (no {file}); do this in the folder "
+            "where the study ran"
+        )
+    config = parse_study(read_text(folder.study_file), str(folder.study_file))
+    dataset = dataset or load_dataset(config.data, data_root)
+    if dataset.digest != folder.data_digest():
+        raise UserError(f"the images of {config.data.name} are not those that study {choice.study} began with")
+    raw = _raw(config, dataset, data_root)
+    network = zoo.build(choice.row.student, dataset.input_shape, dataset.class_count)
+    load_weights(network, file)
+    preprocessing = _preprocessing(config, raw.max_value, dataset)
+    return OpenedStudent(
+        choice=choice,
+        config=config,
+        student=_at_rest(Student(preprocessing, network)),
+        classes=dataset.classes,
+        images=_bytes(raw),
+        labels=raw.test.labels,
+        data_digest=dataset.digest,
+        weights_digest=file_digest(file),
+    )
+
+
+def open_teachers(opened: OpenedStudent, root: Path, data_root: Path) -> tuple[OpenedTeacher, ...]:
+    """The teachers that the student's row learned from; none where it learned from labels.
+
+    Raises:
+        UserError: the weights of one are not on this machine.
+    """
+    # The key of a teacher belongs to the pipeline, which loads Ray: only whoever asks for teachers waits for it.
+    from study.search.pipeline import teacher_key
+
+    whole = load_dataset(opened.config.data.model_copy(update={"fraction": 1.0}), data_root)
+    preprocessing = _preprocessing(opened.config, opened.student.preprocessing.max_value, whole)
+    teachers = []
+    for teacher in _teachers_of(opened):
+        key = teacher_key(plan.teacher_trial(teacher), whole.digest)
+        network = zoo.build(teacher.network, whole.input_shape, whole.class_count)
+        load_weights(network, Path(teacher.weights or root / "teachers" / key / WEIGHTS))
+        student = _at_rest(Student(preprocessing, network))
+        teachers.append(OpenedTeacher(chain_name([teacher]), teacher.network, student))
+    return tuple(teachers)
+
+
+def _teachers_of(opened: OpenedStudent) -> tuple[TeacherConfig, ...]:
+    row = opened.choice.row
+    for group in plan.teacher_groups(opened.config):
+        chain = opened.choice.teacher_chain
+        if "+".join(teacher.network for teacher in group) == row.teacher and chain in (None, chain_name(group)):
+            return group
+    return ()
+
+
+def _raw(config: StudyConfig, dataset: Dataset, data_root: Path) -> Dataset:
+    """The same images before local contrast normalisation, which is the one step that memory holds done."""
+    if "local_contrast_normalization" not in config.data.preprocess:
+        return dataset
+    return load_dataset(config.data.model_copy(update={"preprocess": ()}), data_root)
+
+
+def _preprocessing(config: StudyConfig, max_value: float, dataset: Dataset) -> Preprocessing:
+    normalised = "local_contrast_normalization" in config.data.preprocess
+    return Preprocessing(max_value, dataset.input_shape[1:] if normalised else None, dataset.pixel_mean)
+
+
+def _bytes(raw: Dataset) -> npt.NDArray[np.uint8]:
+    images = raw.test.images
+    assert images.dtype == np.uint8  # as every source reads them
+    return images.astype(np.uint8, copy=False)
+
+
+def _at_rest(student: Student) -> Student:
+    """For evaluation only: no dropout, no gradients."""
+    student.eval()
+    for parameter in student.parameters():
+        parameter.requires_grad_(False)
+    return student

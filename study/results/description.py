@@ -1,0 +1,63 @@
+"""What MLflow's own pages say of a study: its verdict and table in Markdown, on the experiment and the parent run.
+
+Works on a study that was read. The report has all of it; this is what a person sees before opening it.
+"""
+
+from study.results.figures.chosen import ByValidation, by_validation
+from study.results.read import TrackedStudy
+from study.results.render import render
+from study.results.report import ARTIFACT_FOLDER, verdict
+from study.results.table import Table, table_of
+from study.tracking import schema
+from study.tracking.address import answering
+
+NOTE = "mlflow.note.content"
+"""The tag that MLflow's UI shows as a description."""
+
+LONGEST_NOTE = 5000
+"""Characters: servers before MLflow 3 keep no more of an experiment's tag."""
+
+
+def describe(tracking_uri: str, tracked: TrackedStudy) -> None:
+    """Write a study's verdict and table where MLflow's UI shows them.
+
+    Args:
+        tracking_uri: of an MLflow server, or `sqlite:///FILE`.
+        tracked: the study, as read from there.
+
+    Raises:
+        UserError: the server does not answer or refuses, or a trial's parameters cannot be read.
+    """
+    note = description(table_of(tracked), by_validation(tracked))
+    with answering(tracking_uri):
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=tracking_uri)
+        experiment = client.get_experiment_by_name(tracked.name)
+        if experiment is None:
+            return
+        client.set_experiment_tag(experiment.experiment_id, NOTE, note)
+        for parent in client.search_runs([experiment.experiment_id], f"tags.`{schema.KIND}` = 'study'"):
+            client.set_tag(parent.info.run_id, NOTE, note)
+
+
+def description(table: Table, validation: ByValidation) -> str:
+    """Verdict and table in Markdown, at most `LONGEST_NOTE` characters: first the notes go, then the last rows."""
+    said = verdict(table, validation).sentence
+    more = f"The parent run has the whole report under its artifacts, `{ARTIFACT_FOLDER}/index.html`."
+    whole = f"{said}\n\n{render(table, 'md')}\n{more}\n"
+    if len(whole) <= LONGEST_NOTE:
+        return whole
+    lines = [line for line in render(table, "md").rstrip().splitlines() if not line.startswith("- ")]
+    while lines and not lines[-1]:
+        lines.pop()
+    kept: list[str] = []
+    room = LONGEST_NOTE - len(said) - len(more) - 100
+    for line in lines:
+        room -= len(line) + 1
+        if room < 0:
+            break
+        kept.append(line)
+    left = len(lines) - len(kept)
+    cut = f"\n\n{left} more rows are in the table itself." if left > 0 else ""
+    return f"{said}\n\n{chr(10).join(kept).rstrip()}{cut}\n\n{more}\n"
