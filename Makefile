@@ -6,6 +6,7 @@
 # make test-faults processes killed, disks filled, a soak of 200 trials; every table must come out the same
 # make test-cluster  a study on three hosts in network namespaces; needs root and iproute2 (minutes, so not part of CI)
 # make docs        the site, in build/docs
+# make docker-smoke  the image built, a study run in it, the stack of compose.yaml started (docker, or root and buildah)
 # make bench       a student's speed inside a study against a bare loop (about 12 minutes, on a quiet machine)
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -16,7 +17,7 @@ STAMP := $(VENV)/.installed
 # pip asks an index for its newest version unless told otherwise, and its cache makes a second environment quick.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: setup quickstart test test-slow test-faults test-cluster lint docs bench clean
+.PHONY: setup quickstart test test-slow test-faults test-cluster lint docs docker-smoke bench clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -51,6 +52,9 @@ test-cluster: setup
 
 docs: setup
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
+
+docker-smoke: setup
+	docker/smoke-test.sh
 
 bench: setup
 	$(BIN)/python -m benchmarks.throughput --out benchmarks/throughput.json
