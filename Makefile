@@ -7,6 +7,7 @@
 # make test-cluster  a study on three hosts in network namespaces; needs root and iproute2 (minutes, so not part of CI)
 # make docs        the site, in build/docs
 # make audit       the pinned versions against the known vulnerabilities (asks PyPI, or SERVICE=osv)
+# make docker-smoke  the image built, a study run in it, the stack of compose.yaml started (docker, or root and buildah)
 # make bench       a student's speed inside a study against a bare loop (about 12 minutes, on a quiet machine)
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -17,7 +18,7 @@ STAMP := $(VENV)/.installed
 # pip asks an index for its newest version unless told otherwise, and its cache makes a second environment quick.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: setup quickstart test test-slow test-faults test-cluster lint docs audit bench clean
+.PHONY: setup quickstart test test-slow test-faults test-cluster lint docs audit docker-smoke bench clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -57,6 +58,9 @@ docs: setup
 SERVICE ?= pypi
 audit: setup
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict --vulnerability-service $(SERVICE)
+
+docker-smoke: setup
+	docker/smoke-test.sh
 
 bench: setup
 	$(BIN)/python -m benchmarks.throughput --out benchmarks/throughput.json

@@ -1,6 +1,7 @@
 """What it takes to run a study again: code, versions and data, as tags of its parent run."""
 
 import json
+import os
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -75,7 +76,10 @@ def _searched_baseline(config: StudyConfig) -> str:
 
 
 def git_commit() -> str | None:
-    """The commit of the checkout this code runs from, None for an installed package."""
+    """The commit of the checkout this code runs from, or the one its image was made from (`NOISY_STUDY_COMMIT`); None
+    for another installed package."""
+    if os.environ.get("NOISY_STUDY_COMMIT"):
+        return os.environ["NOISY_STUDY_COMMIT"]
     here = Path(__file__).parent
     try:
         found = subprocess.run(

@@ -1,0 +1,18 @@
+#!/bin/sh
+# What stands in for the entrypoint of the official postgres image: see stand-in-images.sh.
+set -eu
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+    printf '%s' "$POSTGRES_PASSWORD" > /tmp/password
+    # shellcheck disable=SC2086 # several options, by design of the variable
+    initdb --locale=C.UTF-8 --username="$POSTGRES_USER" --pwfile=/tmp/password ${POSTGRES_INITDB_ARGS:-} > /dev/null
+    rm /tmp/password
+    echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
+    # On its socket alone, so that nobody takes it for ready.
+    pg_ctl --wait --options="-c listen_addresses='' -k /tmp" start > /dev/null
+    createdb --host=/tmp --username="$POSTGRES_USER" "$POSTGRES_USER"
+    for script in /docker-entrypoint-initdb.d/*.sql; do
+        psql --quiet --host=/tmp --username="$POSTGRES_USER" --file="$script"
+    done
+    pg_ctl --wait stop > /dev/null
+fi
+exec "$@" -c listen_addresses='*' -k /tmp

@@ -1,0 +1,189 @@
+"""Ray's cluster launcher, Kubernetes and KubeRay take the cloud files, which say the same as the compose file."""
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+from docker_files import CLOUD, DOCKER, ROOT, load, secrets
+from ray.autoscaler._private.util import prepare_config, validate_config
+
+LAUNCHERS = ["aws", "gcp"]
+KUBERNETES_VERSIONS = ["1.31", "1.37"]
+MANIFESTS = sorted((CLOUD / "kubernetes").glob("*.yaml"))
+OBJECTS: list[dict[str, Any]] = [
+    found for file in MANIFESTS for found in yaml.safe_load_all(file.read_text(encoding="utf-8"))
+]
+RAY_JOB = next(found for found in OBJECTS if found["kind"] == "RayJob")
+CLUSTER = RAY_JOB["spec"]["rayClusterSpec"]
+STUDY_ENVIRONMENT = {
+    name: value
+    for name, value in load(DOCKER / "compose.yaml")["x-study-environment"].items()
+    if not name.startswith("RAY_AUTH")
+}
+
+
+@cache
+def launcher(provider: str) -> Any:
+    """The file with Ray's defaults filled in, as `ray up` does before it asks the cloud."""
+    return prepare_config(load(CLOUD / f"{provider}.yaml"))
+
+
+def pod_templates() -> list[dict[str, Any]]:
+    groups = [CLUSTER["headGroupSpec"], *CLUSTER["workerGroupSpecs"]]
+    own = [found["spec"]["template"] for found in OBJECTS if found["kind"] in ("Deployment", "StatefulSet")]
+    return own + [group["template"] for group in groups]
+
+
+def strict(schema: Any) -> Any:
+    """Kubernetes drops a field it does not know; here it is a mistake."""
+    if isinstance(schema, list):
+        return [strict(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {name: strict(part) for name, part in schema.items()}
+    if schema.get("type") == "object" and isinstance(schema.get("properties"), dict):
+        closed.setdefault("additionalProperties", False)
+    return closed
+
+
+# ----------------------------------------------------------------------------------------------- Ray's cluster launcher
+
+
+@pytest.mark.parametrize("provider", LAUNCHERS)
+def test_the_cluster_launcher_takes_the_file(provider: str) -> None:
+    validate_config(launcher(provider))
+
+
+@pytest.mark.parametrize("provider", LAUNCHERS)
+def test_the_cluster_launcher_refuses_a_key_it_does_not_know(provider: str) -> None:
+    with pytest.raises(jsonschema.ValidationError, match="max_wrkers"):
+        validate_config({**launcher(provider), "max_wrkers": 4})
+
+
+@pytest.mark.parametrize("provider", LAUNCHERS)
+def test_workers_come_and_go_and_the_head_stays(provider: str) -> None:
+    types = launcher(provider)["available_node_types"]
+    head, worker = types["head"], types["gpu"]
+    assert (worker["min_workers"], worker["max_workers"]) == (0, 4)
+    assert head["resources"]["CPU"] == 0
+    says_spot = {"aws": "InstanceMarketOptions", "gcp": "scheduling"}[provider]
+    assert "spot" in str(worker["node_config"][says_spot]).lower()
+    assert says_spot not in head["node_config"]
+
+
+@pytest.mark.parametrize("provider", LAUNCHERS)
+def test_nothing_is_installed_in_the_containers(provider: str) -> None:
+    config = launcher(provider)
+    assert [config[f"{which}setup_commands"] for which in ("", "head_", "worker_")] == [[], [], []]
+
+
+def test_both_clouds_start_the_same() -> None:
+    for key in ("head_start_ray_commands", "worker_start_ray_commands", "file_mounts", "upscaling_speed"):
+        assert launcher("aws")[key] == launcher("gcp")[key]
+
+
+@pytest.mark.parametrize("provider", LAUNCHERS)
+def test_the_stack_starts_from_where_the_launcher_puts_its_files(provider: str) -> None:
+    config = launcher(provider)
+    folder = f"/tmp/ray_tmp_mount/{config['cluster_name']}/srv/stack"
+    assert config["file_mounts"].keys() == {"/srv/stack"}
+    assert config["initialization_commands"][-1].startswith(f"cd {folder} && ")
+    assert all(
+        ". /srv/stack/cloud/environment.sh" in config[f"{which}_start_ray_commands"][-1] for which in ("head", "worker")
+    )
+
+
+def test_nodes_are_told_what_the_compose_file_tells_them() -> None:
+    text = (CLOUD / "environment.sh").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^([A-Z_]+)=(.*)$", text, re.MULTILINE))
+    assert told.keys() - {"RAY_AUTH_MODE"} == STUDY_ENVIRONMENT.keys()
+    assert told["RAY_AUTH_MODE"] == "token"
+    assert re.findall(r"\$([A-Z_]+)", text) == ["MLFLOW_ADMIN_PASSWORD", "POSTGRES_PASSWORD"]
+
+
+# ----------------------------------------------------------------------------------------------------------- Kubernetes
+
+
+@pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
+def test_kubernetes_takes_every_manifest(version: str) -> None:
+    builtin = [found for found in OBJECTS if found["kind"] != "RayJob"]
+    assert len(builtin) == 7
+    for found in builtin:
+        kubernetes_validate.validate(found, version, strict=True)
+
+
+@pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
+def test_kubernetes_takes_every_pod(version: str) -> None:
+    for template in pod_templates():
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": template["spec"]}
+        kubernetes_validate.validate(pod, version, strict=True)
+
+
+def test_kuberay_takes_the_job() -> None:
+    schema = strict(load(Path(__file__).parent / "kuberay" / "rayjob-v1.json"))
+    jsonschema.validate(RAY_JOB, schema)
+
+
+def test_kuberays_schema_refuses_a_field_it_does_not_know() -> None:
+    schema = strict(load(Path(__file__).parent / "kuberay" / "rayjob-v1.json"))
+    wrong = json.loads(json.dumps(RAY_JOB))
+    wrong["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["maxReplica"] = 4
+    with pytest.raises(jsonschema.ValidationError, match="maxReplica"):
+        jsonschema.validate(wrong, schema)
+
+
+def test_no_secret_is_written_and_every_password_refers_to_one() -> None:
+    assert "Secret" not in {found["kind"] for found in OBJECTS}
+    for template in pod_templates():
+        for container in template["spec"]["containers"]:
+            for variable in container["env"]:
+                if "value" in variable:
+                    assert not any(word in variable["name"] for word in ("PASSWORD", "SECRET", "TOKEN"))
+                else:
+                    reference = variable["valueFrom"]["secretKeyRef"]
+                    assert reference["name"] == "noisy-teacher-study"
+                    assert reference["key"] in secrets()
+
+
+def test_no_pod_runs_as_root_or_may_become_it() -> None:
+    for template in pod_templates():
+        assert template["spec"]["securityContext"]["runAsNonRoot"] is True
+        assert template["spec"]["securityContext"]["runAsUser"] > 0
+        for container in template["spec"]["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+            }
+
+
+def test_the_job_wants_a_token_and_grows_with_its_study() -> None:
+    assert CLUSTER["authOptions"] == {"mode": "token", "secretName": "noisy-teacher-study-token"}
+    assert CLUSTER["enableInTreeAutoscaling"] is True
+    worker = CLUSTER["workerGroupSpecs"][0]
+    assert (worker["minReplicas"], worker["maxReplicas"]) == (0, 4)
+
+
+def test_the_job_names_the_version_of_ray_in_its_image() -> None:
+    assert f"ray=={CLUSTER['rayVersion']}" in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+
+
+def test_pods_are_told_what_the_compose_file_tells_them() -> None:
+    for group in (CLUSTER["headGroupSpec"], *CLUSTER["workerGroupSpecs"]):
+        told = {
+            variable["name"]: variable.get("value") for variable in group["template"]["spec"]["containers"][0]["env"]
+        }
+        assert told.keys() == STUDY_ENVIRONMENT.keys()
+        assert all(STUDY_ENVIRONMENT[name] == value for name, value in told.items() if value is not None)
+
+
+def test_mlflow_starts_as_in_the_compose_file() -> None:
+    compose = load(DOCKER / "compose.yaml")["services"]["mlflow"]["command"]
+    pod = next(found for found in OBJECTS if found["kind"] == "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    defaults = [re.sub(r"\$\{[A-Z_]+:-([^}]*)\}", r"\1", argument) for argument in compose]
+    assert pod["command"] == defaults
