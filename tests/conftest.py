@@ -68,5 +68,5 @@ def tracking_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
         if request.param == "postgresql":
             yield database
             return
-        with mlflow_server(database, folder) as address:
-            yield address
+        with mlflow_server(database, folder) as server:
+            yield server.uri

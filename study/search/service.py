@@ -6,7 +6,6 @@ track everything. Knows nothing of terminals; it tells a `Watcher`.
 """
 
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -204,9 +203,8 @@ def _end(outbox: Outbox, status: StudyStatus, folder: StudyFolder, watcher: Watc
         if status == "FINISHED":
             raise
         watcher.says(str(error))
-    except (
-        UserError
-    ) as error:  # a full disk, which is what stopped it where it stopped early; a resume says how it ended
+    except UserError as error:
+        # A full disk, which is what stopped the study where it stopped early; a resume says how it ended.
         if status == "FINISHED":
             raise StudyFailed(str(error)) from None
 
@@ -216,13 +214,9 @@ def _close(outbox: Outbox, patience: float, folder: StudyFolder) -> None:
 
     Raises:
         Undelivered: not everything has arrived.
-        UserError: what was delivered could not be crossed off.
+        UserError: the outbox's file cannot be used (a full disk).
     """
-    try:
-        left = outbox.close(patience)
-    except sqlite3.Error as error:
-        raise UserError(f"{folder.outbox}: what was delivered cannot be crossed off there ({error})") from None
-    if left:
+    if left := outbox.close(patience):
         raise Undelivered(
             f"{outbox.trouble or 'the tracking server is slow'}; {left} events wait for it in {folder.outbox}; "
             f"deliver them by: noisy-study sync {folder.name}"

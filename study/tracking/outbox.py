@@ -35,7 +35,7 @@ class Outbox:
         found: how many events an earlier process had left in the file.
 
     Raises:
-        UserError: the file cannot be used; the message names it. Also from `put`.
+        UserError: the file cannot be used; the message names it. Also from `put` and `close`.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Outbox:
         self._patience: float | None = None  # seconds; None until it is closed
         self._answered_at = time.monotonic()
         self._trouble: str | None = None
-        self._bug: Exception | None = None
+        self._error: Exception | None = None  # what ended the thread: its file, or a mistake of ours
         self._stopped = False
         try:
             self._database = sqlite3.connect(file, timeout=60, check_same_thread=False)
@@ -119,8 +119,8 @@ class Outbox:
                 self._changed.wait(0.2)
             if self._stopped:
                 self._database.close()
-            if self._bug is not None:
-                raise self._bug
+            if self._error is not None:
+                raise self._error
             return self._waiting
 
     # --------------------------------------------------------------------------------------------------- the thread
@@ -132,8 +132,10 @@ class Outbox:
                 failures = 0 if self._attempt() else failures + 1
                 # Epochs gather for a moment, so that a run's metrics are sent together.
                 self._rest(min(2.0 ** (failures - 1), LONGEST_WAIT) if failures else self._pause)
+        except sqlite3.Error as error:
+            self._error = self._unusable(error)
         except Exception as error:  # noqa: BLE001 - raised again by `close`, in the thread that can bear it
-            self._bug = error
+            self._error = error
         with self._changed:
             self._stopped = True
             self._changed.notify_all()

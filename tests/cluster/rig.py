@@ -3,16 +3,15 @@
 import json
 import os
 import secrets
-import signal
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import requests
-from hosts import BIN, Process, wait_until
+from hosts import BIN
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow_server import MLflowServer
 
 ROOT = Path(__file__).parents[2]
 USER = "ada"
@@ -32,20 +31,15 @@ ON_ONE_MACHINE = {
 
 
 @dataclass
-class TrackingServer:
-    """MLflow with a login, on PostgreSQL."""
+class TrackingServer(MLflowServer):
+    """MLflow with a login, on PostgreSQL.
 
-    host: str
-    port: int
-    store: str
-    logins: str
-    folder: Path
+    Args:
+        logins: address of the database that it keeps users in.
+    """
+
+    logins: str = ""
     password: str = field(default_factory=lambda: secrets.token_urlsafe(16))
-    _process: Process | None = None
-
-    @property
-    def uri(self) -> str:
-        return f"http://{self.host}:{self.port}"
 
     @property
     def login(self) -> dict[str, str]:
@@ -63,40 +57,12 @@ class TrackingServer:
             f"admin_password = {self.password}\nauthorization_function = "
             "mlflow.server.auth:authenticate_request_basic_auth\n"
         )
-        environment = {
-            **HERE,
+        self.options = ("--app-name", "basic-auth")
+        self.environment = {
             "MLFLOW_AUTH_CONFIG_PATH": str(config),
             "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(16),
-            "MLFLOW_BACKEND_STORE_URI": self.store,
-            "MLFLOW_ARTIFACTS_DESTINATION": str(self.folder / "artifacts"),
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
         }
-        command = [str(BIN / "mlflow"), "server", "--app-name", "basic-auth", "--workers", "1"]
-        with open(self.folder / "output", "ab") as output:
-            self._process = subprocess.Popen(
-                [*command, "--host", self.host, "--port", str(self.port)],
-                env=environment,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        try:
-            wait_until(self.answers, "MLflow answers")
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{(self.folder / 'output').read_text()[-3000:]}") from None
-
-    def answers(self) -> bool:
-        try:
-            return requests.get(f"{self.uri}/health", timeout=5).ok
-        except requests.RequestException:
-            return False
-
-    def stop(self) -> None:
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
+        super().start()
 
     def runs(self, study: str, kind: str = "trial") -> list[Run]:
         """A study's runs; the caller's environment has the login."""

@@ -7,7 +7,6 @@ a real PostgreSQL. What the hosts share is a folder.
 import json
 import re
 import secrets
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -52,13 +51,11 @@ def storage_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tracking(
     bridge: tuple[str, list[Host]], postgresql: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TrackingServer]:
-    with socket.socket() as free:
-        free.bind((bridge[0], 0))
-        port = free.getsockname()[1]
-    server = TrackingServer(bridge[0], port, postgresql(), postgresql(), tmp_path_factory.mktemp("mlflow"))
+    folder = tmp_path_factory.mktemp("mlflow")
+    server = TrackingServer(store=postgresql(), folder=folder, host=bridge[0], logins=postgresql())
     server.start()
     yield server
-    server.stop()
+    server.kill()
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +83,7 @@ def cluster(three_hosts: RayCluster, tracking: TrackingServer, monkeypatch: pyte
     for name, value in tracking.login.items():
         monkeypatch.setenv(name, value)
     if not tracking.answers():
-        tracking.stop()
+        tracking.kill()
         tracking.start()
     three_hosts.mend()
     return three_hosts
@@ -171,7 +168,7 @@ def test_a_tracking_server_that_restarts_in_mid_study_misses_nothing(
 ) -> None:
     job = submitted(laptop, study_file, "restart")
     wait_until(lambda: results(storage_root, "restart") >= 4, "the first trials")
-    tracking.stop()
+    tracking.kill()
     tracking.start()
     delivered(laptop("logs", job, "--follow"), cluster, "restart")
     assert len(tracking.runs("restart")) == TRIALS

@@ -126,7 +126,8 @@ def test_mlflow_serves_class_probabilities_for_raw_images(ran: Ran, registered: 
 
 def test_a_tracking_server_registers_and_gives_back_the_student_too(tmp_path: Path) -> None:
     config = small_study(seeds=[0], arms=[{"method": "noisy_teacher", "sigma": 0.3}])
-    with mlflow_server(f"sqlite:///{tmp_path / 'server.db'}", tmp_path, str(tmp_path / "artifacts")) as address:
+    with mlflow_server(f"sqlite:///{tmp_path / 'server.db'}", tmp_path, str(tmp_path / "artifacts")) as server:
+        address = server.uri
         study = ran_study(config, tmp_path, tmp_path, uri=address)
         opened = study.opened()
         assert str(register_student(address, opened)) == "small-student version 1, champion"

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -60,15 +60,21 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = PATIEN
 
 
 class Driver:
-    """A `noisy-study` command in a session of its own, as in a terminal, and the processes of its Ray."""
+    """A `noisy-study` command in a session of its own, as in a terminal, and the processes of its Ray.
 
-    def __init__(self, folder: Path, *words: str) -> None:
+    Args:
+        folder: where it runs, and where its output goes.
+        words: of its command line.
+        environment: beside this machine's.
+    """
+
+    def __init__(self, folder: Path, *words: str, environment: Mapping[str, str]) -> None:
         self._out, self._err = (folder / f"{words[0]}-{time.monotonic_ns()}.{kind}" for kind in ("out", "err"))
         # Files and no pipes: whatever outlives the command would hold a pipe open.
         with open(self._out, "w") as out, open(self._err, "w") as err:
             command = [NOISY_STUDY, *words]
             self._command = subprocess.Popen(
-                command, cwd=folder, env=HERE, stdout=out, stderr=err, start_new_session=True
+                command, cwd=folder, env={**HERE, **environment}, stdout=out, stderr=err, start_new_session=True
             )
         self.process = psutil.Process(self._command.pid)
         self._seen: set[psutil.Process] = set()
@@ -173,12 +179,19 @@ def kill(process: psutil.Process) -> None:
 
 
 class Study:
-    """One study in a folder of its own, or beside another in the same one."""
+    """One study in a folder of its own, or beside another in the same one.
 
-    def __init__(self, folder: Path, document: Document) -> None:
+    Args:
+        folder: made if it is not there.
+        document: the study file.
+        server: address of the tracking server; without, a store in the folder.
+    """
+
+    def __init__(self, folder: Path, document: Document, server: str | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.name = folder, str(document["name"])
-        self.uri = f"sqlite:///{folder / 'mlflow.db'}"
+        self.uri = server or f"sqlite:///{folder / 'mlflow.db'}"
+        self._environment = {} if server is None else {"MLFLOW_TRACKING_URI": server}
         self.file = folder / f"{self.name}.yaml"
         self.file.write_text(yaml.safe_dump(document))
 
@@ -188,7 +201,7 @@ class Study:
 
     @contextmanager
     def command(self, *words: str) -> Iterator[Driver]:
-        driver = Driver(self.folder, *words)
+        driver = Driver(self.folder, *words, environment=self._environment)
         try:
             yield driver
         finally:

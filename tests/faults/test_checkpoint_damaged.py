@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from disturbed import SMALL, Document, Study, unharmed
+from disturbed import SMALL, Study, unharmed
+from undisturbed import Undisturbed
 
 from study.search.trial import checkpoints
 
 pytestmark = pytest.mark.faults
-Undisturbed = Callable[[Document], Study]
 TRIAL, OTHER = "grid-0004", "grid-0001"
 
 

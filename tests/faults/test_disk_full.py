@@ -2,18 +2,18 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from disturbed import SMALL, WIDE, Document, Study, unharmed
+from disturbed import SMALL, WIDE, Study, unharmed
+from undisturbed import Undisturbed
 
 pytestmark = [
     pytest.mark.faults,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system"),
 ]
-Undisturbed = Callable[[Document], Study]
 
 
 @contextmanager

@@ -1,11 +1,9 @@
 """A trial whose loss is no longer a number ends as `diverged`; the study goes on to its table without it."""
 
-from collections.abc import Callable
 from pathlib import Path
 
-from disturbed import SMALL, Document, Harm, Study, harm, tally
-
-Undisturbed = Callable[[Document], Study]
+from disturbed import SMALL, Harm, Study, harm, tally
+from undisturbed import Undisturbed
 
 
 def test_a_study_with_an_arm_that_diverges(tmp_path: Path, undisturbed: Undisturbed) -> None:

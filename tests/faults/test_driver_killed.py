@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from disturbed import SMALL, Document, Driver, Study, kill, unharmed
+from disturbed import SMALL, Driver, Study, kill, unharmed
+from undisturbed import Undisturbed
 
 pytestmark = pytest.mark.faults
-Undisturbed = Callable[[Document], Study]
 KILLS: dict[str, Callable[[Driver], None]] = {"the driver": Driver.kill, "the driver and all of Ray": Driver.kill_all}
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from disturbed import SMALL, Document, Driver, Study, unharmed, wait_for
+from disturbed import SMALL, Driver, Study, unharmed, wait_for
+from undisturbed import Undisturbed
 
-Undisturbed = Callable[[Document], Study]
 SIGNALS: dict[str, Callable[[Driver], None]] = {
     "Ctrl-C": Driver.ctrl_c,
     "SIGTERM": lambda driver: driver.signal(signal.SIGTERM),

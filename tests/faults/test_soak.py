@@ -2,19 +2,17 @@
 
 import random
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from disturbed import SMALL, Document, Study, kill, unharmed
+from undisturbed import Undisturbed
 
 pytestmark = pytest.mark.faults
-Undisturbed = Callable[[Document], Study]
-
 SOAK: Document = {
     **SMALL,
     "name": "soak",
-    "train": {"epochs": 3, "batch_size": 16, "patience": 0},
+    "train": {"epochs": 12, "batch_size": 16, "patience": 0},
     "arms": [{"method": "noisy_teacher", "sigma": [0.2, 0.5, 0.8]}],
     "seeds": list(range(50)),
     "resources": {"workers": 2},

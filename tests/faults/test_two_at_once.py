@@ -1,13 +1,12 @@
 """A study belongs to one process at a time; different studies share a folder, a store and a teacher."""
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from disturbed import SMALL, Document, Driver, Study, unharmed
+from disturbed import SMALL, Driver, Study, unharmed
+from undisturbed import Undisturbed
 
-Undisturbed = Callable[[Document], Study]
 pytestmark = pytest.mark.faults
 
 

@@ -1,14 +1,13 @@
 """A worker is killed with `kill -9`: its trial goes on by itself and ends as it would have."""
 
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from disturbed import SMALL, WIDE, Document, Study, kill, unharmed
+from disturbed import SMALL, WIDE, Study, kill, unharmed
+from undisturbed import Undisturbed
 
 pytestmark = pytest.mark.faults
-Undisturbed = Callable[[Document], Study]
 
 
 def test_a_worker_killed_in_mid_epoch(tmp_path: Path, undisturbed: Undisturbed) -> None:

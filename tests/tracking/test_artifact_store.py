@@ -35,11 +35,11 @@ def object_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def test_a_study_s_file_lies_in_the_object_store_and_is_read_back(object_store: str, tmp_path: Path) -> None:
     store, artifacts = f"sqlite:///{tmp_path / 'mlflow.db'}", f"s3://{BUCKET}/artifacts"
-    with mlflow_server(store, tmp_path, artifacts) as address:
-        client = TrackingClient(address, "it")
+    with mlflow_server(store, tmp_path, artifacts) as server:
+        client = TrackingClient(server.uri, "it")
         client.apply([StudyBegan(study_file="name: it\n", params={"dataset": "digits"}, tags={})])
         run = client.find_study()
         assert run is not None
-        assert read_study_file(address, run) == "name: it\n"
+        assert read_study_file(server.uri, run) == "name: it\n"
     stored = boto3.client("s3", endpoint_url=object_store).list_objects_v2(Bucket=BUCKET)["Contents"]
     assert [each["Key"].rsplit("/", 1)[1] for each in stored] == ["study.yaml"]
