@@ -28,14 +28,10 @@ def interruptible(farewell: Callable[[], str]) -> Iterator[None]:
     """
     interrupted = False
 
-    def second(number: int, frame: FrameType | None) -> None:
-        end_at_once("", INTERRUPTED)
-
     def first(number: int, frame: FrameType | None) -> None:
         nonlocal interrupted
         interrupted = True
-        for each in SIGNALS:
-            signal.signal(each, second)
+        _end_at_the_next()
         cut_off = threading.Timer(PATIENCE, lambda: end_at_once(farewell(), INTERRUPTED))
         cut_off.daemon = True
         cut_off.start()
@@ -48,6 +44,26 @@ def interruptible(farewell: Callable[[], str]) -> Iterator[None]:
         if not interrupted:  # else the process is on its way out, and a second signal stays final
             for each, handler in former.items():
                 signal.signal(each, handler)
+
+
+def _end_at_the_next() -> None:
+    """Have the next of the signals end the process.
+
+    Python runs handlers between two steps of the main thread, which may hang in a library until it is cut off. So a
+    thread waits for what Python's own handler writes in the moment a signal comes.
+    """
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    for each in SIGNALS:
+        signal.signal(each, lambda *_: None)
+
+    def wait() -> None:
+        while os.read(heard, 1)[0] not in SIGNALS:
+            continue
+        end_at_once("", INTERRUPTED)
+
+    threading.Thread(target=wait, name="waits for a second signal", daemon=True).start()
 
 
 def end_at_once(line: str, status: int) -> NoReturn:
