@@ -53,7 +53,7 @@ def sockets(pid: int) -> Iterator[Socket]:
         for words in map(str.split, lines):
             if f"socket:[{words[9]}]" in mine and words[3] in (LISTENING, *CONNECTED):
                 listens = words[3] == LISTENING
-                yield Socket(arguments(pid)[:80], listens, _address(words[1 if listens else 2].partition(":")[0]))
+                yield Socket(arguments(pid), listens, _address(words[1 if listens else 2].partition(":")[0]))
 
 
 def is_here(address: Address) -> bool:
