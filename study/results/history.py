@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.tracking.address import answering
+from study.tracking.address import answering, asked_again
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -39,7 +39,7 @@ def read_histories(tracking_uri: str, run_ids: Sequence[str], metric: str) -> di
 
         client = MlflowClient(tracking_uri=tracking_uri)
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            found = list(pool.map(lambda run_id: client.get_metric_history(run_id, metric), run_ids))
+            found = list(pool.map(lambda run_id: asked_again(client.get_metric_history, run_id, metric), run_ids))
     return {run_id: _series(history) for run_id, history in zip(run_ids, found, strict=True) if history}
 
 

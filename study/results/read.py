@@ -17,7 +17,7 @@ import pandas as pd
 
 from study.errors import UserError
 from study.tracking import schema
-from study.tracking.address import answering, first_opening, store_exists, without_credentials
+from study.tracking.address import answering, asked_again, first_opening, store_exists, without_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -133,8 +133,12 @@ def _runs(client: "MlflowClient", experiment_id: str) -> Iterator["Run"]:
     token: str | None = None
     while True:
         # Oldest first: trials that begin while we read come behind what was read, so that no page shifts.
-        page = client.search_runs(
-            [experiment_id], max_results=RUNS_PER_PAGE, order_by=["attributes.start_time ASC"], page_token=token
+        page = asked_again(
+            client.search_runs,
+            [experiment_id],
+            max_results=RUNS_PER_PAGE,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
         )
         yield from page
         token = page.token

@@ -5,9 +5,10 @@ Works on addresses and on the environment MLflow reads. Imports nothing heavy: t
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 from urllib.parse import unquote
 
 from filelock import FileLock
@@ -89,6 +90,25 @@ def answering(uri: str) -> Iterator[None]:
             f"the tracking server {without_credentials(uri)} {'refuses' if refused else 'does not answer'} "
             f"({reason}); " + ("" if refused else "check that it runs and that MLFLOW_TRACKING_URI names it")
         ) from None
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def asked_again(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function that reads from a tracking server, up to three times while it gives no answer.
+
+    A busy server misses the short time that a request has. For reading only: what was written may have arrived.
+    """
+    from mlflow.exceptions import MlflowException, RestException
+    from tenacity import Retrying, retry_if_exception, stop_after_attempt
+
+    def is_silence(error: BaseException) -> bool:
+        return isinstance(error, MlflowException) and not isinstance(error, RestException)
+
+    asking = Retrying(retry=retry_if_exception(is_silence), stop=stop_after_attempt(3), reraise=True)
+    return asking(read, *args, **kwargs)
 
 
 def store_exists(uri: str) -> bool:

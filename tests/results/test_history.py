@@ -1,7 +1,10 @@
 """Metric histories of many runs, from a real store."""
 
+import json
 import socket
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from handwritten import T0, Writer
@@ -62,3 +65,32 @@ def test_a_server_that_does_not_answer_is_one_line() -> None:
         closed.bind(("127.0.0.1", 0))  # a port of our own that nobody listens on
         with pytest.raises(UserError, match="does not answer"):
             read_histories(f"http://127.0.0.1:{closed.getsockname()[1]}", ["f" * 32], schema.VAL_ERROR)
+
+
+def test_a_server_that_misses_a_request_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    requests, over = [], threading.Event()
+
+    class Busy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            requests.append(self.path)
+            if len(requests) == 1:
+                over.wait()
+                return
+            answer = {"metrics": [{"key": schema.VAL_ERROR, "value": 0.5, "timestamp": T0, "step": 1}]}
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            history = read_histories(f"http://127.0.0.1:{server.server_port}", ["f" * 32], schema.VAL_ERROR)
+        finally:
+            over.set()
+            server.shutdown()
+    assert list(history["f" * 32]) == [0.5]
+    assert len(requests) == 2
