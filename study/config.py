@@ -533,6 +533,11 @@ class StudyConfig(Model):
     def _check_searched_baseline(self) -> None:
         if self.search is None or not self.search.train:
             raise ValueError("baseline.search: equal needs `search.train`, the settings that both are searched over")
+        if self.search.sampler == "grid":
+            raise ValueError(
+                "baseline.search: equal cannot be had with the sampler grid: the arms have more points than the "
+                "baseline; take another sampler"
+            )
         if self.arms:
             raise ValueError(
                 "baseline.search: a searched baseline has settings that the `arms` do not have; they need a study of "

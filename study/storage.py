@@ -3,10 +3,11 @@
 Works on bytes and paths. Knows nothing of what is in a file.
 """
 
+import json
 import os
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,12 +117,20 @@ class StudyFolder:
     def _digest_file(self) -> Path:
         return self.path / "data-digest"
 
+    @property
+    def _weights_file(self) -> Path:
+        return self.path / "weights-digests.json"
+
     def exists(self) -> bool:
         return self.study_file.exists()
 
-    def claim(self, study_file: str, tracking_uri: str, journal: str, data_digest: str) -> None:
-        """Make the study exist: its resolved study file, its images, and where it is tracked and has its journal (both
-        without credentials)."""
+    def claim(
+        self, study_file: str, tracking_uri: str, journal: str, data_digest: str, weights: Mapping[str, str]
+    ) -> None:
+        """Make the study exist: its resolved study file, digests of its images and of the weights files it names, and
+        where it is tracked and has its journal (both without credentials)."""
+        written = json.dumps(dict(weights), indent=2)
+        write_whole(self._weights_file, lambda path: path.write_text(written, encoding="utf-8"))
         write_whole(self._journal_file, lambda path: path.write_text(journal, encoding="utf-8"))
         write_whole(self._digest_file, lambda path: path.write_text(data_digest, encoding="utf-8"))
         write_whole(self._tracking_file, lambda path: path.write_text(tracking_uri, encoding="utf-8"))
@@ -138,3 +147,10 @@ class StudyFolder:
     def data_digest(self) -> str | None:
         """SHA-256 of the images the study began with; None for a study that is not here."""
         return self._digest_file.read_text(encoding="utf-8") if self._digest_file.exists() else None
+
+    def weights_digests(self) -> dict[str, str]:
+        """SHA-256 of every weights file the study began with, by its name in the study file."""
+        if not self._weights_file.exists():
+            return {}
+        digests: dict[str, str] = json.loads(self._weights_file.read_text(encoding="utf-8"))
+        return digests

@@ -375,6 +375,9 @@ def test_a_searched_baseline_leaves_no_arm_that_was_not_searched_and_no_setting_
     arms = _with_searched_baseline(arms=[{"method": "labels"}])
     with pytest.raises(ValidationError, match="they need a study of their own"):
         StudyConfig.model_validate(arms)
+    grid = {"train": {"lr": [0.1, 0.2]}, "sampler": "grid"}
+    with pytest.raises(ValidationError, match="cannot be had with the sampler grid"):
+        StudyConfig.model_validate(_with_searched_baseline(search=grid))
     baseline = {"method": "logit_regression", "search": "equal", "train": {"lr": 0.1}}
     with pytest.raises(ValidationError, match="lr is searched, so it cannot be given as well"):
         StudyConfig.model_validate(_with_searched_baseline(baseline=baseline))

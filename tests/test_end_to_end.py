@@ -154,14 +154,26 @@ def test_the_teacher_is_a_run_of_its_own(finished: Finished) -> None:
 
 def test_the_parent_run_holds_what_it_takes_to_run_the_study_again(finished: Finished) -> None:
     parent = finished.runs("study").iloc[0]
-    again = finished.command("run", "--from-run", parent["run_id"], "--set", "name=../x")
-    assert again.returncode == 2  # the file was read: its name is what is refused
-    assert f"run {parent['run_id']}: name" in again.stderr
+    wrong = finished.command("run", "--from-run", parent["run_id"], "--set", "name=../x")
+    assert wrong.returncode == 2  # the file was read: its name is what is refused
+    assert f"run {parent['run_id']}: name" in wrong.stderr
     text = mlflow.artifacts.load_text(f"{parent['artifact_uri']}/study.yaml")
     config = parse_study(text, "artifact")
     assert dump_study(config) == (finished.folder / ".noisy-study/studies/quickstart/study.yaml").read_text()
     assert len(parent["params.data_digest"]) == 64
     assert parent["tags.noisy_study.version.torch"]
+
+
+def test_a_study_run_again_from_its_parent_run_gives_its_table(finished: Finished) -> None:
+    parent = finished.runs("study").iloc[0]["run_id"]
+    words = ["--from-run", parent, "--name", "again", "--set", "search="]
+    ran = finished.command("run", *words)
+    assert ran.returncode == 0, ran.stderr
+    first, second = (
+        json.loads(finished.command("table", name, "--format", "json").stdout)["rows"]
+        for name in ("quickstart", "again")
+    )
+    assert _without_correction(second) == _without_correction(first[:3])
 
 
 def test_the_parent_run_has_the_data_as_inputs_and_the_best_student_as_output(finished: Finished) -> None:
@@ -236,9 +248,12 @@ def test_a_study_whose_driver_was_killed_ends_with_the_table_of_an_undisturbed_o
 
     mended = json.loads(command_in(tmp_path)("table", "quickstart", "--format", "json").stdout)["rows"]
     undisturbed = json.loads(finished.command("table", "quickstart", "--format", "json").stdout)["rows"][:3]
-    # Holm's correction, and what it says, depend on how many arms a table has.
-    dropped = {"p_holm": None, "verdict": None}
-    assert [{**row, **dropped} for row in mended] == [{**row, **dropped} for row in undisturbed]
+    assert _without_correction(mended) == _without_correction(undisturbed)
+
+
+def _without_correction(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Holm's correction, and what it says, depend on how many arms a table has."""
+    return [{**row, "p_holm": None, "verdict": None} for row in rows]
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ def test_a_study_exists_once_it_is_claimed(tmp_path: Path) -> None:
     assert not folder.exists()
     assert folder.tracking_uri() is None
     assert folder.journal() is None
-    folder.claim("name: mine\n", "sqlite:///mlflow.db", "sqlite:///journal.db", "0123abcd")
+    folder.claim("name: mine\n", "sqlite:///mlflow.db", "sqlite:///journal.db", "0123abcd", {})
     assert folder.exists()
     assert folder.study_file.read_text() == "name: mine\n"
     assert folder.tracking_uri() == "sqlite:///mlflow.db"
@@ -106,7 +106,7 @@ def test_a_study_exists_once_it_is_claimed(tmp_path: Path) -> None:
 def test_a_study_that_could_not_be_claimed_does_not_exist(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path, "mine")
     with full_disk(), pytest.raises(UserError):
-        folder.claim("#" * 5000, "sqlite:///mlflow.db", "sqlite:///journal.db", "0123abcd")
+        folder.claim("#" * 5000, "sqlite:///mlflow.db", "sqlite:///journal.db", "0123abcd", {})
     assert not folder.exists()
 
 

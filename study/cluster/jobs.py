@@ -34,6 +34,9 @@ STUDY = "noisy_study.name"
 IN_A_JOB = "NOISY_STUDY_JOB"
 """Set in a job's environment."""
 
+_TIME_TO_STOP = {"RAY_JOB_STOP_WAIT_TIME_S": "15"}
+"""Seconds between Ray's SIGTERM to a job and its SIGKILL. Ray's own are 3; a study may take ten to leave in order."""
+
 ENTRYPOINT = f"noisy-study run {STUDY_FILE} --go-on --address auto"
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 60
@@ -106,7 +109,7 @@ class Jobs:
                 self._client.submit_job(
                     entrypoint=ENTRYPOINT,
                     submission_id=f"{name}-{secrets.token_hex(4)}",
-                    runtime_env={"working_dir": folder, "env_vars": {IN_A_JOB: "1"}},
+                    runtime_env={"working_dir": folder, "env_vars": {IN_A_JOB: "1", **_TIME_TO_STOP}},
                     metadata={STUDY: name},
                 )
             )

@@ -28,7 +28,7 @@ def load_restricted(content: bytes) -> Any:
         RefusedPickle: it names anything but a NumPy array, or is damaged.
     """
     try:
-        return _finished(_Unpickler(io.BytesIO(content), encoding="bytes").load())
+        return _finished(_Unpickler(content).load())
     except RefusedPickle:
         raise
     except Exception as error:  # noqa: BLE001  a damaged pickle raises whatever its opcodes stumble over
@@ -61,11 +61,6 @@ class _ByteArray:
         self.array = flat.reshape(shape, order="F" if is_fortran else "C")
 
 
-def _latin1(text: str, _encoding: object) -> bytes:
-    """How Python 3 writes bytes into the pickle protocols of Python 2."""
-    return text.encode("latin-1")
-
-
 _ARRAY_CLASS = object()
 """Stands for `numpy.ndarray`, which a pickle hands to the function that makes one."""
 
@@ -74,7 +69,6 @@ _STAND_INS: dict[tuple[str, str], object] = {
     ("numpy._core.multiarray", "_reconstruct"): _ByteArray,
     ("numpy", "ndarray"): _ARRAY_CLASS,
     ("numpy", "dtype"): _ByteType,
-    ("_codecs", "encode"): _latin1,
 }
 
 
@@ -103,7 +97,20 @@ class _Unpickler(pickle._Unpickler):
 
     left = MAX_STEPS
 
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content), encoding="bytes")
+        self._room = len(content)
+
+    def _latin1(self, text: str, _encoding: object) -> bytes:
+        """How Python 3 writes bytes into the pickle protocols of Python 2: each of them stands in the file once."""
+        self._room -= len(text)
+        if self._room < 0:
+            raise RefusedPickle("it unfolds to more than its file holds")
+        return text.encode("latin-1")
+
     def find_class(self, module_name: str, global_name: str) -> Any:
+        if (module_name, global_name) == ("_codecs", "encode"):
+            return self._latin1
         stand_in = _STAND_INS.get((module_name, global_name))
         if stand_in is None:
             name = f"{module_name[:60]}.{global_name[:60]}"

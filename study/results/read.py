@@ -18,6 +18,7 @@ import pandas as pd
 from study.errors import UserError
 from study.tracking import schema
 from study.tracking.address import answering, asked_again, first_opening, store_exists, without_credentials
+from study.tracking.client import fullest_first
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -117,8 +118,8 @@ def read_study(tracking_uri: str, study: str) -> TrackedStudy:
         with _no_garbage_collection():
             runs = list(_runs(client, experiment.experiment_id))
 
-    parents = _of_kind(runs, "study")
-    parent = parents[-1] if parents else None
+    parents = fullest_first(_of_kind(runs, "study"))
+    parent = parents[0] if parents else None
     return TrackedStudy(
         study,
         trials=_frame(_of_kind(runs, "trial")),

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from study.config import StudyConfig, dump_study, nearest, parse_study, read_text
 from study.data.dataset import Dataset, DatasetFacts
 from study.data.load import describe_dataset, load_dataset
+from study.distill.logit_store import file_digest
 from study.errors import StudyFailed, Undelivered, UserError
 from study.search import plan
 from study.search.check import check_study
@@ -35,7 +36,8 @@ from study.tracking.outbox import Outbox
 from study.tracking.provenance import datasets_of, provenance
 
 PATIENCE = 60.0
-"""Seconds that the end of a study, or a new one's beginning, waits for a tracking server that does not answer."""
+"""Seconds that the end of a study waits for a tracking server that does not answer, and that one may take to write down
+a new one's beginning."""
 
 SHORT_PATIENCE = 2.0
 """The same where the study has failed, or somebody wants it to stop."""
@@ -97,6 +99,7 @@ def resume(name: str, settings: Settings, watcher: Watcher) -> Dataset:
         check_study(config, DatasetFacts(dataset.input_shape, dataset.class_count))
         if dataset.digest != folder.data_digest():
             raise UserError(f"the images of {config.data.name} are not those that study {name} began with")
+        _check_same_weights(config, folder)
         _go_on(config, dataset, folder, settings, watcher)
     return dataset
 
@@ -161,7 +164,7 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
                     "choose another name with --name"
                 )
             where = without_credentials(settings.tracking_uri), without_credentials(journal)
-            folder.claim(dump_study(config), *where, dataset.digest)
+            folder.claim(dump_study(config), *where, dataset.digest, _weights_digests(config))
         status: StudyStatus = "FAILED"
         tracking = TrackingClient(settings.tracking_uri, config.name)
         outbox = Outbox(folder.outbox, tracking.apply, watcher.says)
@@ -240,6 +243,20 @@ def _whole(config: StudyConfig, dataset: Dataset, settings: Settings) -> Dataset
 
 def _weights(config: StudyConfig) -> list[str]:
     return [trial.weights for trial in plan.teacher_trials(config) if trial.weights is not None]
+
+
+def _weights_digests(config: StudyConfig) -> dict[str, str]:
+    return {name: file_digest(Path(name)) for name in _weights(config)}
+
+
+def _check_same_weights(config: StudyConfig, folder: StudyFolder) -> None:
+    """Students that were begun with one teacher must not go on with another."""
+    began_with = folder.weights_digests()
+    for name, digest in _weights_digests(config).items():
+        if began_with.get(name, digest) != digest:
+            raise UserError(
+                f"{name} holds other weights than those that study {folder.name} began with; bring them back"
+            )
 
 
 def _refuse_taken_folder(folder: StudyFolder) -> None:

@@ -174,7 +174,8 @@ class StageRun:
             self._again.append((number, trial))
             return
         reason = f"its worker was lost {self._losses[number]} times without an epoch in between"
-        summary = summary_without_result("failed", (), reason)
+        passed = self._histories.get(number, {})
+        summary = summary_without_result("failed", [passed[epoch] for epoch in sorted(passed)], reason)
         self.heard(ray_trial, TrialReport(number=number, summary=summary))
 
 

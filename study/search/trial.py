@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 from safetensors.torch import save
 
-from study.config import TrialConfig
+from study.config import Model, TrialConfig
 from study.data.batches import ImageTensors, shared_tensor
 from study.data.dataset import Dataset
 from study.distill.logit_store import LogitStore
@@ -84,6 +84,13 @@ class TrialJob:
     logit_store: Path
     logit_key: str | None = None
     """For a teacher: under which key its logits are stored."""
+
+
+class StoredResult(Model):
+    """A trial's result on the disk, and what it is the result of."""
+
+    trial: TrialConfig
+    report: TrialReport
 
 
 @dataclass
@@ -217,7 +224,8 @@ class TrialRun:
     def _keep(self, history: tuple[EpochRecord, ...], summary: TrainingSummary) -> TrialReport:
         """Bring the result to the disk before anyone hears of it."""
         report = TrialReport(number=self.job.number, epochs=history, summary=summary, messages=tuple(self._messages))
-        write_whole(self.result_file, lambda path: path.write_text(report.model_dump_json(), encoding="utf-8"))
+        content = StoredResult(trial=self.job.trial, report=report).model_dump_json()
+        write_whole(self.result_file, lambda path: path.write_text(content, encoding="utf-8"))
         discard_checkpoints(self.job.folder)
         return report
 
@@ -225,13 +233,20 @@ class TrialRun:
         if not self.result_file.exists():
             return None
         try:
-            report = TrialReport.model_validate_json(self.result_file.read_bytes())
+            stored = StoredResult.model_validate_json(self.result_file.read_bytes())
         except ValidationError:
             self._messages.append(f"{self.result_file}: not a trial's result; the trial is run again")
             self.result_file.unlink()
             return None
-        if self.job.trial.stage == "teacher" and report.summary is not None and report.summary.outcome == "failed":
-            return None  # its folder is shared by all studies, and what made it fail may be gone
+        report = stored.report
+        if self.job.trial.stage == "teacher":
+            # Its folder is named by what determines it, and shared by all studies; what made it fail may be gone.
+            failed = report.summary is not None and report.summary.outcome == "failed"
+            return None if failed else report.model_copy(update={"number": self.job.number})
+        if stored.trial != self.job.trial:  # the journal was lost, and its numbers were given anew
+            self._messages.append(f"{self.result_file}: another trial's result; the trial is run")
+            self.result_file.unlink()
+            return None
         return report.model_copy(update={"number": self.job.number})
 
     # ---------------------------------------------------------------------------------------------- checkpoints

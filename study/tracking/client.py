@@ -58,6 +58,7 @@ class TrackingClient:
         self._known = False
         self._experiment_id: str | None = None
         self._parent: str | None = None
+        self._doubled_parents: list[str] = []
         self._runs: dict[str, str] = {}
         self._described: set[str] = set()  # trials whose run has its parameters
         self._last_step: dict[str, int] = {}
@@ -240,22 +241,25 @@ class TrackingClient:
                 f"restore it (mlflow experiments restore --experiment-id {found.experiment_id}) or choose another name"
             )
         self._experiment_id = found.experiment_id
-        runs = self._search(f"tags.`{schema.KIND}` = 'study'")
-        self._parent = _fullest_first(runs)[0].info.run_id if runs else None
+        runs = fullest_first(self._search(f"tags.`{schema.KIND}` = 'study'"))
+        self._parent = runs[0].info.run_id if runs else None
+        self._doubled_parents = [run.info.run_id for run in runs[1:]]
 
     def _learn_what_is_there(self) -> None:
         """After an interruption: which trials have a run, and up to which epoch.
 
         A request that was given up may have reached the server all the same, and made a run after we had looked for
-        one: of several runs of one trial the fullest stays.
+        one: of several runs of one trial, or of the study, the fullest stays.
         """
         self._find_parent()
+        for run_id in self._doubled_parents:
+            self._client.delete_run(run_id)
         of_trials: dict[str, list[Run]] = {}
         for run in self._search(f"tags.`{schema.PARENT}` = '{self._parent}'") if self._parent is not None else ():
             if schema.TRIAL_ID in run.data.tags:
                 of_trials.setdefault(run.data.tags[schema.TRIAL_ID], []).append(run)
         for trial_id, runs in of_trials.items():
-            run, *doubled = _fullest_first(runs)
+            run, *doubled = fullest_first(runs)
             for other in doubled:
                 self._client.delete_run(other.info.run_id)
             self._runs[trial_id] = run.info.run_id
@@ -264,9 +268,8 @@ class TrackingClient:
             if schema.OUTCOME not in run.data.tags and schema.VAL_ERROR in run.data.metrics:
                 history = self._client.get_metric_history(run.info.run_id, schema.VAL_ERROR)
                 self._last_step[trial_id] = max(metric.step for metric in history)
-            elif schema.BEST_EPOCH in run.data.metrics:
-                history = self._client.get_metric_history(run.info.run_id, schema.BEST_EPOCH)
-                self._last_step[trial_id] = history[-1].step
+            elif schema.EPOCHS_TRAINED in run.data.metrics:  # which its end brought; no request for each of thousands
+                self._last_step[trial_id] = int(run.data.metrics[schema.EPOCHS_TRAINED])
         self._known = True
 
     def _params_of(self, run_id: str) -> dict[str, str]:
@@ -324,7 +327,9 @@ def _as_input(used: DatasetUsed) -> "DatasetInput":
     )
 
 
-def _fullest_first(runs: "list[Run]") -> "list[Run]":
+def fullest_first(runs: "list[Run]") -> "list[Run]":
+    """Runs of one trial, or of one study, those with the most in them first."""
+
     def fullness(run: "Run") -> tuple[int, int, str]:
         return len(run.data.tags) + len(run.data.params), len(run.data.metrics), run.info.run_id
 

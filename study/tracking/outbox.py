@@ -136,6 +136,7 @@ class Outbox:
             self._error = self._unusable(error)
         except Exception as error:  # noqa: BLE001 - raised again by `close`, in the thread that can bear it
             self._error = error
+            self._says(f"nothing more is delivered from {self._file} until the study ends: {type(error).__name__}")
         with self._changed:
             self._stopped = True
             self._changed.notify_all()

@@ -76,15 +76,23 @@ def _searched_baseline(config: StudyConfig) -> str:
 
 
 def git_commit() -> str | None:
-    """The commit of the checkout this code runs from, or the one its image was made from (`NOISY_STUDY_COMMIT`); None
-    for another installed package."""
+    """The commit of the checkout this code runs from, with `-dirty` behind it where files differ from it.
+
+    In an image it is the one that the image was made from (`NOISY_STUDY_COMMIT`); None for another installed package.
+    """
     if os.environ.get("NOISY_STUDY_COMMIT"):
         return os.environ["NOISY_STUDY_COMMIT"]
-    here = Path(__file__).parent
+    here = Path(__file__)
     try:
-        found = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
-        )
+        # An installed package may lie in a folder of somebody else's checkout, which then does not keep this file.
+        _git(here.parent, "ls-files", "--error-unmatch", here.name)
+        commit = _git(here.parent, "rev-parse", "HEAD")
+        changed = _git(here.parent, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip()
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(folder: Path, *words: str) -> str:
+    command = ["git", "-C", str(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()

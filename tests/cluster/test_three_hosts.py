@@ -124,6 +124,12 @@ def submitted(laptop: Laptop, study_file: str, name: str, *words: str) -> str:
     return found[1]
 
 
+def every_trial_is_there_once(tracking: TrackingServer, study: str) -> None:
+    runs = tracking.runs(study)
+    assert len({run.data.tags["noisy_study.trial_id"] for run in runs}) == len(runs) == TRIALS
+    assert {run.info.status for run in [*runs, *tracking.runs(study, "study")]} == {"FINISHED"}
+
+
 def delivered(ended: subprocess.CompletedProcess[str], cluster: RayCluster, study: str) -> None:
     """A job that ended well; where the machine was so busy that the tracking server fell behind, it is waited for."""
     said = ended.stdout + ended.stderr
@@ -144,9 +150,7 @@ def test_a_study_runs_on_all_hosts_loads_its_data_once_a_host_and_gives_the_tabl
     trials, nodes, which, images, logits = placed.groups()
     assert (int(trials), int(nodes), int(images), int(logits)) == (TRIALS, 3, 3, 3)
     assert set(re.findall(r"([\d.]+): \d+", which)) == {host.address for host in cluster.hosts}
-    runs = tracking.runs("spread")
-    assert len({run.data.tags["noisy_study.trial_id"] for run in runs}) == len(runs) == TRIALS
-    assert {run.info.status for run in runs} == {"FINISHED"}
+    every_trial_is_there_once(tracking, "spread")
     assert laptop.table("spread")["rows"] == local_rows
 
 
@@ -158,8 +162,7 @@ def test_a_host_that_is_cut_off_in_mid_study_costs_nothing_but_time(
     cluster.hosts[2].cut_off()
     assert results(storage_root, "cut") < TRIALS
     delivered(laptop("logs", job, "--follow"), cluster, "cut")
-    runs = tracking.runs("cut")
-    assert len({run.data.tags["noisy_study.trial_id"] for run in runs}) == len(runs) == TRIALS
+    every_trial_is_there_once(tracking, "cut")
     assert laptop.table("cut")["rows"] == local_rows
 
 
@@ -171,7 +174,7 @@ def test_a_tracking_server_that_restarts_in_mid_study_misses_nothing(
     tracking.kill()
     tracking.start()
     delivered(laptop("logs", job, "--follow"), cluster, "restart")
-    assert len(tracking.runs("restart")) == TRIALS
+    every_trial_is_there_once(tracking, "restart")
     assert laptop.table("restart")["rows"] == local_rows
 
 
@@ -188,7 +191,7 @@ def test_a_study_whose_driver_s_host_died_goes_on_when_it_is_submitted_again(
     delivered(ran, cluster, "again")
     placed = PLACED.search(ran.stdout)
     assert placed is not None, ran.stdout
-    assert len(tracking.runs("again")) == TRIALS
+    every_trial_is_there_once(tracking, "again")
     assert laptop.table("again")["rows"] == local_rows
 
     other = laptop("submit", study_file, "--name", "again", "--set", "train.epochs=3")
@@ -215,8 +218,8 @@ def test_storage_that_a_host_does_not_see_is_one_line_and_leaves_nothing(
     assert tracking.runs("unseen", "study") == []
 
 
-def test_a_job_is_listed_stopped_and_gone_on_with(
-    cluster: RayCluster, laptop: Laptop, storage_root: Path, study_file: str
+def test_a_job_is_listed_and_stopped_in_order(
+    cluster: RayCluster, laptop: Laptop, tracking: TrackingServer, storage_root: Path, study_file: str
 ) -> None:
     endless = ["--set", "train.epochs=100000"]
     job = submitted(laptop, study_file, "endless", *endless)
@@ -229,9 +232,23 @@ def test_a_job_is_listed_stopped_and_gone_on_with(
     assert laptop("stop", job).returncode == 0
     followed = laptop("logs", job, "--follow")
     assert followed.returncode == 130
+    assert [run.info.status for run in tracking.runs("endless", "study")] == ["KILLED"]
     assert "noisy-study resume" not in followed.stderr
     assert "submit its study again" in followed.stderr
     assert laptop("stop", job).stderr.strip() == f"job {job} is over already"
+
+
+def test_a_study_whose_job_was_stopped_is_gone_on_with_by_submitting_it_again(
+    cluster: RayCluster, laptop: Laptop, tracking: TrackingServer, storage_root: Path, study_file: str, local_rows: Any
+) -> None:
+    job = submitted(laptop, study_file, "stopped")
+    wait_until(lambda: results(storage_root, "stopped") >= 4, "the first trials")
+    assert laptop("stop", job).returncode == 0
+    assert laptop("logs", job, "--follow").returncode == 130
+    assert results(storage_root, "stopped") < TRIALS
+    delivered(laptop("submit", study_file, "--name", "stopped"), cluster, "stopped")
+    every_trial_is_there_once(tracking, "stopped")
+    assert laptop.table("stopped")["rows"] == local_rows
 
 
 def test_a_driver_on_a_host_joins_the_cluster_by_its_address(

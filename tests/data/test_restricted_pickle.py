@@ -76,6 +76,13 @@ def _proto(*steps: bytes) -> bytes:
     return b"\x80\x02" + b"".join(steps) + pickle.STOP
 
 
+def _encoded_again_and_again() -> bytes:
+    """One text of the file, asked for as bytes a hundred times."""
+    text = b"X" + (1000).to_bytes(4, "little") + b"a" * 1000
+    once = b"h\x00h\x01h\x02\x86R0"
+    return _proto(b"c_codecs\nencode\nq\x00", text, b"q\x01", b"X\x06\x00\x00\x00latin1q\x02", once * 100)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -90,6 +97,7 @@ def _proto(*steps: bytes) -> bytes:
         (_proto(b"\x8f"), "a damaged pickle"),  # a set
         (_proto(b"\x82\x01"), "a damaged pickle"),  # a name that somebody registered
         (_proto(b"]", b"2"), "a damaged pickle"),  # a copy
+        (_encoded_again_and_again(), "more than its file holds"),
     ],
 )
 def test_a_pickle_that_would_exhaust_the_machine_is_refused_or_harmless(content: bytes, message: str | None) -> None:

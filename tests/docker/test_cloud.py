@@ -13,6 +13,8 @@ import yaml
 from docker_files import CLOUD, DOCKER, ROOT, load, secrets
 from ray.autoscaler._private.util import prepare_config, validate_config
 
+from study.environment import study_of
+
 LAUNCHERS = ["aws", "gcp"]
 KUBERNETES_VERSIONS = ["1.31", "1.37"]
 MANIFESTS = sorted((CLOUD / "kubernetes").glob("*.yaml"))
@@ -167,6 +169,11 @@ def test_the_job_wants_a_token_and_grows_with_its_study() -> None:
     assert CLUSTER["enableInTreeAutoscaling"] is True
     worker = CLUSTER["workerGroupSpecs"][0]
     assert (worker["minReplicas"], worker["maxReplicas"]) == (0, 4)
+    settings = re.findall(r"--set (\S+)", RAY_JOB["spec"]["entrypoint"])
+    config = study_of("quickstart", settings)
+    (container,) = worker["template"]["spec"]["containers"]
+    gpus = worker["maxReplicas"] * int(container["resources"]["limits"]["nvidia.com/gpu"])
+    assert config.resources.workers == gpus / config.resources.gpus_per_trial
 
 
 def test_the_job_names_the_version_of_ray_in_its_image() -> None:

@@ -71,7 +71,7 @@ def ran_study(config: StudyConfig, folder: Path, data_root: Path, uri: str | Non
     uri = uri or f"sqlite:///{folder / 'mlflow.db'}"
     dataset = load_dataset(config.data, data_root)
     files = StudyFolder(root, config.name)
-    files.claim(dump_study(config), uri, files.own_journal, dataset.digest)
+    files.claim(dump_study(config), uri, files.own_journal, dataset.digest, {})
     tracking = TrackingClient(uri, config.name)
     params, tags = provenance(config, dataset.digest)
     used = datasets_of(config.data, dataset)

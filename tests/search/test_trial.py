@@ -333,6 +333,16 @@ def test_a_result_that_cannot_be_read_is_made_again(trials: Trials) -> None:
     assert _numbers(again[-1]) == _numbers(report)
 
 
+def test_another_trials_result_is_not_taken_for_ones_own(trials: Trials) -> None:
+    """A journal that was lost gives its numbers anew."""
+    _to_the_end(trials.run(_student(sigma=0.1)))
+    again, alone = trials.run(_student()), trials.run(_student(), name="alone")
+    reports = _to_the_end(again)
+    assert _numbers(reports[-1]) == _numbers(_to_the_end(alone)[-1])
+    said = [message for report in reports for message in report.messages]
+    assert said == [f"{again.result_file}: another trial's result; the trial is run"]
+
+
 # ------------------------------------------------------------------------------------------------------------ failures
 
 

@@ -9,6 +9,7 @@ from mlflow.entities import Run
 
 from study.records import EpochRecord, TrainingSummary
 from study.results.artifacts import read_study_file
+from study.results.read import read_study
 from study.tracking import schema
 from study.tracking.client import TrackingClient
 from study.tracking.events import (
@@ -148,6 +149,19 @@ def test_of_runs_that_a_request_given_up_has_doubled_one_stays(uri: str, study: 
     (left,) = children(uri, study)
     assert left.info.run_id == run.info.run_id
     assert steps(uri, left) == [1, 2, 3]
+
+
+def test_of_parent_runs_that_a_request_given_up_has_doubled_one_stays(uri: str, study: str) -> None:
+    parent = opened(uri, study).find_study()
+    server = mlflow.MlflowClient(uri)
+    experiment = server.get_experiment_by_name(study)
+    assert experiment is not None
+    server.create_run(experiment.experiment_id, tags={schema.KIND: "study"})
+    assert read_study(uri, study).params == {"dataset": "digits"}
+    client = TrackingClient(uri, study)
+    client.apply([STUDY_BEGAN, *TRIAL, StudyEnded(status="FINISHED", timestamp_ms=1_700_000_005_000)])
+    (left,) = server.search_runs([experiment.experiment_id], f"tags.`{schema.KIND}` = 'study'")
+    assert (left.info.run_id, left.info.status) == (parent, "FINISHED")
 
 
 def test_a_run_that_somebody_deleted_stops_nothing(uri: str, study: str) -> None:

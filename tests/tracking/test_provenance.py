@@ -20,4 +20,37 @@ def test_is_the_checkouts_own_where_no_image_says_one(said: str | None, monkeypa
         monkeypatch.setenv("NOISY_STUDY_COMMIT", said)
     here = Path(provenance.__file__).parent
     asked = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    assert provenance.git_commit() == (asked.stdout.strip() or None)
+    assert (provenance.git_commit() or "").removesuffix("-dirty") == asked.stdout.strip()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout of one file, which is the module that asks."""
+    monkeypatch.delenv("NOISY_STUDY_COMMIT", raising=False)
+    file = tmp_path / "provenance.py"
+    file.write_text("first\n")
+    for words in (["init", "-q"], ["add", file.name], [*_AS_SOMEBODY, "commit", "-q", "-m", "first"]):
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+    monkeypatch.setattr(provenance, "__file__", str(file))
+    return file
+
+
+_AS_SOMEBODY = ["-c", "user.name=somebody", "-c", "user.email=somebody@localhost"]
+
+
+def test_says_where_files_differ_from_the_commit(checkout: Path) -> None:
+    commit = provenance.git_commit()
+    assert commit is not None
+    assert len(commit) == 40
+    checkout.write_text("second\n")
+    assert provenance.git_commit() == f"{commit}-dirty"
+
+
+def test_is_not_that_of_a_checkout_which_the_package_only_lies_in(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = checkout.parent / ".venv" / "provenance.py"
+    installed.parent.mkdir()
+    installed.write_text("first\n")
+    monkeypatch.setattr(provenance, "__file__", str(installed))
+    assert provenance.git_commit() is None
