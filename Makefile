@@ -8,7 +8,7 @@
 # make docs        the site, in build/docs
 # make audit       the pinned versions against the known vulnerabilities (asks PyPI, or SERVICE=osv)
 # make docker-smoke  the image built, a study run in it, the stack of compose.yaml started (docker, or root and buildah)
-# make bench       a student's speed inside a study against a bare loop (about 12 minutes, on a quiet machine)
+# make bench       what docs/performance.md says, measured here (on a quiet machine); or python -m benchmarks.NAME
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -62,8 +62,10 @@ audit: setup
 docker-smoke: setup
 	docker/smoke-test.sh
 
+# Each writes benchmarks/NAME.json and its block of docs/performance.md.
+BENCHMARKS := throughput
 bench: setup
-	$(BIN)/python -m benchmarks.throughput --out benchmarks/throughput.json
+	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean:
 	rm -rf $(VENV) build *.egg-info

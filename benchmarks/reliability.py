@@ -1,7 +1,7 @@
 """Writes the table of docs/reliability.md from what the fault tests noted down.
 
     FAULT_TALLY=faults.jsonl make test-faults
-    .venv/bin/python -m benchmarks.reliability faults.jsonl docs/reliability.md
+    .venv/bin/python -m benchmarks.reliability faults.jsonl
 
 Works on lines of JSON, one a test. A fault of several tests is one row.
 """
@@ -11,35 +11,31 @@ import json
 from pathlib import Path
 from typing import Any
 
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+from benchmarks.page import ROOT, table, with_block
+
+PAGE = ROOT / "docs" / "reliability.md"
 COUNTS = ("injected", "trials", "lost", "doubled", "changed")
-HEAD = (
-    "| fault | times injected | trials of the studies | trials lost | trials doubled | results changed |\n"
-    "| --- | ---: | ---: | ---: | ---: | ---: |"
-)
+HEAD = ("fault", "times injected", "trials of the studies", "trials lost", "trials doubled", "results changed")
 
 
-def table(lines: list[dict[str, Any]]) -> str:
-    """The rows in Markdown, in the order in which the faults came first."""
-    rows: dict[str, dict[str, int]] = {}
+def rows(lines: list[dict[str, Any]]) -> list[list[object]]:
+    """A fault's name and its counts, in the order in which the faults came first."""
+    faults: dict[str, dict[str, int]] = {}
     for line in lines:
-        row = rows.setdefault(line["fault"], dict.fromkeys(COUNTS, 0))
+        row = faults.setdefault(line["fault"], dict.fromkeys(COUNTS, 0))
         for name in COUNTS:
             row[name] += line[name]
-    body = [" | ".join([fault, *(str(row[name]) for name in COUNTS)]) for fault, row in rows.items()]
-    return "\n".join([HEAD, *(f"| {row} |" for row in body)])
+    return [[fault, *row.values()] for fault, row in faults.items()]
 
 
 def main() -> None:
     """Put the table between the page's marks."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tally", type=Path, help="the file that FAULT_TALLY named")
-    parser.add_argument("page", type=Path, help="where the table stands")
     given = parser.parse_args()
     lines = [json.loads(line) for line in given.tally.read_text(encoding="utf-8").splitlines()]
-    before, _, rest = given.page.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    given.page.write_text(f"{before}{BEGIN}\n\n{table(lines)}\n\n{END}{after}", encoding="utf-8")
+    text = with_block(PAGE.read_text(encoding="utf-8"), "faults", table(HEAD, rows(lines)))
+    PAGE.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

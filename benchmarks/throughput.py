@@ -5,11 +5,10 @@ thread. One side is a loop written by hand below, in a process of its own; the o
 MLflow, checkpoints). Images per second are counted from the end of the first epoch to the end of the last, so
 everything that happens between two epochs is in. The images are random: speed does not depend on what they show.
 
-    python -m benchmarks.throughput [--rounds 5] [--out FILE.json]
+    python -m benchmarks.throughput [--rounds 5]
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -23,6 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.page import PERFORMANCE, publish, table
 from models import zoo
 from study.config import DataConfig
 from study.data.load import load_dataset
@@ -175,21 +175,20 @@ def measure(case: Case, rounds: int) -> Result:
 
 
 def as_markdown(results: list[Result]) -> str:
-    lines = ["| student | bare loop, images/s | inside a study, images/s | ratio, median | lowest to highest |"]
-    lines += ["| --- | ---: | ---: | ---: | ---: |"]
+    head = ("student", "bare loop, images/s", "inside a study, images/s", "ratio, median", "lowest to highest")
+    rows = []
     for result in results:
+        speeds = [f"{statistics.median(side):,.0f}" for side in (result.bare, result.study)]
         ratios = result.ratios
-        lines.append(
-            f"| {result.case} | {statistics.median(result.bare):,.0f} | {statistics.median(result.study):,.0f} "
-            f"| {statistics.median(ratios):.3f} | {min(ratios):.3f} to {max(ratios):.3f} |"
+        rows.append(
+            [result.case, *speeds, f"{statistics.median(ratios):.3f}", f"{min(ratios):.3f} to {max(ratios):.3f}"]
         )
-    return "\n".join(lines)
+    return table(head, rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, help="a JSON file for every number")
     parser.add_argument("--bare", help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -197,9 +196,7 @@ def main() -> None:
         print(bare_loop(next(case for case in CASES if case.name == arguments.bare), arguments.data))
         return
     results = [measure(case, arguments.rounds) for case in CASES]
-    print(as_markdown(results))
-    if arguments.out is not None:
-        arguments.out.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
+    publish(PERFORMANCE, "throughput", as_markdown(results), [asdict(result) for result in results])
 
 
 if __name__ == "__main__":
