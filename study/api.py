@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.config import Stage, StudyConfig, dump_study, parse_study
+from study.config import StudyConfig, dump_study, parse_study
 from study.environment import data_root_of, optuna_storage, study_of, tracking_uri_of
 from study.errors import UserError
 from study.search.watcher import Watcher
@@ -215,8 +215,8 @@ def table(name: str, *, tracking_uri: str | None = None) -> "pd.DataFrame":
 class _Logged(Watcher):
     """Says through Python's logging what a terminal would show."""
 
-    def stage_begins(self, stage: Stage, total: int, done: int, workers: int) -> None:
-        _log.info("stage %s: %d trials, %d of them done before, %d at once", stage, total, done, workers)
+    def stage_begins(self, name: str, total: int, done: int, workers: int) -> None:
+        _log.info("stage %s: %d trials, %d of them done before, %d at once", name, total, done, workers)
 
     def says(self, message: str) -> None:
         _log.warning(message)

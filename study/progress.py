@@ -1,4 +1,4 @@
-"""The live display of a running study: trials done of all, the best so far, the time left.
+"""The live display of a running study: trials done of all, the best so far, rate and time left.
 
 Works on what a `Watcher` hears. Knows nothing of what runs the trials. On anything but a terminal it draws nothing.
 """
@@ -6,12 +6,24 @@ Works on what a `Watcher` hears. Knows nothing of what runs the trials. On anyth
 import time
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+)
+from rich.table import Column
+from rich.text import Text
 
-from study.config import Stage, StudyConfig, TrialConfig
+from study.config import StudyConfig, TrialConfig
 from study.records import TrialReport
 from study.search import plan
 from study.search.watcher import Watcher
+from study.time_left import TimeLeft, expected_trials
 from study.tracking.names import run_name
 
 STAGE_WORDS = {"teacher": "teachers", "grid": "grid", "search": "search", "confirm": "confirmation"}
@@ -24,9 +36,6 @@ class TerminalProgress(Watcher):
         config: the study.
         console: where to.
         lines: also print a line for every trial that ends, for a log that somebody follows.
-
-    The time left is that of the epochs left at the pace of the students' epochs so far; teachers have a pace of
-    their own and are left out of it.
     """
 
     def __init__(self, config: StudyConfig, console: Console, lines: bool = False) -> None:
@@ -34,99 +43,111 @@ class TerminalProgress(Watcher):
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[best]}"),
-            TextColumn("{task.fields[left]}"),
+            BarColumn(bar_width=12),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            _CountedDown(table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[rate]}"),
+            _WhereItFits(table_column=Column()),
             console=console,
             disable=not console.is_terminal,
             transient=True,
         )
         self._task: TaskID | None = None
-        self._sizes = _stage_sizes(config)
+        self._sizes = {"teacher": len(plan.teacher_trials(config))}
+        self._sizes |= {name: len(trials) for name, trials in expected_trials(config).items()}
         self._data = config.data.name
-        self._epochs_per_trial = config.train.epochs
-        self._begun: float | None = None
-        self._done_before: dict[Stage, int] = {}
-        self._epochs: dict[str, int] = {}
-        self._epochs_before: dict[str, int] = {}  # of trials taken up again: trained before this session
+        self._time_left = TimeLeft(config)
+        self._teacher_seconds: dict[str, float] = {}
+        self._done_before: dict[str, int] = {}
         self._ended: set[str] = set()
         self._best: tuple[float, str] | None = None
 
     def __enter__(self) -> "TerminalProgress":
         self._progress.start()
-        self._task = self._progress.add_task(f"loading {self._data}", total=sum(self._sizes.values()), best="", left="")
+        total = sum(self._sizes.values())
+        self._task = self._progress.add_task(f"loading {self._data}", total=total, best="", rate="", end=None)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def stage_begins(self, stage: Stage, total: int, done: int, workers: int) -> None:
-        if stage != "teacher":  # which comes level by level, and whose trainings are known beforehand
-            self._sizes[stage] = total
-        if stage != "teacher" and self._begun is None:
-            self._begun = time.monotonic()
-        self._done_before[stage] = done
-        self._show(description=STAGE_WORDS[stage])
+    def stage_begins(self, name: str, total: int, done: int, workers: int) -> None:
+        if not _of_teachers(name):  # which come level by level, and whose trainings are known beforehand
+            self._sizes[name] = total
+            self._time_left.stage_begins(name, total, done, workers, time.monotonic())
+        self._done_before[name] = done
+        self._show(STAGE_WORDS[name.partition("-")[0]])
+
+    def trial_begins(self, name: str, trial_id: str, trial: TrialConfig) -> None:
+        if trial.stage != "teacher":
+            self._time_left.trial_begins(name, trial_id, trial, time.monotonic())
 
     def trial_reports(self, trial_id: str, trial: TrialConfig, report: TrialReport) -> None:
-        if trial.stage != "teacher" and report.epochs:
-            self._epochs_before.setdefault(trial_id, report.epochs[0].epoch - 1 + len(report.epochs[:-1]))
-            self._epochs[trial_id] = report.epochs[-1].epoch
         if report.summary is not None:
             self._ended.add(trial_id)
             if self._lines:
                 error = report.summary.best_val_error
                 how = report.summary.outcome if error is None else f"{report.summary.outcome}, {error:.2%}"
                 self.says(f"{trial_id} ({run_name(trial)}): {how}")
-            if trial.stage != "teacher":
-                self._epochs[trial_id] = trial.train.epochs
-                error = report.summary.best_val_error
-                if error is not None and (self._best is None or error < self._best[0]):
-                    self._best = (error, run_name(trial))
-        words = STAGE_WORDS[trial.stage]
-        if trial.stage == "teacher" and report.epochs and report.summary is None:
-            last = report.epochs[-1]
-            words = f"teacher {trial.network}: epoch {last.epoch} of {trial.train.epochs}, {last.val_error:.2%}"
-        self._show(description=words)
+        if trial.stage == "teacher":
+            self._teacher_reports(trial, report)
+            return
+        now = time.monotonic()
+        self._time_left.epochs_pass(trial_id, [(each.epoch, each.seconds) for each in report.epochs], now)
+        if report.summary is not None:
+            self._time_left.trial_ends(trial_id, report.summary.epochs, now)
+            error = report.summary.best_val_error
+            if error is not None and (self._best is None or error < self._best[0]):
+                self._best = (error, run_name(trial))
+        self._show(STAGE_WORDS[trial.stage], self._time_left.seconds(), self._time_left.epochs_per_second())
 
     def says(self, message: str) -> None:
         self._console.print(message, highlight=False, markup=False, soft_wrap=True)
 
-    def seconds_left(self) -> float | None:
-        """Estimated seconds until the last trial ends; None before there is anything to go by."""
-        done = sum(self._epochs.values()) - sum(self._epochs_before.values())
-        if self._begun is None or done == 0:
-            return None
-        pace = (time.monotonic() - self._begun) / done
-        trials_left = sum(size for stage, size in self._sizes.items() if stage != "teacher")
-        trials_left -= sum(count for stage, count in self._done_before.items() if stage != "teacher")
-        trials_left -= len(self._epochs)
-        under_way = sum(self._epochs_per_trial - epochs for epochs in self._epochs.values())
-        return max(0.0, pace * (trials_left * self._epochs_per_trial + under_way))
+    def _teacher_reports(self, trial: TrialConfig, report: TrialReport) -> None:
+        if not report.epochs or report.summary is not None:
+            self._show(STAGE_WORDS["teacher"])
+            return
+        last = report.epochs[-1]
+        words = f"teacher {trial.network}: epoch {last.epoch} of {trial.train.epochs}, {last.val_error:.2%}"
+        self._show(words, last.seconds * (trial.train.epochs - last.epoch))
 
-    def _show(self, description: str) -> None:
+    def _show(self, description: str, left: float | None = None, rate: float | None = None) -> None:
         if self._task is None:
             return
-        left = self.seconds_left()
         self._progress.update(
             self._task,
             description=description,
             total=sum(self._sizes.values()),
             completed=sum(self._done_before.values()) + len(self._ended),
             best="" if self._best is None else f"best {self._best[0]:.2%} ({self._best[1]})",
-            left="" if left is None else f"{_duration(left)} left",
+            rate="" if rate is None else _rate(rate),
+            end=None if left is None else time.monotonic() + left,
         )
 
 
-def _stage_sizes(config: StudyConfig) -> dict[Stage, int]:
-    """How many trials each stage will have, as far as the study file tells."""
-    sizes: dict[Stage, int] = {"teacher": len(plan.teacher_trials(config)), "grid": len(plan.grid_trials(config))}
-    if config.search is not None:
-        seeds = len(plan.confirmation_seeds(config))
-        sizes["search"] = config.search.trials
-        sizes["confirm"] = seeds * (min(config.search.confirm.top, config.search.trials) + (0 if config.arms else 1))
-    return sizes
+class _CountedDown(ProgressColumn):
+    """The time left, which goes on falling between two reports."""
+
+    def render(self, task: Task) -> Text:
+        end: float | None = task.fields["end"]
+        return Text("" if end is None else f"{_duration(max(0.0, end - time.monotonic()))} left")
+
+
+class _WhereItFits(ProgressColumn):
+    """The best so far; the only column that may be wrapped, so the one that a narrow terminal cuts."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["best"], no_wrap=True, overflow="ellipsis")
+
+
+def _of_teachers(stage: str) -> bool:
+    return stage.partition("-")[0] == "teacher"
+
+
+def _rate(epochs_per_second: float) -> str:
+    per, seconds = next((unit for unit in (("s", 1), ("min", 60)) if epochs_per_second * unit[1] >= 1), ("h", 3600))
+    return f"{epochs_per_second * seconds:.3g} epochs/{per}"
 
 
 def _duration(seconds: float) -> str:

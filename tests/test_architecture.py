@@ -18,7 +18,8 @@ LAYERS: list[set[str]] = [
     {"study.distill", "study.tracking"},
     {"study.environment"},
     {"study.search", "study.results", "study.cluster"},
-    {"study.export", "study.progress"},
+    {"study.export", "study.time_left"},
+    {"study.progress"},
     {"study.api"},
     {"study.cli"},
 ]

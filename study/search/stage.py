@@ -108,7 +108,7 @@ class StageRun:
                 timestamp_ms=now_ms(),
             )
         )
-        self.watcher.trial_begins(trial_id, trial)
+        self.watcher.trial_begins(self.journal.name, trial_id, trial)
         return self.job(number, trial_id, trial)
 
     def heard(self, ray_trial: str, report: TrialReport) -> None:
@@ -258,7 +258,7 @@ def run_stage(stage: StageRun, placement: Placement, node_data: NodeRefs) -> Non
         Exception: whatever asking, telling or tracking raised in the driver.
     """
     total, finished = stage.journal.source.total, stage.journal.finished()
-    stage.watcher.stage_begins(stage.journal.stage, total, finished, placement.workers)
+    stage.watcher.stage_begins(stage.journal.name, total, finished, placement.workers)
     if finished >= total:
         return
     let_workers_start()
@@ -293,7 +293,7 @@ def run_stage(stage: StageRun, placement: Placement, node_data: NodeRefs) -> Non
         raise stage.error
     if len(alive_nodes()) > 1:
         stage.watcher.says(_spread(stage, node_data))
-    stage.watcher.stage_ends(stage.journal.stage)
+    stage.watcher.stage_ends(stage.journal.name)
 
 
 def _spread(stage: StageRun, node_data: NodeRefs) -> str:

@@ -1,0 +1,89 @@
+"""The live line of a study: what it says, and that it stays one line on any terminal."""
+
+import io
+from collections.abc import Sequence
+
+import pytest
+import yaml
+from rich.console import Console
+
+from study.config import StudyConfig, parse_study
+from study.progress import TerminalProgress
+from study.records import EpochRecord, TrainingSummary, TrialReport
+from study.search import plan
+
+
+@pytest.fixture
+def config() -> StudyConfig:
+    study = {
+        "name": "shown",
+        "data": {"name": "digits"},
+        "teachers": [{"network": "digits-cnn", "train": {"epochs": 10}}],
+        "student": {"network": "digits-fc32"},
+        "train": {"epochs": 4},
+        "arms": [{"method": "noisy_teacher", "sigma": 0.5}],
+        "seeds": [0, 1],
+    }
+    return parse_study(yaml.safe_dump(study), "a test")
+
+
+def epoch(number: int, seconds: float = 30.0) -> EpochRecord:
+    return EpochRecord(
+        epoch=number, train_loss=1.0, val_error=0.25, images_per_second=1.0, seconds=seconds, timestamp_ms=0
+    )
+
+
+def shown(config: StudyConfig, width: int, stages: Sequence[str]) -> tuple[str, int]:
+    """The last line of the drawing at the end, and how many it has."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, height=20, color_system=None)
+    with TerminalProgress(config, console) as progress:
+        if "teacher" in stages:
+            progress.stage_begins("teacher", 1, 0, 1)
+            (teacher,) = plan.teacher_trials(config)
+            progress.trial_begins("teacher", "teacher-0000", teacher)
+            progress.trial_reports("teacher-0000", teacher, TrialReport(number=0, epochs=(epoch(1),)))
+        if "grid" in stages:
+            trials = plan.grid_trials(config)
+            progress.stage_begins("grid", len(trials), 0, 1)
+            progress.trial_begins("grid", "grid-0000", trials[0])
+            records = tuple(map(epoch, range(1, 5)))
+            for record in records:
+                progress.trial_reports("grid-0000", trials[0], TrialReport(number=0, epochs=(record,)))
+            summary = TrainingSummary(
+                outcome="completed", epochs=4, best_val_error=0.25, best_epoch=1, train_seconds=120.0
+            )
+            progress.trial_reports("grid-0000", trials[0], TrialReport(number=0, summary=summary))
+        paper = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
+        with paper.capture() as captured:
+            paper.print(progress._progress.get_renderable())
+    lines = captured.get().rstrip("\n").split("\n")
+    return lines[-1], len(lines)
+
+
+def test_a_teacher_s_epochs_and_its_time_left_are_told(config: StudyConfig) -> None:
+    line, _ = shown(config, 140, ["teacher"])
+    assert "teacher digits-cnn: epoch 1 of 10, 25.00%" in line
+    assert "4 min 30 s left" in line
+
+
+def test_trials_time_left_rate_and_the_best_so_far_are_told(config: StudyConfig) -> None:
+    line, _ = shown(config, 140, ["teacher", "grid"])
+    for words in ("grid", "1/5", "6 min 00 s left", "2 epochs/min", "best 25.00% (baseline seed 0)"):
+        assert words in line
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_line_stays_one_line_and_keeps_what_matters(config: StudyConfig, width: int) -> None:
+    line, height = shown(config, width, ["teacher", "grid"])
+    assert height == 1
+    assert len(line) <= width
+    assert "1/5" in line
+    assert "left" in line
+
+
+def test_nothing_is_drawn_where_there_is_no_terminal(config: StudyConfig) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    with TerminalProgress(config, console) as progress:
+        progress.stage_begins("grid", 4, 0, 1)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == ""
