@@ -4,6 +4,7 @@ Works on what a `Watcher` hears. Knows nothing of what runs the trials. On anyth
 """
 
 import time
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import (
@@ -42,12 +43,12 @@ class TerminalProgress(Watcher):
         self._console, self._lines = console, lines
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            _WhereItFits(lambda task: task.description),
             BarColumn(bar_width=12),
             MofNCompleteColumn(table_column=Column(no_wrap=True)),
             _CountedDown(table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[rate]}"),
-            _WhereItFits(table_column=Column()),
+            _WhereItFits(lambda task: task.fields["best"]),
             console=console,
             disable=not console.is_terminal,
             transient=True,
@@ -135,10 +136,14 @@ class _CountedDown(ProgressColumn):
 
 
 class _WhereItFits(ProgressColumn):
-    """The best so far; the only column that may be wrapped, so the one that a narrow terminal cuts."""
+    """Words that a narrow terminal cuts before it cuts anything else."""
+
+    def __init__(self, words: Callable[[Task], str]) -> None:
+        super().__init__(table_column=Column())
+        self._words = words
 
     def render(self, task: Task) -> Text:
-        return Text(task.fields["best"], no_wrap=True, overflow="ellipsis")
+        return Text(self._words(task), no_wrap=True, overflow="ellipsis")
 
 
 def _of_teachers(stage: str) -> bool:
