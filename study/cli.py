@@ -377,6 +377,8 @@ def ui(
     auth: Annotated[bool, typer.Option("--auth", help="ask for user and password (docs/security.md)")] = False,
 ) -> None:
     """Open the MLflow UI on the current store."""
+    from study.tracking.view import pages
+
     uri = default_tracking_uri()
     if uri.startswith("http"):
         errors.print(f"the tracking server has its own UI: {without_credentials(uri)}", highlight=False)
@@ -392,8 +394,10 @@ def ui(
     if auth:
         environment |= _auth_environment()
         command += ["--app-name", "basic-auth"]
-    shown = f"[{host}]" if ":" in host else host
-    errors.print(f"MLflow on http://{shown}:{port} (Ctrl-C ends it)", highlight=False, markup=False)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    studies = pages(uri)
+    for line in [f"MLflow on {address} (Ctrl-C ends it)", *(f"{name}: {address}/{studies[name]}" for name in studies)]:
+        errors.print(line, highlight=False, markup=False, soft_wrap=True)
     # What it makes (the users' database is one) is nobody else's where it has a login.
     served = subprocess.run(command, env=environment, check=False, umask=0o077 if auth else -1)
     raise typer.Exit(served.returncode)

@@ -8,7 +8,7 @@ from study.results.read import TrackedStudy
 from study.results.render import render
 from study.results.report import ARTIFACT_FOLDER, verdict
 from study.results.table import Table, table_of
-from study.tracking import schema
+from study.tracking import schema, view
 from study.tracking.address import answering
 
 NOTE = "mlflow.note.content"
@@ -28,7 +28,7 @@ def describe(tracking_uri: str, tracked: TrackedStudy) -> None:
     Raises:
         UserError: the server does not answer or refuses, or a trial's parameters cannot be read.
     """
-    note = description(table_of(tracked), by_validation(tracked))
+    table, validation = table_of(tracked), by_validation(tracked)
     with answering(tracking_uri):
         from mlflow import MlflowClient
 
@@ -36,16 +36,21 @@ def describe(tracking_uri: str, tracked: TrackedStudy) -> None:
         experiment = client.get_experiment_by_name(tracked.name)
         if experiment is None:
             return
+        note = description(table, validation, experiment.experiment_id)
         client.set_experiment_tag(experiment.experiment_id, NOTE, note)
         for parent in client.search_runs([experiment.experiment_id], f"tags.`{schema.KIND}` = 'study'"):
             client.set_tag(parent.info.run_id, NOTE, note)
 
 
-def description(table: Table, validation: ByValidation) -> str:
-    """Verdict and table in Markdown, at most `LONGEST_NOTE` characters: first the notes go, then the last rows."""
+def description(table: Table, validation: ByValidation, experiment_id: str) -> str:
+    """Verdict, where to look on, and table in Markdown, at most `LONGEST_NOTE` characters: first the notes go, then the
+    last rows."""
     said = verdict(table, validation).sentence
-    more = f"The parent run has the whole report under its artifacts, `{ARTIFACT_FOLDER}/index.html`."
-    whole = f"{said}\n\n{render(table, 'md')}\n{more}\n"
+    more = (
+        f"[All trials]({view.page(experiment_id)}), and [the arms as charts]({view.page(experiment_id, charts=True)}). "
+        f"The parent run has the whole report under its artifacts, `{ARTIFACT_FOLDER}/index.html`."
+    )
+    whole = f"{said}\n\n{more}\n\n{render(table, 'md')}"
     if len(whole) <= LONGEST_NOTE:
         return whole
     lines = [line for line in render(table, "md").rstrip().splitlines() if not line.startswith("- ")]
@@ -60,4 +65,4 @@ def description(table: Table, validation: ByValidation) -> str:
         kept.append(line)
     left = len(lines) - len(kept)
     cut = f"\n\n{left} more rows are in the table itself." if left > 0 else ""
-    return f"{said}\n\n{chr(10).join(kept).rstrip()}{cut}\n\n{more}\n"
+    return f"{said}\n\n{more}\n\n{chr(10).join(kept).rstrip()}{cut}\n"

@@ -13,7 +13,7 @@ import numpy as np
 
 from study.errors import UserError
 from study.records import EpochRecord
-from study.tracking import schema
+from study.tracking import schema, view
 from study.tracking.address import answering, bound_requests, first_opening, without_credentials
 from study.tracking.events import (
     DatasetUsed,
@@ -25,6 +25,7 @@ from study.tracking.events import (
     StudyBegan,
     StudyEnded,
     StudyParams,
+    now_ms,
 )
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ class TrackingClient:
         if schema.DATASET not in self._params_of(self._parent):
             # The parameters come last: where they are, nothing before them is missing.
             self._client.log_text(self._parent, event.study_file, schema.STUDY_FILE)
+            self._client.set_experiment_tag(self._experiment_id, view.TAG, view.saved_view(now_ms()))
             if event.datasets:
                 self._client.log_inputs(self._parent, [_as_input(dataset) for dataset in event.datasets])
             self._log(self._parent, params=event.params)

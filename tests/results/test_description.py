@@ -14,7 +14,7 @@ pytest_plugins = ("handwritten",)
 
 def _described(uri: str, study: Writer) -> str:
     tracked = read_study(uri, study.name)
-    return description(table_of(tracked), by_validation(tracked))
+    return description(table_of(tracked), by_validation(tracked), "7")
 
 
 def test_verdict_table_and_notes_in_markdown(uri: str, new_study: Callable[..., Writer]) -> None:
@@ -24,6 +24,7 @@ def test_verdict_table_and_notes_in_markdown(uri: str, new_study: Callable[..., 
     said = _described(uri, study)
     assert said.startswith("The only arm tested, noisy teacher, σ = 0.1, α = 0.15, ")
     assert "| logit regression (baseline) |" in said
+    assert "(#/experiments/7/runs?" in said
     assert "- Every row stands on 3 seeds" in said
 
 

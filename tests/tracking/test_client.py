@@ -1,6 +1,7 @@
 """Events written to a real store: each may come twice, and after any interruption."""
 
 import itertools
+import json
 from pathlib import Path
 
 import mlflow
@@ -10,7 +11,7 @@ from mlflow.entities import Run
 from study.records import EpochRecord, TrainingSummary
 from study.results.artifacts import read_study_file
 from study.results.read import read_study
-from study.tracking import schema
+from study.tracking import schema, view
 from study.tracking.client import TrackingClient
 from study.tracking.events import (
     DatasetUsed,
@@ -216,6 +217,18 @@ def test_a_resumed_study_is_running_again_and_keeps_its_file(uri: str, study: st
 def test_a_store_is_made_where_its_folder_is(tmp_path: Path) -> None:
     assert TrackingClient(f"sqlite:///{tmp_path / 'new.db'}", "it").find_study() is None
     assert (tmp_path / "new.db").exists()
+
+
+def test_a_study_has_a_view_that_is_saved_once_and_then_its_readers_own(uri: str, study: str) -> None:
+    client, server = TrackingClient(uri, study), mlflow.MlflowClient(uri)
+    client.apply([STUDY_BEGAN])
+    experiment = server.get_experiment_by_name(study)
+    assert experiment is not None
+    assert json.loads(experiment.tags[view.TAG])["name"] == view.NAME
+    assert view.pages(uri, most=1000)[study] == view.page(experiment.experiment_id)
+    server.set_experiment_tag(experiment.experiment_id, view.TAG, "overridden")
+    TrackingClient(uri, study).apply([STUDY_BEGAN])
+    assert server.get_experiment(experiment.experiment_id).tags[view.TAG] == "overridden"
 
 
 def test_the_data_are_inputs_of_the_parent_run(uri: str, study: str) -> None:

@@ -1,0 +1,93 @@
+"""A view that MLflow's pages show a study by: its trials with their settings and errors, its arms as charts.
+
+Works on names and on the tag in which MLflow keeps the views that people save on an experiment's page. Without one,
+that page shows neither parameters nor metrics until each is chosen. A server that knows no such tag is none the worse.
+"""
+
+import base64
+import json
+import zlib
+from typing import Any
+
+from study.tracking import schema
+from study.tracking.address import answering, first_opening, store_exists
+
+KEY = "noisy-study"
+TAG = f"mlflow.sharedViewState.{KEY}"
+NAME = "Trials and arms"
+
+_COLUMNS = (
+    *(f"metrics.`{name}`" for name in (schema.BEST_VAL_ERROR, schema.TEST_ERROR)),
+    *(f"params.`{name}`" for name in (schema.METHOD, schema.SIGMA, schema.ALPHA, schema.SEED, schema.STUDENT)),
+    f"tags.`{schema.STAGE}`",
+)
+_CHARTS = (
+    (schema.SIGMA, schema.TEST_ERROR),
+    (schema.SIGMA, schema.BEST_VAL_ERROR),
+    (schema.ALPHA, schema.BEST_VAL_ERROR),
+)
+
+
+def saved_view(timestamp_ms: int) -> str:
+    """The tag's value, as MLflow 3.17 writes and reads it; trials come with the lowest validation error first."""
+    state: dict[str, Any] = {
+        "searchFilter": "",
+        "orderByKey": f"metrics.`{schema.BEST_VAL_ERROR}`",
+        "orderByAsc": True,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": list(_COLUMNS),
+        "columnOrder": [],
+        "columnWidths": {},
+        "runsHiddenMode": "SHOWALL",
+        "compareRunCharts": [_chart(setting, error) for setting, error in _CHARTS],
+        "compareRunSections": [
+            {"uuid": KEY, "name": "Arms", "display": True, "isReordered": False, "deleted": False, "isGenerated": False}
+        ],
+        "viewMaximized": False,
+        "runListHidden": False,
+        "isAccordionReordered": False,
+        "useGroupedValuesInCharts": True,
+        "hideEmptyCharts": True,
+        "groupBy": None,
+        "groupsExpanded": {},
+    }
+    packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
+    times = {"createdAt": timestamp_ms, "updatedAt": timestamp_ms}
+    return json.dumps({"name": NAME, **times, "state": f"deflate;{packed}"})
+
+
+def page(experiment_id: str, charts: bool = False) -> str:
+    """Where the view is, below the address of MLflow's UI: the trials as a table, or the charts."""
+    shown = f"workflowType=machine_learning&viewStateShareKey={KEY}{'&compareRunsMode=CHART' if charts else ''}"
+    return f"#/experiments/{experiment_id}/runs?{shown}"
+
+
+def pages(uri: str, most: int = 5) -> dict[str, str]:
+    """The pages of the studies that were last changed, by their names; none where there is no store yet.
+
+    Raises:
+        UserError: the store cannot be read.
+    """
+    if not store_exists(uri):
+        return {}
+    with answering(uri), first_opening(uri):
+        from mlflow import MlflowClient
+
+        found = MlflowClient(uri).search_experiments(max_results=most, order_by=["last_update_time DESC"])
+    return {each.name: page(each.experiment_id) for each in found if TAG in each.tags}
+
+
+def _chart(setting: str, error: str) -> dict[str, Any]:
+    return {
+        "uuid": f"{setting}-{error}",
+        "type": "SCATTER",
+        "runsCountToCompare": 100,
+        "metricSectionId": KEY,
+        "deleted": False,
+        "isGenerated": False,
+        "xaxis": {"key": setting, "type": "PARAM"},
+        "yaxis": {"key": error, "type": "METRIC"},
+    }
