@@ -225,7 +225,8 @@ def _fixed(value: float | None, digits: int) -> str:
 def _p(value: float | None) -> str:
     if value is None:
         return ""
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
+    # Neither may look like what it is not: nothing, or on the other side of the 5 % that decide the verdict.
+    return next((f"<{bound:.3f}" for bound in (0.001, 0.05) if value < bound <= round(value, 3)), f"{value:.3f}")
 
 
 # ----------------------------------------------------------------------------------------------- for people: formats

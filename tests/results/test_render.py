@@ -141,6 +141,12 @@ def test_a_tiny_p_value_is_not_printed_as_zero() -> None:
     assert (row["p"], row["p Holm"]) == ("<0.001", "<0.001")
 
 
+def test_a_p_value_is_not_rounded_across_the_five_per_cent_that_decide() -> None:
+    head, cells = printed(table_of(replace(ARM, p_value=0.0497, p_holm=0.0503)))
+    row = dict(zip(head, cells, strict=True))
+    assert (row["p"], row["p Holm"]) == ("<0.050", "0.050")
+
+
 def test_what_all_rows_share_is_said_once() -> None:
     table = table_of(BASE, ARM)
     assert subtitle(table) == f"student {AWKWARD}, teacher nin, fresh noise, compression ratio 3.38"

@@ -213,8 +213,8 @@ def _finding(shown: Curves, epochs: int) -> str:
     lowest = int(means.index[int(means.to_numpy().argmin())])
     whose = "The baseline's" if baseline.is_baseline else "The first arm's"
     last = int(means.index[-1])
-    still = ", still falling at the end" if lowest == last and last == epochs else ""
-    return f"{whose} validation error is lowest at epoch {lowest} of {last}{still}"
+    when = f"the last of {last} epochs" if lowest == last == epochs else f"epoch {lowest} of {last}"
+    return f"{whose} validation error is lowest at {when}"
 
 
 def _top(shown: Curves) -> float | None:
