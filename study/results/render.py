@@ -26,7 +26,7 @@ from rich.text import Text
 from study.errors import UserError
 from study.results.arms import Setting
 from study.results.statistics import Interval
-from study.results.table import Row, Table
+from study.results.table import SIGNIFICANCE, Row, Table
 
 Format = Literal["text", "md", "csv", "json", "latex", "html"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -225,8 +225,11 @@ def _fixed(value: float | None, digits: int) -> str:
 def _p(value: float | None) -> str:
     if value is None:
         return ""
-    # Neither may look like what it is not: nothing, or on the other side of the 5 % that decide the verdict.
-    return next((f"<{bound:.3f}" for bound in (0.001, 0.05) if value < bound <= round(value, 3)), f"{value:.3f}")
+    if value < 0.001:
+        return "<0.001"
+    # It may not look as if it were on the other side of what decides the verdict.
+    shown, bound = f"{value:.3f}", f"{SIGNIFICANCE:.3f}"
+    return f"<{bound}" if value < SIGNIFICANCE and shown == bound else shown
 
 
 # ----------------------------------------------------------------------------------------------- for people: formats
