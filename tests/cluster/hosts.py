@@ -103,6 +103,10 @@ class Host:
                 start_new_session=True,
             )
 
+    @property
+    def is_on(self) -> bool:
+        return self._first is not None
+
     def cut_off(self) -> None:
         """Pull the cable: no packet comes or goes from now on, and nobody is told."""
         subprocess.run(["ip", "link", "set", self.name, "down"], check=True)
@@ -210,8 +214,10 @@ class RayCluster:
             alive = set()
             self.start_on(head)
         for host in workers:
-            if host.address not in alive:
+            if host.address not in alive or not host.is_on:
                 host.stop()
+                # Ray notices late: its old node would be taken for the one that starts now.
+                wait_until(lambda gone=host.address: gone not in self.alive(), "a host that was stopped is missed")
                 self.start_on(host)
         self.wait_for_all()
 
