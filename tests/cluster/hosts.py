@@ -217,9 +217,12 @@ class RayCluster:
             if host.address not in alive or not host.is_on:
                 host.stop()
                 # Ray notices late: its old node would be taken for the one that starts now.
-                wait_until(lambda gone=host.address: gone not in self.alive(), "a host that was stopped is missed")
+                self.wait_until_missed(host)
                 self.start_on(host)
         self.wait_for_all()
+
+    def wait_until_missed(self, host: Host) -> None:
+        wait_until(lambda: host.address not in self.alive(), f"{host.name}, which was stopped, is missed")
 
     def wait_for_all(self) -> None:
         try:

@@ -204,7 +204,7 @@ def test_storage_that_a_host_does_not_see_is_one_line_and_leaves_nothing(
 ) -> None:
     blind = cluster.hosts[2]
     blind.stop()
-    wait_until(lambda: blind.address not in cluster.alive(), "the host is missed")
+    cluster.wait_until_missed(blind)
     cluster.start_on(blind, unseen=storage_root)
     cluster.wait_for_all()
     try:
