@@ -5,7 +5,7 @@ trial once whatever process died between asking and training. Knows nothing of R
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
-from optuna.trial import BaseTrial, TrialState
+from optuna.trial import BaseTrial, TrialState, create_trial
 
 from search_spaces.grid import grid_points
 from search_spaces.spaces import Space
@@ -26,6 +26,9 @@ from study.search.plan import search_trial, with_training
 
 POINT = "point"
 """User attribute of a planned trial: which of the plan's points it is."""
+
+FIXED = "fixed_params"
+"""System attribute by which Optuna keeps the parameters that a trial is to have."""
 
 
 class Source(Protocol):
@@ -43,8 +46,11 @@ class Source(Protocol):
     def pruner(self) -> BasePruner:
         """What stops its trials early."""
 
-    def next(self, study: optuna.Study, forgiven: Set[int]) -> optuna.Trial | None:
-        """Ask for one more trial, or None when all have been asked for; `forgiven` numbers do not count."""
+    def proposals(self, study: optuna.Study, forgiven: Set[int]) -> Iterator[optuna.Trial]:
+        """Ask for one more trial whenever the next is wanted, until all have been; `forgiven` numbers do not count.
+
+        Nobody else may ask for trials of the study meanwhile.
+        """
 
     def trial_config(self, trial: BaseTrial) -> TrialConfig:
         """What to train for a trial; the same each time it is asked for the same trial."""
@@ -71,8 +77,8 @@ class Planned:
     def pruner(self) -> BasePruner:
         return NopPruner()
 
-    def next(self, study: optuna.Study, forgiven: Set[int]) -> optuna.Trial | None:
-        return _next_point(study, forgiven, [{}] * len(self.trials))
+    def proposals(self, study: optuna.Study, forgiven: Set[int]) -> Iterator[optuna.Trial]:
+        return _points(study, forgiven, [{}] * len(self.trials))
 
     def trial_config(self, trial: BaseTrial) -> TrialConfig:
         point: int = trial.user_attrs[POINT]
@@ -119,18 +125,19 @@ class Searched:
     def pruner(self) -> BasePruner:
         return make_pruner(self._search)
 
-    def next(self, study: optuna.Study, forgiven: Set[int]) -> optuna.Trial | None:
-        if self._search.sampler == "grid":
-            trial = _next_point(study, forgiven, self._grid)
-        else:
-            asked = len(study.get_trials(deepcopy=False))
-            if asked - len(forgiven) >= self._search.trials:
-                return None
-            study.sampler = make_sampler(self._search, self.config.search_seed, asked)
-            trial = study.ask()
-        if trial is not None:
+    def proposals(self, study: optuna.Study, forgiven: Set[int]) -> Iterator[optuna.Trial]:
+        asked = (
+            _points(study, forgiven, self._grid) if self._search.sampler == "grid" else self._sampled(study, forgiven)
+        )
+        for trial in asked:
             self.arm(trial)  # draws its parameters, and so brings them into the journal
-        return trial
+            yield trial
+
+    def _sampled(self, study: optuna.Study, forgiven: Set[int]) -> Iterator[optuna.Trial]:
+        begun = len(study.get_trials(deepcopy=False))
+        for asked in range(begun, self._search.trials + len(forgiven)):
+            study.sampler = make_sampler(self._search, self.config.search_seed, asked)
+            yield study.ask()
 
     def trial_config(self, trial: BaseTrial) -> TrialConfig:
         return search_trial(self.config, self.arm(trial), self.role)
@@ -215,22 +222,22 @@ def make_pruner(search: SearchConfig) -> BasePruner:
     return makers[search.scheduler]()
 
 
-def _next_point(study: optuna.Study, forgiven: Set[int], points: Sequence[dict[str, Any]]) -> optuna.Trial | None:
-    """Ask for the first point that has not been asked for.
+def _points(study: optuna.Study, forgiven: Set[int], points: Sequence[Mapping[str, Any]]) -> Iterator[optuna.Trial]:
+    """Ask for every point that has not been asked for, in order.
 
-    It is enqueued just before: Optuna's own grid sampler loses and doubles points across a kill, and a long queue
-    makes every ask slow.
+    A point enters the journal in one write, running and with its place in the plan: Optuna's own grid sampler loses and
+    doubles points across a kill, and a queue makes every ask slow.
     """
     trials = study.get_trials(deepcopy=False)
-    # One that is enqueued and was never asked for (a kill came between) is asked for now.
-    waiting = any(trial.state == TrialState.WAITING for trial in trials)
-    asked = {t.user_attrs[POINT] for t in trials if t.state != TrialState.WAITING and t.number not in forgiven}
-    missing = next((point for point in range(len(points)) if point not in asked), None)
-    if missing is None:
-        return None
-    if not waiting:
-        study.enqueue_trial(points[missing], user_attrs={POINT: missing})
-    return study.ask()
+    for _ in range(sum(trial.state == TrialState.WAITING for trial in trials)):
+        yield study.ask()  # of a journal from before version 0.2, where a kill came between queue and ask
+    asked = {trial.user_attrs[POINT] for trial in trials if trial.number not in forgiven}
+    for place, point in enumerate(points):
+        if place not in asked:
+            wanted = create_trial(
+                state=TrialState.RUNNING, user_attrs={POINT: place}, system_attrs={FIXED: dict(point)}
+            )
+            yield optuna.Trial(study, study._storage.create_new_trial(study._study_id, wanted))
 
 
 def _values(summary: TrainingSummary) -> list[float]:

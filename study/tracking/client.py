@@ -6,7 +6,9 @@ already there are left out. Knows nothing of waiting or trying again; the outbox
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,8 +34,20 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Run
 
-MAX_METRICS = 1000
-"""MLflow's own limit for one `log_batch`."""
+MAX_METRICS = 800
+"""In one `log_batch`: MLflow takes 1,000 of metrics, parameters and tags together."""
+
+
+_Metric = tuple[str, float, int, int]
+"""Name, value, Unix time in milliseconds, step."""
+
+
+@dataclass
+class _Gathered:
+    """What is to be said of a run, until it is said in one call: its own epochs by their number."""
+
+    params: Mapping[str, str] = field(default_factory=dict)
+    epochs: dict[int, EpochRecord] = field(default_factory=dict)
 
 
 class TrackingClient:
@@ -73,9 +87,9 @@ class TrackingClient:
     def apply(self, events: Iterable[Event]) -> None:
         """Write events in their order; those that were written before change nothing.
 
-        The epochs of a run are sent together, at the latest before its end.
+        What there is to say of a run is sent together, at the latest with its end.
         """
-        epochs: dict[str, dict[int, EpochRecord]] = {}
+        gathered: defaultdict[str, _Gathered] = defaultdict(_Gathered)
         try:
             with answering(self._uri):
                 if not self._known:
@@ -92,15 +106,16 @@ class TrackingClient:
                             self._end_study(event)
                         case RunBegan():
                             self._begin(event)
+                            if event.trial_id not in self._described:
+                                gathered[event.trial_id].params = event.params
                         case EpochsPassed():
                             # The first report of an epoch counts: it may have been trained again after a kill.
-                            waiting = epochs.setdefault(event.trial_id, {})
-                            waiting |= {record.epoch: record for record in event.epochs if record.epoch not in waiting}
+                            epochs = gathered[event.trial_id].epochs
+                            epochs |= {record.epoch: record for record in event.epochs if record.epoch not in epochs}
                         case RunEnded():
-                            self._send(event.trial_id, epochs.pop(event.trial_id, {}))
-                            self._end(event)
-                for trial_id, waiting in epochs.items():
-                    self._send(trial_id, waiting)
+                            self._end(event, gathered.pop(event.trial_id, _Gathered()))
+                for trial_id, what in gathered.items():
+                    self._send(trial_id, what)
         except UserError:
             self._stumbled = True
             self._forget()
@@ -167,11 +182,8 @@ class TrackingClient:
                 run_name=event.name,
             )
             self._runs[event.trial_id] = run.info.run_id
-        if event.trial_id not in self._described:
-            self._log(self._runs[event.trial_id], params=event.params)
-            self._described.add(event.trial_id)
 
-    def _end(self, event: RunEnded) -> None:
+    def _end(self, event: RunEnded, gathered: _Gathered) -> None:
         summary = event.summary
         metrics = {
             schema.BEST_VAL_ERROR: summary.best_val_error,
@@ -182,11 +194,10 @@ class TrackingClient:
             schema.EPOCHS_TO_TARGET: summary.epochs_to_target,
             schema.SECONDS_TO_TARGET: summary.seconds_to_target,
         }
-        run_id = self._runs.get(event.trial_id)
-        if run_id is None:
-            return  # somebody has deleted it
-        self._log(
-            run_id,
+        # The outcome comes last: where it is, nothing before it is missing.
+        self._send(
+            event.trial_id,
+            gathered,
             metrics=[
                 (name, float(value), event.timestamp_ms, summary.epochs)
                 for name, value in metrics.items()
@@ -197,16 +208,24 @@ class TrackingClient:
                 **({schema.REASON: summary.reason} if summary.reason else {}),
             },
         )
-        status = {"completed": "FINISHED", "pruned": "KILLED"}.get(summary.outcome, "FAILED")
-        self._client.set_terminated(run_id, status=status, end_time=event.timestamp_ms)
+        if (run_id := self._runs.get(event.trial_id)) is not None:
+            status = {"completed": "FINISHED", "pruned": "KILLED"}.get(summary.outcome, "FAILED")
+            self._client.set_terminated(run_id, status=status, end_time=event.timestamp_ms)
 
-    def _send(self, trial_id: str, epochs: Mapping[int, EpochRecord]) -> None:
+    def _send(
+        self,
+        trial_id: str,
+        gathered: _Gathered,
+        metrics: Sequence[_Metric] = (),
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write what was gathered of a run, then these metrics, then these tags."""
         run_id = self._runs.get(trial_id)
         if run_id is None:
             return  # somebody has deleted it
         known = self._last_step.get(trial_id, 0)
-        new = [epochs[epoch] for epoch in sorted(epochs) if epoch > known]
-        metrics = [
+        new = [gathered.epochs[epoch] for epoch in sorted(gathered.epochs) if epoch > known]
+        of_epochs = [
             (name, float(value), record.timestamp_ms, record.epoch)
             for record in new
             for name, value in (
@@ -215,8 +234,14 @@ class TrackingClient:
                 (schema.IMAGES_PER_SECOND, record.images_per_second),
             )
         ]
-        for start in range(0, len(metrics), MAX_METRICS):
-            self._log(run_id, metrics=metrics[start : start + MAX_METRICS])
+        *full, last = _portions([*of_epochs, *metrics])
+        params = gathered.params
+        for portion in full:
+            self._log(run_id, metrics=portion, params=params)
+            params = {}
+        self._log(run_id, metrics=last, params=params, tags=tags)
+        if gathered.params:
+            self._described.add(trial_id)
         if new:
             self._last_step[trial_id] = new[-1].epoch
 
@@ -294,7 +319,7 @@ class TrackingClient:
     def _log(
         self,
         run_id: str,
-        metrics: list[tuple[str, float, int, int]] | None = None,
+        metrics: Sequence[_Metric] = (),
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
@@ -302,11 +327,16 @@ class TrackingClient:
 
         self._client.log_batch(
             run_id,
-            metrics=[Metric(*metric) for metric in metrics or []],
+            metrics=[Metric(*metric) for metric in metrics],
             params=[Param(name, value) for name, value in (params or {}).items()],
             tags=[RunTag(name, value) for name, value in (tags or {}).items()],
             synchronous=True,
         )
+
+
+def _portions(metrics: Sequence[_Metric]) -> list[Sequence[_Metric]]:
+    """As much as one call takes, in order; one empty portion where there are none."""
+    return [metrics[start : start + MAX_METRICS] for start in range(0, max(1, len(metrics)), MAX_METRICS)]
 
 
 def _as_input(used: DatasetUsed) -> "DatasetInput":
