@@ -1,0 +1,113 @@
+"""A study whose students train nothing, so that what is left is the service: Ray, the journal, the outbox, MLflow.
+
+Everything else is real. The teacher is one linear layer for one epoch, and is trained; a student answers its first
+step with a made-up error that has its minimum inside `sigma_alpha`.
+"""
+
+import math
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from study.config import StudyConfig, TrialConfig, parse_study
+from study.records import EpochRecord, TrainingSummary, TrialReport
+from study.search import stage
+from study.search.service import Settings, start
+from study.search.trainable import DistillationTrainable, result_of
+from study.search.watcher import Watcher
+
+FILE = """
+name: untrained
+data: {name: digits}
+teachers: [{network: FC10, train: {epochs: 1}}]
+student: {network: FC10}
+train: {epochs: 1}
+seeds: [0]
+resources: {workers: 2}
+"""
+
+
+def study_of(trials: int, sampler: str, *settings: str) -> StudyConfig:
+    """A study of so many trials: a planned grid where the sampler is `grid`, else a search.
+
+    Args:
+        settings: as `--set` takes them.
+    """
+    if sampler == "grid":
+        sigmas = [round(0.01 + 1.99 * step / trials, 6) for step in range(trials - 1)]  # and the baseline
+        stages = f"arms=[{{method: noisy_teacher, alpha: 0.35, sigma: {sigmas}}}]"
+    else:
+        stages = f"search={{sampler: {sampler}, trials: {trials}, confirm: {{top: 1}}}}"
+    return parse_study(FILE, "benchmark", [stages, *settings])
+
+
+class Untrained(DistillationTrainable):
+    """The study's own trainable, which trains teachers and makes up what students come to."""
+
+    def step(self) -> dict[str, Any]:
+        trial = self._job.trial
+        if trial.stage == "teacher":
+            return super().step()
+        return result_of(made_up(self._job.number, trial))
+
+
+def made_up(number: int, trial: TrialConfig) -> TrialReport:
+    """The end of a training after one epoch: lowest, 0.1, at σ = 0.8 and α = 0.35."""
+    sigma = trial.sigma if isinstance(trial.sigma, float) else 0.0
+    error = 0.1 + 0.3 * min(1.0, math.hypot((sigma - 0.8) / 2, (trial.alpha or 0.0) - 0.35))
+    epoch = EpochRecord(
+        epoch=1,
+        train_loss=error,
+        val_error=error,
+        images_per_second=1.0,
+        seconds=0.001,
+        timestamp_ms=time.time_ns() // 1_000_000,
+    )
+    summary = TrainingSummary(
+        outcome="completed",
+        epochs=1,
+        best_val_error=error,
+        best_epoch=1,
+        train_seconds=0.001,
+        test_error=error if trial.sees_test_set else None,
+    )
+    return TrialReport(number=number, epochs=(epoch,), summary=summary)
+
+
+class Clock(Watcher):
+    """Notes when each student's trial ended, in seconds of `time.perf_counter`."""
+
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+        self.ends: list[float] = []
+
+    def trial_reports(self, trial_id: str, trial: TrialConfig, report: TrialReport) -> None:
+        if trial.stage == self._stage and report.summary is not None:
+            self.ends.append(time.perf_counter())
+
+
+def seconds_per_trial(ends: Sequence[float], place: int, width: int = 100) -> float:
+    """Seconds between the ends of two trials, on average over `width` trials around one place in the study."""
+    first = min(max(0, place - width // 2), len(ends) - width - 1)
+    return (ends[first + width] - ends[first]) / width
+
+
+def run(config: StudyConfig, watcher: Watcher) -> float:
+    """Run a study in a folder of its own, with its journal and MLflow on SQLite.
+
+    Returns:
+        seconds from the call to the delivery of its last event, the start of Ray included.
+    """
+    former = os.getcwd()
+    with tempfile.TemporaryDirectory() as folder, patch.object(stage, "DistillationTrainable", Untrained):
+        os.chdir(folder)
+        began = time.perf_counter()
+        try:
+            start(config, Settings(f"sqlite:///{folder}/mlflow.db", Path("data")), watcher)
+        finally:
+            os.chdir(former)
+        return time.perf_counter() - began
