@@ -96,14 +96,17 @@ def seconds_per_trial(ends: Sequence[float], place: int, width: int = 100) -> fl
     return (ends[first + width] - ends[first]) / width
 
 
-def run(config: StudyConfig, watcher: Watcher) -> float:
+def run(config: StudyConfig, watcher: Watcher, trained: bool = False) -> float:
     """Run a study in a folder of its own, with its journal and MLflow on SQLite.
 
+    Args:
+        trained: its students are trained, as in any study.
+
     Returns:
-        seconds from the call to the delivery of its last event, the start of Ray included.
+        seconds from the call to the end of Ray, everything delivered.
     """
-    former = os.getcwd()
-    with tempfile.TemporaryDirectory() as folder, patch.object(stage, "DistillationTrainable", Untrained):
+    former, trainable = os.getcwd(), DistillationTrainable if trained else Untrained
+    with tempfile.TemporaryDirectory() as folder, patch.object(stage, "DistillationTrainable", trainable):
         os.chdir(folder)
         began = time.perf_counter()
         try:

@@ -32,7 +32,8 @@ from study.interrupts import SIGNALS, end_at_once
 
 # Read by Ray when it starts: no usage statistics; no display, no signal handling and no result files of its own; and
 # workers stay in the folder that a study file's relative paths start from. Workers start side by side and not one after
-# another: the searcher alone says how many trials there are at once.
+# another: the searcher alone says how many trials there are at once. And the list of all trials, which no resume would
+# read, is not written again and again.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -43,6 +44,7 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_GLOBAL_CHECKPOINT_S": "inf",
 }
 
 

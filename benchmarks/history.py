@@ -1,0 +1,77 @@
+"""Whether a trial late in a long study costs more than one early in it: samplers and storages slow down as they fill.
+
+One study of some 3,000 trials that train nothing (`benchmarks.untrained`), with two workers, once as a planned grid and
+once as a search by TPE: seconds from one trial's end to the next, on average over the 100 trials around each place.
+
+    python -m benchmarks.history [--samplers grid tpe] [--trials 3050]
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from benchmarks.page import PERFORMANCE, ROOT, publish, table
+from benchmarks.untrained import Clock, run, seconds_per_trial, study_of
+
+PLACES = (100, 1000, 3000)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One study.
+
+    Attributes:
+        seconds: per trial, at each of `PLACES`.
+        total: of the whole study, everything delivered to the tracking server.
+    """
+
+    sampler: str
+    trials: int
+    seconds: list[float]
+    total: float
+
+    @property
+    def growth(self) -> float:
+        return self.seconds[-1] / self.seconds[0]
+
+
+def measure(sampler: str, trials: int) -> Result:
+    clock = Clock("grid" if sampler == "grid" else "search")
+    total = run(study_of(trials, sampler), clock)
+    seconds = [seconds_per_trial(clock.ends, place) for place in PLACES]
+    print(f"{sampler}: {', '.join(f'{each:.4f}' for each in seconds)} s, {total:.0f} s in all", file=sys.stderr)
+    return Result(sampler, trials, seconds, total)
+
+
+def as_markdown(results: Sequence[Result]) -> str:
+    head = ("trials from", *(f"{place:,}th, s" for place in PLACES), "last / first", "whole study, s per trial")
+    return table(
+        head,
+        [
+            [
+                "a planned grid" if result.sampler == "grid" else f"a search, {result.sampler.upper()}",
+                *(f"{each:.3f}" for each in result.seconds),
+                f"{result.growth:.2f}",
+                f"{result.total / result.trials:.3f}",
+            ]
+            for result in results
+        ],
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samplers", nargs="+", default=["grid", "tpe"], help="those left out keep their numbers")
+    parser.add_argument("--trials", type=int, default=PLACES[-1] + 50)
+    arguments = parser.parse_args()
+    stored = ROOT / "benchmarks" / "history.json"
+    known = {each["sampler"]: Result(**each) for each in json.loads(stored.read_text())} if stored.exists() else {}
+    known |= {sampler: measure(sampler, arguments.trials) for sampler in arguments.samplers}
+    results = list(known.values())
+    publish(PERFORMANCE, "history", as_markdown(results), [asdict(result) for result in results])
+
+
+if __name__ == "__main__":
+    main()
