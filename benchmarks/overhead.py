@@ -39,14 +39,13 @@ class Result:
 
 def of_study() -> float:
     from benchmarks.untrained import run, study_of
-    from study.config import Stage
     from study.search.watcher import Watcher
 
     class Begin(Watcher):
         at = 0.0
 
-        def stage_begins(self, stage: Stage, total: int, done: int, workers: int) -> None:
-            if stage == "grid":
+        def stage_begins(self, name: str, total: int, done: int, workers: int) -> None:
+            if name == "grid":
                 assert (total, done, workers) == (TRIALS, 0, WORKERS)
                 self.at = time.perf_counter()
 

@@ -36,6 +36,8 @@ class _Open:
     trial_id: int
     epochs: set[int]
     stopped: bool
+    last_before: int | None
+    """The last epoch that a former process kept; it may have died before it asked whether to stop there."""
 
 
 class StageJournal:
@@ -85,7 +87,8 @@ class StageJournal:
         for record in epochs:
             if running.stopped:
                 break
-            if self._kept(running, record) and self._is_to_be_stopped(running):
+            undecided = self._kept(running, record) or record.epoch == running.last_before
+            if undecided and self._is_to_be_stopped(running):
                 self._storage.set_trial_user_attr(running.trial_id, OUTCOME, "pruned")
                 running.stopped = True
         return running.stopped
@@ -180,8 +183,9 @@ class StageJournal:
 
 def _opened(trial: optuna.Trial | FrozenTrial, known: FrozenTrial | None) -> _Open:
     epochs = set(known.intermediate_values) if known is not None else set()
+    last_before = max(epochs, default=None)
     stopped = known is not None and known.user_attrs.get(OUTCOME) == "pruned"
-    return _Open(trial, trial._trial_id, epochs, stopped)
+    return _Open(trial, trial._trial_id, epochs, stopped, last_before)
 
 
 def open_storage(url: str) -> BaseStorage:

@@ -229,8 +229,6 @@ def _points(study: optuna.Study, forgiven: Set[int], points: Sequence[Mapping[st
     doubles points across a kill, and a queue makes every ask slow.
     """
     trials = study.get_trials(deepcopy=False)
-    for _ in range(sum(trial.state == TrialState.WAITING for trial in trials)):
-        yield study.ask()  # of a journal from before version 0.2, where a kill came between queue and ask
     asked = {trial.user_attrs[POINT] for trial in trials if trial.number not in forgiven}
     for place, point in enumerate(points):
         if place not in asked:

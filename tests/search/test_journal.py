@@ -17,7 +17,7 @@ from study.errors import UserError
 from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.search.journal import StageJournal, is_taken, open_storage
 from study.search.plan import grid_trials
-from study.search.sources import POINT, Planned, Searched, arms_of
+from study.search.sources import Planned, Searched, arms_of
 
 FILE = """
 name: small
@@ -86,10 +86,6 @@ def test_however_often_the_driver_dies_each_point_is_finished_once(data: st.Data
             finished.append(trial)
         if journal.finished() == len(planned):
             break
-        if data.draw(st.booleans(), label="killed between enqueue and ask"):
-            study = optuna.load_study(study_name="s.grid", storage=storage)
-            if missing := set(range(len(planned))) - {trial.user_attrs[POINT] for trial in study.trials}:
-                study.enqueue_trial({}, user_attrs={POINT: min(missing)})
     else:
         for number, trial in StageJournal(storage, "s", "grid", Planned(planned)).unfinished():
             StageJournal(storage, "s", "grid", Planned(planned)).tell(report(number))
@@ -99,19 +95,6 @@ def test_however_often_the_driver_dies_each_point_is_finished_once(data: st.Data
             last.tell(report(number))
             finished.append(trial)
     assert sorted(map(repr, finished)) == sorted(map(repr, planned))
-
-
-def test_a_trial_killed_before_it_got_its_point_is_taken_up_with_that_point(
-    storage: Reopened,
-) -> None:
-    planned = grid_trials(config())
-    StageJournal(storage(), "s", "grid", Planned(planned))
-    study = optuna.load_study(study_name="s.grid", storage=storage())
-    study.enqueue_trial({}, user_attrs={POINT: 0})
-    study.ask()  # and dies here
-    journal = StageJournal(storage(), "s", "grid", Planned(planned))
-    assert [trial for _, trial in journal.unfinished()] == planned[:1]
-    assert [trial for _, trial in drain(journal)] == planned[1:]
 
 
 def test_outcomes_are_told_as_what_they_are(storage: Reopened) -> None:
@@ -212,6 +195,20 @@ def test_a_trial_that_was_decided_to_be_stopped_is_stopped_though_the_study_died
     assert journal.report(1, epochs(0.2))
     resumed = StageJournal(storage(), "s", "search", searched(study))
     assert [number for number, _ in resumed.unfinished()] == [0, 1]
+    assert resumed.report(1, epochs(0.2))
+
+
+def test_a_trial_that_was_to_be_stopped_is_stopped_though_the_study_died_before_that_was_asked(
+    storage: Reopened,
+) -> None:
+    study = config(trials=2, scheduler="asha", reduction_factor=2)
+    journal = StageJournal(storage(), "s", "search", searched(study))
+    drain(journal)
+    assert not journal.report(0, epochs(0.1))
+    journal.keep(1, epochs(0.2))
+    resumed = StageJournal(storage(), "s", "search", searched(study))
+    assert [number for number, _ in resumed.unfinished()] == [0, 1]
+    assert not resumed.report(0, epochs(0.1))
     assert resumed.report(1, epochs(0.2))
 
 
