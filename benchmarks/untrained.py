@@ -39,7 +39,9 @@ def study_of(trials: int, sampler: str, *settings: str) -> StudyConfig:
     """
     if sampler == "grid":
         sigmas = [round(0.01 + 1.99 * step / trials, 6) for step in range(trials - 1)]  # and the baseline
-        stages = f"arms=[{{method: noisy_teacher, alpha: 0.35, sigma: {sigmas}}}]"
+        lists = [sigmas[start : start + 5000] for start in range(0, len(sigmas), 5000)]
+        arms = [f"{{method: noisy_teacher, alpha: 0.35, sigma: {each}}}" for each in lists]
+        stages = f"arms=[{', '.join(arms)}]"
     else:
         stages = f"search={{sampler: {sampler}, trials: {trials}, confirm: {{top: 1}}}}"
     return parse_study(FILE, "benchmark", [stages, *settings])

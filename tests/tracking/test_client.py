@@ -3,6 +3,7 @@
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -12,7 +13,7 @@ from study.records import EpochRecord, TrainingSummary
 from study.results.artifacts import read_study_file
 from study.results.read import read_study
 from study.tracking import schema, view
-from study.tracking.client import TrackingClient
+from study.tracking.client import MAX_METRICS, TrackingClient
 from study.tracking.events import (
     DatasetUsed,
     EpochsPassed,
@@ -136,6 +137,33 @@ def test_events_written_together_are_as_good_as_one_by_one(uri: str, study: str)
     parent = mlflow.MlflowClient(uri).get_run(found)
     assert parent.data.params == {"dataset": "digits", "more": "1"}
     assert (parent.info.status, parent.info.end_time) == ("FINISHED", 1_700_000_005_000)
+
+
+def test_a_trial_that_began_and_ended_since_the_last_delivery_takes_one_write_beside_its_runs_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = opened(f"sqlite:///{tmp_path / 'mlflow.db'}", "it")
+    written = []
+    log_batch = mlflow.MlflowClient.log_batch
+
+    def count(self: mlflow.MlflowClient, run_id: str, **what: Any) -> None:
+        written.append(run_id)
+        log_batch(self, run_id, **what)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", count)
+    client.apply(TRIAL)
+    assert len(written) == 1
+
+
+@pytest.mark.parametrize("epochs", [MAX_METRICS // 3 - 1, MAX_METRICS // 3, 2 * MAX_METRICS])
+def test_a_trial_of_many_epochs_arrives_whole(tmp_path: Path, epochs: int) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = opened(uri, "it")
+    client.apply([BEGAN, EpochsPassed(trial_id="grid-0001", epochs=tuple(map(epoch, range(1, epochs + 1)))), ENDED])
+    (run,) = children(uri, "it")
+    assert steps(uri, run) == list(range(1, epochs + 1))
+    assert run.data.params == {"sigma": "0.8", "seed": "1"}
+    assert (run.data.tags[schema.OUTCOME], run.data.metrics[schema.TEST_ERROR]) == ("completed", 0.2)
 
 
 def test_of_runs_that_a_request_given_up_has_doubled_one_stays(uri: str, study: str) -> None:

@@ -1,0 +1,352 @@
+"""How many trials a second each part of the service bears, with trials that train nothing.
+
+Three parts, each alone, because a study is as fast as its slowest:
+
+- Optuna: `StageJournal.ask` and `tell` with so many trials behind them, for each sampler, on SQLite; and on PostgreSQL.
+- The driver: its processor seconds per trial and per epoch, from the request of a trial to its end, with a real journal
+  and outbox but nothing of Ray; and with Ray (`benchmarks.history` has that one).
+- MLflow: `TrackingClient.apply` of trials into SQLite, PostgreSQL, and a server in front of each.
+
+A history is one real trial whose rows are copied in the database, each copy with its own parameters and value.
+
+    python -m benchmarks.ceiling [--parts optuna driver mlflow]
+"""
+
+import argparse
+import itertools
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.page import ROOT, publish, table
+from benchmarks.untrained import made_up, study_of
+from search_spaces.spaces import sigma_alpha
+from study.config import Stage
+from study.records import TrialReport
+from study.search.journal import StageJournal, open_storage
+from study.search.plan import grid_trials
+from study.search.sources import Planned, Searched, Source, arms_of
+from study.search.stage import StageRun
+from study.search.trial import TrialJob
+from study.search.watcher import Watcher
+from study.tracking import schema
+from study.tracking.client import TrackingClient
+from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded, StudyBegan, now_ms
+from study.tracking.names import Cost, run_name, run_params
+from study.tracking.outbox import BATCH, Outbox
+
+sys.path.append(str(ROOT / "tests"))  # the real servers that tests start
+
+SCALING = ROOT / "docs" / "scaling.md"
+HISTORIES = (100, 1000, 10_000)
+SAMPLERS: dict[str, Sequence[int]] = {
+    "grid": HISTORIES,
+    "random": HISTORIES,
+    "qmc": HISTORIES,
+    "tpe": HISTORIES,
+    "cmaes": HISTORIES,
+    "gp": (100, 300, 1000),  # cubic: a single ask at 10,000 would want a matrix of 800 MB, again and again
+}
+TIMES = 15
+EPOCHS = 30
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Milliseconds to ask and to tell one trial, one number a trial."""
+
+    sampler: str
+    storage: str
+    history: int
+    ask: list[float]
+    tell: list[float]
+
+    @property
+    def trials_per_second(self) -> float:
+        return 1000 / (statistics.median(self.ask) + statistics.median(self.tell))
+
+
+@dataclass(frozen=True)
+class Driven:
+    """Processor milliseconds of the driver: of a trial of one epoch, and of each epoch more."""
+
+    trial: float
+    epoch: float
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """Trials a second that a store takes, one number a round of `BATCH` events; and milliseconds per epoch alone."""
+
+    store: str
+    trials_per_second: list[float]
+    epoch: float
+
+
+# ------------------------------------------------------------------------------------------------------------- Optuna
+
+
+def source_of(sampler: str, trials: int) -> tuple[Stage, Source]:
+    config = study_of(trials, sampler)
+    if sampler == "grid":
+        return "grid", Planned(grid_trials(config))
+    return "search", Searched(config, arms_of(config, sigma_alpha), multiplications=len)
+
+
+def opened(url: str, sampler: str, trials: int) -> StageJournal:
+    stage, source = source_of(sampler, trials)
+    return StageJournal(open_storage(url), "ceiling", stage, source)
+
+
+def write_history(file: Path, sampler: str, trials: int) -> None:
+    """So many completed trials, by one that was really asked and told."""
+    journal = opened(f"sqlite:///{file}", sampler, trials + 2 * TIMES)
+    asked = journal.ask()
+    assert asked is not None
+    report = made_up(*asked)
+    journal.keep(asked[0], report.epochs)
+    journal.tell(report)
+    with sqlite3.connect(file) as database:
+        database.execute("CREATE TEMP TABLE copy (number INTEGER PRIMARY KEY)")
+        database.executemany("INSERT INTO copy VALUES (?)", [(number,) for number in range(1, trials)])
+        database.execute(
+            "INSERT INTO trials SELECT 1 + copy.number, copy.number, study_id, state, datetime_start, "
+            "datetime_complete FROM copy, trials WHERE trials.trial_id = 1"
+        )
+        chance = "(0.5 + random() / 18446744073709551616.0)"
+        for name, own in (
+            ("trial_params", {"param_value": f"0.01 + 0.99 * {chance}"}),
+            ("trial_values", {"value": f"0.1 + 0.3 * {chance}"}),
+            ("trial_intermediate_values", {}),
+            ("trial_user_attributes", {"value_json": "CASE key WHEN 'point' THEN copy.number ELSE value_json END"}),
+            ("trial_system_attributes", {}),
+        ):
+            _, *columns = [column for _, column, *_ in database.execute(f"PRAGMA table_info({name})")]
+            values = ["1 + copy.number" if column == "trial_id" else own.get(column, column) for column in columns]
+            database.execute(
+                f"INSERT INTO {name} ({', '.join(columns)}) SELECT {', '.join(values)} FROM copy, {name} "
+                "WHERE trial_id = 1"
+            )
+
+
+def asked(journal: StageJournal, sampler: str, storage: str, history: int) -> Asked:
+    """The first is left out: it reads the history into memory, once."""
+    result = Asked(sampler, storage, history, [], [])
+    for _ in range(1 + TIMES):
+        began = time.perf_counter()
+        trial = journal.ask()
+        between = time.perf_counter()
+        assert trial is not None
+        report = made_up(*trial)
+        ready = time.perf_counter()
+        journal.keep(trial[0], report.epochs)
+        journal.tell(report)
+        result.tell.append(1000 * (time.perf_counter() - ready))
+        result.ask.append(1000 * (between - began))
+    del result.ask[0], result.tell[0]
+    print(f"{sampler}, {storage}, {history:,}: {result.trials_per_second:.1f} trials/s", file=sys.stderr)
+    return result
+
+
+def measure_optuna() -> list[Asked]:
+    from postgresql import running_postgresql
+
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        for sampler, histories in SAMPLERS.items():
+            for history in histories:
+                file = Path(folder) / f"{sampler}-{history}.db"
+                write_history(file, sampler, history)
+                journal = opened(f"sqlite:///{file}", sampler, history + 2 * TIMES)
+                results.append(asked(journal, sampler, "SQLite", history))
+    with running_postgresql() as server:
+        url = server.new_database()
+        results.append(asked(opened(url, "random", 2 * TIMES), "random", "PostgreSQL", 1))
+    return results
+
+
+def optuna_table(results: Sequence[Asked]) -> str:
+    head = ("sampler", "journal", "trials before", "ask, ms", "tell, ms", "trials a second")
+    return table(
+        head,
+        [
+            [
+                each.sampler,
+                each.storage,
+                f"{each.history:,}",
+                f"{statistics.median(each.ask):.0f} ({min(each.ask):.0f} to {max(each.ask):.0f})",
+                f"{statistics.median(each.tell):.0f} ({min(each.tell):.0f} to {max(each.tell):.0f})",
+                f"{each.trials_per_second:.0f}" if each.trials_per_second >= 10 else f"{each.trials_per_second:.1f}",
+            ]
+            for each in results
+        ],
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- driver
+
+
+def driven_seconds(folder: Path, epochs: int, trials: int) -> float:
+    """Processor seconds per trial of a stage whose trials answer at once; what it tracks is not delivered."""
+    outbox = Outbox(folder / "outbox.db", lambda _: None, print, pause=3600)
+    run = StageRun(
+        journal=opened(f"sqlite:///{folder}/journal.db", "grid", trials),
+        job=lambda number, trial_id, trial: TrialJob(number, trial, folder / trial_id, None, folder),
+        params=lambda trial: run_params(trial, "digits", Cost(640, 650), Cost(640, 650)),
+        track=outbox.put,
+        watcher=Watcher(),
+        workers=2,
+    )
+    began = time.process_time()
+    for name in map(str, range(trials)):
+        job = run.next_job(name)
+        assert isinstance(job, TrialJob)
+        report = made_up(job.number, job.trial)
+        first = report.epochs[0]
+        history = [first.model_copy(update={"epoch": epoch}) for epoch in range(1, epochs + 1)]
+        for passed in range(1, epochs):
+            run.heard(name, TrialReport(number=job.number, epochs=(history[passed - 1],)))
+        run.heard(name, report.model_copy(update={"epochs": tuple(history)}))
+    seconds = (time.process_time() - began) / trials
+    outbox.close(0)
+    return seconds
+
+
+def measure_driver() -> list[Driven]:
+    results = []
+    for _ in range(3):
+        with tempfile.TemporaryDirectory() as short, tempfile.TemporaryDirectory() as long:
+            one = driven_seconds(Path(short), epochs=1, trials=100)
+            many = driven_seconds(Path(long), epochs=EPOCHS, trials=10)
+        results.append(Driven(1000 * one, 1000 * (many - one) / (EPOCHS - 1)))
+        print(f"driver: {results[-1]}", file=sys.stderr)
+    return results
+
+
+def driver_table(results: Sequence[Driven]) -> str:
+    head = ("of the driver, without Ray", "processor ms", "a second")
+    rows = [("a trial of one epoch", [r.trial for r in results]), ("an epoch more", [r.epoch for r in results])]
+    return table(
+        head,
+        [
+            [
+                name,
+                f"{statistics.median(ms):.1f} ({min(ms):.1f} to {max(ms):.1f})",
+                f"{1000 / statistics.median(ms):.0f}",
+            ]
+            for name, ms in rows
+        ],
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- MLflow
+
+
+def trial_events(numbers: Iterator[int]) -> list[Event]:
+    """A trial of one epoch from its beginning to its end."""
+    trial = grid_trials(study_of(2, "grid"))[1]
+    number = next(numbers)
+    report = made_up(number, trial)
+    assert report.summary is not None
+    trial_id = f"grid-{number:06d}"
+    return [
+        RunBegan(
+            trial_id=trial_id,
+            kind="trial",
+            role="arm",
+            stage="grid",
+            name=run_name(trial),
+            params=run_params(trial, "digits", Cost(640, 650), Cost(640, 650)),
+            timestamp_ms=now_ms(),
+        ),
+        EpochsPassed(trial_id=trial_id, epochs=report.epochs),
+        RunEnded(trial_id=trial_id, summary=report.summary, timestamp_ms=now_ms()),
+    ]
+
+
+def tracked(store: str, uri: str) -> Tracked:
+    client = TrackingClient(uri, "ceiling")
+    client.apply([StudyBegan(study_file="", params={schema.DATASET: "digits"}, tags={})])
+    numbers = itertools.count()
+    speeds = []
+    for _ in range(4):
+        events = [event for _ in range(BATCH // 3) for event in trial_events(numbers)]
+        began = time.perf_counter()
+        client.apply(events)
+        speeds.append(len(events) / 3 / (time.perf_counter() - began))
+    begun, first, _ = trial_events(numbers)
+    assert isinstance(first, EpochsPassed)
+    client.apply([begun])
+    seconds = []
+    for epoch in range(1, EPOCHS + 1):
+        one = first.model_copy(update={"epochs": (first.epochs[0].model_copy(update={"epoch": epoch}),)})
+        began = time.perf_counter()
+        client.apply([one])
+        seconds.append(time.perf_counter() - began)
+    result = Tracked(store, speeds[1:], 1000 * statistics.median(seconds))  # the first one makes the connections
+    print(f"MLflow, {store}: {statistics.median(result.trials_per_second):.1f} trials/s", file=sys.stderr)
+    return result
+
+
+@contextmanager
+def served(store: str) -> Iterator[str]:
+    from mlflow_server import mlflow_server
+
+    with tempfile.TemporaryDirectory() as folder, mlflow_server(store, Path(folder)) as server:
+        yield server.uri
+
+
+def measure_mlflow() -> list[Tracked]:
+    from postgresql import running_postgresql
+
+    results = []
+    with tempfile.TemporaryDirectory() as folder, running_postgresql() as server:
+        results.append(tracked("SQLite", f"sqlite:///{folder}/mlflow.db"))
+        results.append(tracked("PostgreSQL", server.new_database()))
+        with served(f"sqlite:///{folder}/served.db") as uri:
+            results.append(tracked("a server, SQLite behind it", uri))
+        with served(server.new_database()) as uri:
+            results.append(tracked("a server, PostgreSQL behind it", uri))
+    return results
+
+
+def mlflow_table(results: Sequence[Tracked]) -> str:
+    return table(
+        ("store", "trials a second", "an epoch alone, ms"),
+        [
+            [
+                each.store,
+                f"{statistics.median(each.trials_per_second):.0f} "
+                f"({min(each.trials_per_second):.0f} to {max(each.trials_per_second):.0f})",
+                f"{each.epoch:.0f}",
+            ]
+            for each in results
+        ],
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--parts", nargs="+", choices=("optuna", "driver", "mlflow"), default=["optuna", "driver", "mlflow"]
+    )
+    parts = parser.parse_args().parts
+    if "optuna" in parts:
+        of_optuna = measure_optuna()
+        publish(SCALING, "ceiling-optuna", optuna_table(of_optuna), [asdict(each) for each in of_optuna])
+    if "driver" in parts:
+        of_driver = measure_driver()
+        publish(SCALING, "ceiling-driver", driver_table(of_driver), [asdict(each) for each in of_driver])
+    if "mlflow" in parts:
+        of_mlflow = measure_mlflow()
+        publish(SCALING, "ceiling-mlflow", mlflow_table(of_mlflow), [asdict(each) for each in of_mlflow])
+
+
+if __name__ == "__main__":
+    main()
