@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from benchmarks.page import PERFORMANCE, ROOT, publish, table
-from benchmarks.untrained import Clock, run, seconds_per_trial, study_of
+from benchmarks.untrained import Clock, run, study_of
 
 PLACES = (100, 1000, 3000)
 
@@ -24,12 +24,16 @@ class Result:
 
     Attributes:
         seconds: per trial, at each of `PLACES`.
+        processor: the driver's processor seconds per trial, at each of them.
+        mebibytes: by which the driver's peak memory grows with every trial, between the first and the last of them.
         total: of the whole study, everything delivered to the tracking server.
     """
 
     sampler: str
     trials: int
     seconds: list[float]
+    processor: list[float]
+    mebibytes: float
     total: float
 
     @property
@@ -40,25 +44,41 @@ class Result:
 def measure(sampler: str, trials: int) -> Result:
     clock = Clock("grid" if sampler == "grid" else "search")
     total = run(study_of(trials, sampler), clock)
-    seconds = [seconds_per_trial(clock.ends, place) for place in PLACES]
-    print(f"{sampler}: {', '.join(f'{each:.4f}' for each in seconds)} s, {total:.0f} s in all", file=sys.stderr)
-    return Result(sampler, trials, seconds, total)
+    moments = [clock.around(place) for place in PLACES]
+    grown = clock.ends[PLACES[-1] - 1].peak_mebibytes - clock.ends[PLACES[0] - 1].peak_mebibytes
+    result = Result(
+        sampler,
+        trials,
+        seconds=[moment.at for moment in moments],
+        processor=[moment.processor for moment in moments],
+        mebibytes=grown / (PLACES[-1] - PLACES[0]),
+        total=total,
+    )
+    print(result, file=sys.stderr)
+    return result
 
 
 def as_markdown(results: Sequence[Result]) -> str:
-    head = ("trials from", *(f"{place:,}th, s" for place in PLACES), "last / first", "whole study, s per trial")
-    return table(
-        head,
-        [
-            [
-                "a planned grid" if result.sampler == "grid" else f"a search, {result.sampler.upper()}",
-                *(f"{each:.3f}" for each in result.seconds),
-                f"{result.growth:.2f}",
-                f"{result.total / result.trials:.3f}",
-            ]
-            for result in results
-        ],
+    head = (
+        "trials from",
+        *(f"{place:,}th, s" for place in PLACES),
+        "last / first",
+        "driver's processor, ms",
+        "its memory, KiB a trial",
+        "whole study, s per trial",
     )
+    rows = [
+        [
+            "a planned grid" if result.sampler == "grid" else f"a search, {result.sampler.upper()}",
+            *(f"{each:.3f}" for each in result.seconds),
+            f"{result.growth:.2f}",
+            ", ".join(f"{1000 * each:.0f}" for each in result.processor),
+            f"{1024 * result.mebibytes:.0f}",
+            f"{result.total / result.trials:.3f}",
+        ]
+        for result in results
+    ]
+    return table(head, rows)
 
 
 def main() -> None:

@@ -6,14 +6,15 @@ step with a made-up error that has its minimum inside `sigma_alpha`.
 
 import math
 import os
+import resource
 import tempfile
 import time
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from study.config import StudyConfig, TrialConfig, parse_study
+from study.config import Stage, StudyConfig, TrialConfig, parse_study
 from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.search import stage
 from study.search.service import Settings, start
@@ -80,22 +81,36 @@ def made_up(number: int, trial: TrialConfig) -> TrialReport:
     return TrialReport(number=number, epochs=(epoch,), summary=summary)
 
 
-class Clock(Watcher):
-    """Notes when each student's trial ended, in seconds of `time.perf_counter`."""
+@dataclass(frozen=True)
+class Moment:
+    """When a trial ended, and what the driver had used until then: seconds, processor seconds, MiB at its peak."""
 
-    def __init__(self, stage: str) -> None:
+    at: float
+    processor: float
+    peak_mebibytes: float
+
+
+class Clock(Watcher):
+    """Notes when each trial of a stage ended."""
+
+    def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self.ends: list[float] = []
+        self.ends: list[Moment] = []
 
     def trial_reports(self, trial_id: str, trial: TrialConfig, report: TrialReport) -> None:
         if trial.stage == self._stage and report.summary is not None:
-            self.ends.append(time.perf_counter())
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            self.ends.append(Moment(time.perf_counter(), time.process_time(), peak))
 
-
-def seconds_per_trial(ends: Sequence[float], place: int, width: int = 100) -> float:
-    """Seconds between the ends of two trials, on average over `width` trials around one place in the study."""
-    first = min(max(0, place - width // 2), len(ends) - width - 1)
-    return (ends[first + width] - ends[first]) / width
+    def around(self, place: int, width: int = 100) -> Moment:
+        """Seconds, processor seconds and MiB per trial, on average over `width` trials around one place."""
+        first = min(max(0, place - width // 2), len(self.ends) - width - 1)
+        begin, end = self.ends[first], self.ends[first + width]
+        return Moment(
+            (end.at - begin.at) / width,
+            (end.processor - begin.processor) / width,
+            (end.peak_mebibytes - begin.peak_mebibytes) / width,
+        )
 
 
 def run(config: StudyConfig, watcher: Watcher, trained: bool = False) -> float:

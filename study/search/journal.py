@@ -188,10 +188,14 @@ def _opened(trial: optuna.Trial | FrozenTrial, known: FrozenTrial | None) -> _Op
     return _Open(trial, trial._trial_id, epochs, stopped, last_before)
 
 
-def open_storage(url: str) -> BaseStorage:
-    """An Optuna storage; SQLite waits for a lock rather than fail, and appends to a log rather than rewrite pages.
+def open_storage(url: str, of_one_host: bool = True) -> BaseStorage:
+    """An Optuna storage; SQLite waits for a lock rather than fail.
 
-    Either way a write that returned outlives a power cut, but its log takes one write to the disk and not four.
+    Args:
+        url: its address.
+        of_one_host: whether nobody opens it from another machine meanwhile. SQLite then appends to a log beside its
+            file, which takes one write to the disk where rewriting pages takes four; either way, what was written
+            outlives a power cut. The log needs memory that its readers share, so a network drive does without.
 
     Raises:
         UserError: it does not answer, or its address cannot be used. No message holds the address's credentials.
@@ -199,7 +203,12 @@ def open_storage(url: str) -> BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     options: dict[str, Any] = {"connect_args": {"connect_timeout": 10}}
     if url.startswith("sqlite"):
-        options = {"connect_args": {"timeout": 60}, "pool_events": [(_append, "connect")]}
+        mode = "WAL" if of_one_host else "DELETE"  # a file keeps its mode
+
+        def choose(connection: Any, _: Any) -> None:
+            connection.execute(f"PRAGMA journal_mode = {mode}")
+
+        options = {"connect_args": {"timeout": 60}, "pool_events": [(choose, "connect")]}
     try:
         return RDBStorage(url, engine_kwargs=options)
     except (SQLAlchemyError, ImportError, ValueError, TypeError, OptunaError) as error:
@@ -207,10 +216,6 @@ def open_storage(url: str) -> BaseStorage:
             f"OPTUNA_STORAGE {without_credentials(url)}: no journal can be kept there ({told(error, url)}); it takes "
             "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE (which needs the extra `postgresql`)"
         ) from None
-
-
-def _append(connection: Any, _: Any) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def is_taken(storage: BaseStorage, study: str) -> bool:

@@ -155,7 +155,7 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
             capacity.check_fits(config.resources)
         check_storage(folder.path, [Path(name) for name in _weights(config)])
         journal = settings.optuna_storage or folder.own_journal
-        storage = open_storage(journal)
+        storage = open_storage(journal, of_one_host=settings.address is None)  # a cluster's folder is mounted
         is_new = not folder.exists()
         if is_new:
             if is_taken(storage, config.name):
