@@ -3,6 +3,7 @@
 Works on what a `Watcher` hears. Knows nothing of what runs the trials. On anything but a terminal it draws nothing.
 """
 
+import math
 import time
 from collections.abc import Callable
 
@@ -28,6 +29,10 @@ from study.time_left import TimeLeft, expected_trials
 from study.tracking.names import run_name
 
 STAGE_WORDS = {"teacher": "teachers", "grid": "grid", "search": "search", "confirm": "confirmation"}
+
+
+CHEAP = 0.01
+"""Seconds that an estimate of the time left may take for every epoch that is reported."""
 
 
 class TerminalProgress(Watcher):
@@ -62,6 +67,8 @@ class TerminalProgress(Watcher):
         self._done_before: dict[str, int] = {}
         self._ended: set[str] = set()
         self._best: tuple[float, str] | None = None
+        self._estimate: tuple[float | None, float | None] = None, None  # when the study ends, epochs per second
+        self._estimate_again = -math.inf
 
     def __enter__(self) -> "TerminalProgress":
         self._progress.start()
@@ -100,10 +107,20 @@ class TerminalProgress(Watcher):
             error = report.summary.best_val_error
             if error is not None and (self._best is None or error < self._best[0]):
                 self._best = (error, run_name(trial))
-        self._show(STAGE_WORDS[trial.stage], self._time_left.seconds(), self._time_left.epochs_per_second())
+        self._show(STAGE_WORDS[trial.stage], *self._estimated(now))
 
     def says(self, message: str) -> None:
         self._console.print(message, highlight=False, markup=False, soft_wrap=True)
+
+    def _estimated(self, now: float) -> tuple[float | None, float | None]:
+        """When the study ends, and how fast it is. An estimate goes through all trials to come, so where they are many
+        it is not made for every epoch, but in a twentieth of the time; and not at all where nothing is drawn."""
+        if now >= self._estimate_again and not self._progress.disable:
+            left = self._time_left.seconds()
+            self._estimate = None if left is None else now + left, self._time_left.epochs_per_second()
+            took = time.monotonic() - now
+            self._estimate_again = now + 20 * took if took > CHEAP else now
+        return self._estimate
 
     def _teacher_reports(self, trial: TrialConfig, report: TrialReport) -> None:
         if not report.epochs or report.summary is not None:
@@ -111,9 +128,9 @@ class TerminalProgress(Watcher):
             return
         last = report.epochs[-1]
         words = f"teacher {trial.network}: epoch {last.epoch} of {trial.train.epochs}, {last.val_error:.2%}"
-        self._show(words, last.seconds * (trial.train.epochs - last.epoch))
+        self._show(words, time.monotonic() + last.seconds * (trial.train.epochs - last.epoch))
 
-    def _show(self, description: str, left: float | None = None, rate: float | None = None) -> None:
+    def _show(self, description: str, end: float | None = None, rate: float | None = None) -> None:
         if self._task is None:
             return
         self._progress.update(
@@ -123,7 +140,7 @@ class TerminalProgress(Watcher):
             completed=sum(self._done_before.values()) + len(self._ended),
             best="" if self._best is None else f"best {self._best[0]:.2%} ({self._best[1]})",
             rate="" if rate is None else _rate(rate),
-            end=None if left is None else time.monotonic() + left,
+            end=end,
         )
 
 
