@@ -2,6 +2,8 @@
 # make quickstart  the recipe `quickstart`, from nothing to its table
 # make test        linter, type checker and tests
 # make lint        the first two alone
+# make browser     Chromium, by which the tests look at MLflow's pages: Debian's, where this is root and it is not there
+# make screenshots those of the README, from a new run of the recipe `quickstart`
 # make test-slow   every recipe at toy size through Ray and MLflow, and what the search is worth (half an hour)
 # make test-faults processes killed, disks filled, a soak of 200 trials; every table must come out the same
 # make test-cluster  a study on three hosts in network namespaces; needs root and iproute2 (minutes, so not part of CI)
@@ -18,7 +20,7 @@ STAMP := $(VENV)/.installed
 # pip asks an index for its newest version unless told otherwise, and its cache makes a second environment quick.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: setup quickstart test test-slow test-faults test-cluster lint docs audit docker-smoke bench clean
+.PHONY: setup quickstart test test-slow test-faults test-cluster lint browser screenshots docs audit docker-smoke bench clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -39,7 +41,20 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint
+# Without a browser its tests are skipped and say so; whoever is no root installs one as their system does it.
+browser:
+	@command -v chromium >/dev/null || { \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
+	then apt-get update --quiet --quiet && \
+	     DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --quiet --no-install-recommends chromium >/dev/null; \
+	else false; fi; } || echo 'no chromium: the tests that look at pages in a browser are skipped'
+
+screenshots: setup browser
+	PYTHONPATH=tests $(BIN)/python tests/browser/screenshots.py docs/images
+
+# Data sets that lie beside the checkout are what the tests on real pictures take; without, those are skipped.
+test: export NOISY_STUDY_DATA ?= $(abspath $(firstword $(wildcard ../data ../shared/data)))
+test: lint browser
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 test-slow: setup

@@ -111,7 +111,12 @@ def _spreads(spots: Sequence[Spot]) -> bool:
 
 def sketch(shown: TrialMap, several: bool) -> Sketch:
     """The picture of a map; `several`: whether the study has more of them."""
-    best = min(shown.coloured, key=lambda spot: (spot.val_error, spot.sigma, spot.alpha))
+    confirmed = {(spot.sigma, spot.alpha) for spot in shown.of("completed", "confirm")}
+    # Few validation images make ties: of equals the title names the one that was confirmed.
+    best = min(
+        shown.coloured,
+        key=lambda spot: (spot.val_error, (spot.sigma, spot.alpha) not in confirmed, spot.sigma, spot.alpha),
+    )
     where = f"σ = {best.sigma:.3g}, α = {best.alpha:.3g}"
     error = f"{100 * (best.val_error or 0):.2f} %"
     heading = "Every trial over σ and α"

@@ -1,0 +1,56 @@
+"""The pictures of the README: a run of the recipe `quickstart` on MLflow's pages, and its report.
+
+Run by `make screenshots`; everything in them is from that run.
+"""
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+from chromium import browser
+from pages import Pages
+from PIL import Image
+from study_ui import Ui, study_ui
+
+from study.results.report import ARTIFACT_FOLDER, PAGE
+from study.tracking import view
+
+COLOURS = 128
+"""As many as a picture of pages needs to look the same; it is a third as large for it."""
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch, study_ui(Path(scratch)) as ui:
+        for name, taken in (("mlflow-trials", _trials(ui)), ("mlflow-arms", _arms(ui)), ("report", _report(ui))):
+            picture = Image.open(io.BytesIO(taken)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+            picture.save(folder / f"{name}.png", optimize=True)
+
+
+def _trials(ui: Ui) -> bytes:
+    with browser(viewport={"width": 1440, "height": 760}) as opened:
+        pages = Pages(opened.page, ui.address)
+        pages.open(view.page(ui.parent.info.experiment_id))
+        pages.column("params.`sigma`")
+        return opened.page.screenshot(animations="disabled")
+
+
+def _arms(ui: Ui) -> bytes:
+    with browser(viewport={"width": 1440, "height": 620}) as opened:
+        pages = Pages(opened.page, ui.address)
+        pages.open(view.page(ui.parent.info.experiment_id, charts=True))
+        pages.chart("alpha vs. best_val_error")
+        return opened.page.screenshot(animations="disabled")
+
+
+def _report(ui: Ui) -> bytes:
+    """As the run keeps it among its artifacts."""
+    with browser(viewport={"width": 1280, "height": 1300}) as opened:
+        server = f"{ui.address}/get-artifact?path={ARTIFACT_FOLDER}/{PAGE}&run_uuid={ui.parent.info.run_id}"
+        opened.page.set_content(opened.page.request.get(server).text())
+        return opened.page.screenshot(animations="disabled")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
