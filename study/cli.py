@@ -61,8 +61,19 @@ class Format(StrEnum):
     html = "html"
 
 
-StudyArgument = Annotated[str, typer.Argument(metavar="RECIPE|FILE", help="a recipe's name, or a study file")]
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="a study's name")]
+def _recipes_that_begin(incomplete: str) -> list[str]:
+    return [name for name in recipe_names() if name.startswith(incomplete)]
+
+
+def _studies_that_begin(incomplete: str) -> list[str]:
+    return [name for name in _local_studies() if name.startswith(incomplete)]
+
+
+StudyArgument = Annotated[
+    str,
+    typer.Argument(metavar="RECIPE|FILE", help="a recipe's name, or a study file", autocompletion=_recipes_that_begin),
+]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="a study's name", autocompletion=_studies_that_begin)]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="a dotted key and a YAML value; may be given again"),
@@ -92,17 +103,23 @@ def list_recipes(as_json: JsonOption = False) -> None:
     if as_json:
         _print_json(rows)
         return
+    out = _standard_output()
+    columns = ["name", "dataset", "teachers", "students", "trials", "reproduces"]
+    left_out = ["teachers"] * (out.width < 120) + ["students"] * (out.width < 90) + ["reproduces"] * (out.width < 70)
     table = RichTable(box=None, pad_edge=False)
-    for column in ("recipe", "dataset", "teachers", "students", "trials", "reproduces"):
-        table.add_column(column, overflow="fold")
+    for column in (shown := [column for column in columns if column not in left_out]):
+        table.add_column("recipe" if column == "name" else column, no_wrap=column == "name")
     for row in rows:
-        table.add_row(*(str(row[key]) for key in ("name", "dataset", "teachers", "students", "trials", "reproduces")))
-    Console().print(table)
+        table.add_row(*(str(row[column]) for column in shown))
+    out.print(table)
+    if left_out:
+        _say(f"too wide for this terminal: {', '.join(left_out)}", 0)
 
 
 @app.command("cp")
 def copy_recipe(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE")], file: Annotated[Path, typer.Argument(metavar="FILE")]
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", autocompletion=_recipes_that_begin)],
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
 ) -> None:
     """Copy a recipe to a file, to edit it."""
     text = recipe_text(recipe)
@@ -174,9 +191,10 @@ def net(
         table.add_row(layer.token, output, f"{layer.parameters:,}", f"{layer.multiplications:,}")
     table.add_section()
     table.add_row("all", f"{counted.bytes:,} bytes", f"{counted.parameters:,}", f"{counted.multiplications:,}")
-    Console().print(table)
+    out = _standard_output()
+    out.print(table)
     if ratio is not None:
-        Console().print(f"{ratio:.2f} times fewer multiplications than {teacher}", highlight=False)
+        out.print(f"{ratio:.2f} times fewer multiplications than {teacher}", highlight=False)
 
 
 # ---------------------------------------------------------------------------------------------------------- studies
@@ -184,7 +202,12 @@ def net(
 
 @app.command()
 def run(
-    study: Annotated[str | None, typer.Argument(metavar="RECIPE|FILE", help="a recipe's name, or a study file")] = None,
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RECIPE|FILE", help="a recipe's name, or a study file", autocompletion=_recipes_that_begin
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="the study's name, instead of the file's")] = None,
     settings: SetOption = None,
     data_root: DataRootOption = None,
@@ -224,7 +247,10 @@ def resume(
 
 @app.command()
 def status(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="a study's name; all of them without")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="a study's name; all of them without", autocompletion=_studies_that_begin),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="again every two seconds, until it is finished")] = False,
 ) -> None:
     """Show trials done, running, pruned and failed, and the best so far."""
@@ -239,9 +265,9 @@ def status(
     else:
         uris = {each: StudyFolder(DEFAULT_ROOT, each).tracking_uri() or tracking_uri_of(each) for each in names}
     if watch:
-        watch_status(uris, Console())
+        watch_status(uris, _standard_output())
     else:
-        Console().print(study_status(uris))
+        _standard_output().print(study_status(uris))
 
 
 @app.command()
@@ -342,7 +368,7 @@ def list_jobs(address: JobsOption = DEFAULT_ADDRESS, as_json: JsonOption = False
     for job in found:
         times = ("" if time is None else f"{time.astimezone():%Y-%m-%d %H:%M:%S}" for time in (job.started, job.ended))
         table.add_row(job.id, job.study, job.status.lower(), *times)
-    Console().print(table)
+    _standard_output().print(table)
 
 
 @app.command()
@@ -540,6 +566,13 @@ def _shape(text: str | None) -> tuple[int, int, int] | None:
     if len(parts) != 3 or not all(re.fullmatch("0{0,99}[1-9][0-9]{0,5}", part) for part in parts):
         raise UserError(f"--input {text[:100]}: expected channels x height x width, for instance 3x32x32")
     return int(parts[0]), int(parts[1]), int(parts[2])
+
+
+def _standard_output() -> Console:
+    """As wide as the terminal; what is piped is wide enough that nothing is cut, unless `COLUMNS` says how wide."""
+    from study.results.render import PIPED_WIDTH
+
+    return Console() if sys.stdout.isatty() or "COLUMNS" in os.environ else Console(width=PIPED_WIDTH)
 
 
 def _print_json(value: Any) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from study.results.read import OUTCOMES, TrackedStudy, epochs_trained, read_study
 from study.tracking import schema
@@ -43,11 +44,11 @@ def _table(studies: list[TrackedStudy]) -> RichTable:
     outcomes = [name for name in OUTCOMES if any(name in counts.columns for _, counts in counted)]
     table = RichTable(box=None, pad_edge=False)
     for column in ("study", "state", "stage"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=True)
     tells_epochs = any(epochs_trained(study.trials) is not None for study in studies)
     for column in [*outcomes, "epochs"] if tells_epochs else outcomes:
-        table.add_column(column, justify="right")
-    table.add_column("best validation error")
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column(_cut("best validation error"))
     for study, counts in counted:
         for stage in [stage for stage in _STAGES if stage in counts.index] or ["teachers"]:
             of_stage = counts.loc[stage].to_dict() if stage in counts.index else {}
@@ -55,8 +56,13 @@ def _table(studies: list[TrackedStudy]) -> RichTable:
             if tells_epochs:
                 epochs = epochs_trained(study.trials[study.trials[f"tags.{schema.STAGE}"] == stage])
                 numbers.append("" if epochs is None else f"{epochs:,}")
-            table.add_row(study.name, _state(study), stage, *numbers, _best(study, stage))
+            table.add_row(study.name, _state(study), stage, *numbers, _cut(_best(study, stage)))
     return table
+
+
+def _cut(words: str) -> Text:
+    """What a narrow terminal shows the beginning of; the only column that gives way."""
+    return Text(words, no_wrap=True, overflow="ellipsis")
 
 
 def _state(study: TrackedStudy) -> str:

@@ -57,3 +57,16 @@ def test_watching_ends_with_the_study(uri: str) -> None:
     page = io.StringIO()
     watch_status({"searched": uri}, Console(file=page, width=200), seconds=0)
     assert "confirm" in page.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_width(uri: str, new_study: NewStudy, width: int) -> None:
+    """A narrow terminal cuts the name of the best trial and nothing else; this test's name is the study's."""
+    study = new_study()
+    study.trial(0, 0.1, epochs_trained=20)
+    page = io.StringIO()
+    Console(file=page, width=width).print(study_status({study.name: uri}))
+    head, line = page.getvalue().splitlines()
+    assert max(len(head), len(line)) <= width
+    assert line.split()[:5] == [study.name, "finished", "grid", "1", "20"]
+    assert line.split()[5].startswith("50.00%")
