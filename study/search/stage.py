@@ -269,7 +269,7 @@ def run_stage(stage: StageRun, placement: Placement, node_data: NodeRefs) -> Non
             ),
             tune.PlacementGroupFactory([{"CPU": placement.cpus, "GPU": placement.gpus}], strategy="SPREAD"),
         )
-        tune.Tuner(
+        tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=JournalSearcher(stage),
@@ -288,12 +288,31 @@ def run_stage(stage: StageRun, placement: Placement, node_data: NodeRefs) -> Non
                 # In a notebook Tune would choose one that clears the cell's output, also of what was printed before.
                 progress_reporter=tune.CLIReporter(),
             ),
-        ).fit()
+        )
+        with _memory_in_one_line():
+            tuner.fit()
     if stage.error is not None:
         raise stage.error
     if len(alive_nodes()) > 1:
         stage.watcher.says(_spread(stage, node_data))
     stage.watcher.stage_ends(stage.journal.name)
+
+
+@contextmanager
+def _memory_in_one_line() -> Iterator[None]:
+    """Ray ends a worker where a node's memory is nearly full; in mid-training that is an error of Tune itself.
+
+    Raises:
+        StudyFailed: so it was.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "running low on memory" not in str(error):
+            raise
+        raise StudyFailed(
+            "Ray ended a worker, for its machine had nearly no memory left; free some, or lower resources.workers"
+        ) from None
 
 
 def _spread(stage: StageRun, node_data: NodeRefs) -> str:
