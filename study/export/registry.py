@@ -5,6 +5,7 @@ registry a notebook has set stays as it is. The model is a graph with its weight
 needs MLflow and PyTorch and nothing of this package, and loading it runs no pickled code.
 """
 
+import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -134,6 +135,7 @@ def _champion(client: "MlflowClient", name: str, found: "list[ModelVersion]") ->
 def _log(client: "MlflowClient", tracking_uri: str, name: str, opened: OpenedStudent) -> "ModelVersion":
     """Log the model with its study's parent run and its trial's, and make a version of it."""
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
+    from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
     choice = opened.choice
     trial = client.get_run(choice.run_id)
@@ -184,6 +186,9 @@ def _log(client: "MlflowClient", tracking_uri: str, name: str, opened: OpenedStu
         description=f"{choice.row.student}: {arm_words(choice.row)}, seed {choice.seed}; trial {choice.trial_id}.",
         model_id=logged.model_id,
     )
+    # By this its own page says that it is registered; MLflow's fluent interface writes it, its client does not.
+    versions = [{"name": name, "version": registered.version}]
+    client.set_logged_model_tags(logged.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(versions)})
     return registered
 
 

@@ -16,8 +16,8 @@ from study_ui import Ui, study_ui
 from study.results.report import ARTIFACT_FOLDER, PAGE
 from study.tracking import view
 
-COLOURS = 128
-"""As many as a picture of pages needs to look the same; it is a third as large for it."""
+COLOURS = 256
+"""As many as pages need to look the same; a PNG of so few is small."""
 
 
 def main(folder: Path) -> None:
@@ -37,7 +37,7 @@ def _trials(ui: Ui) -> bytes:
 
 
 def _arms(ui: Ui) -> bytes:
-    with browser(viewport={"width": 1440, "height": 620}) as opened:
+    with browser(viewport={"width": 1440, "height": 780}) as opened:
         pages = Pages(opened.page, ui.address)
         pages.open(view.page(ui.parent.info.experiment_id, charts=True))
         pages.chart("alpha vs. best_val_error")
@@ -46,7 +46,7 @@ def _arms(ui: Ui) -> bytes:
 
 def _report(ui: Ui) -> bytes:
     """As the run keeps it among its artifacts."""
-    with browser(viewport={"width": 1280, "height": 1300}) as opened:
+    with browser(viewport={"width": 1280, "height": 1420}) as opened:
         server = f"{ui.address}/get-artifact?path={ARTIFACT_FOLDER}/{PAGE}&run_uuid={ui.parent.info.run_id}"
         opened.page.set_content(opened.page.request.get(server).text())
         return opened.page.screenshot(animations="disabled")

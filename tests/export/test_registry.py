@@ -1,6 +1,7 @@
 """The best student in MLflow's registry: what is logged, which version is champion, and what a server answers."""
 
 import dataclasses
+import json
 import socket
 from pathlib import Path
 
@@ -52,6 +53,12 @@ def test_it_is_an_output_of_the_study_s_run(ran: Ran, registered: Registered, cl
     assert parent.outputs is not None
     assert [output.model_id for output in parent.outputs.model_outputs] == [version.tags["model_id"]]
     assert parent.info.status == "FINISHED"
+
+
+def test_the_logged_model_s_own_page_says_that_it_is_registered(registered: Registered, client: MlflowClient) -> None:
+    version = client.get_model_version("small-student", registered.version)
+    (said,) = json.loads(client.get_logged_model(version.tags["model_id"]).tags["mlflow.modelVersions"])
+    assert (said["name"], str(said["version"])) == ("small-student", "1")
 
 
 def test_signature_and_input_example_are_raw_images(ran: Ran, registered: Registered) -> None:
