@@ -22,7 +22,7 @@ or built.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -287,30 +287,34 @@ def build(network: str | Sequence[Layer], input_shape: Shape) -> nn.Sequential:
     outputs = shapes(layers, input_shape)
     inputs = (tuple(input_shape), *outputs[:-1])
     last, _ = _classifier(layers)
-    module = nn.Sequential()
+    modules: list[tuple[str, nn.Module]] = []
     for index, (layer, name, shape) in enumerate(zip(layers, layer_names(layers), inputs, strict=True)):
         match layer:
             case Conv():
                 convolution = nn.Conv2d(
                     shape[0], layer.channels, layer.kernel, stride=layer.stride, padding=layer.padding
                 )
-                module.add_module(name, convolution)
+                modules.append((name, convolution))
                 if layer.batch_norm:
-                    module.add_module(f"{name}_norm", nn.BatchNorm2d(layer.channels))
+                    modules.append((f"{name}_norm", nn.BatchNorm2d(layer.channels)))
             case Pool():
                 pooling = nn.MaxPool2d if layer.kind == "max" else nn.AvgPool2d
-                module.add_module(name, pooling(layer.kernel, stride=layer.stride, ceil_mode=True))
+                modules.append((name, pooling(layer.kernel, stride=layer.stride, ceil_mode=True)))
             case Linear():
                 if len(shape) == 3:
-                    module.add_module("flatten", nn.Flatten())
-                module.add_module(name, nn.Linear(math.prod(shape), layer.features))
+                    modules.append(("flatten", nn.Flatten()))
+                modules.append((name, nn.Linear(math.prod(shape), layer.features)))
             case Dropout():
-                module.add_module(name, nn.Dropout(layer.probability))
+                modules.append((name, nn.Dropout(layer.probability)))
         if isinstance(layer, Conv | Linear) and index != last:
-            module.add_module(f"{name}_relu", nn.ReLU())
+            modules.append((f"{name}_relu", nn.ReLU()))
     if len(outputs[-1]) == 3:
-        module.add_module("flatten", nn.Flatten())
-    return module
+        modules.append(("flatten", nn.Flatten()))
+    for at in range(1, len(modules)):
+        # The largest of ReLUs is the ReLU of the largest, in every bit and in its gradient, for a quarter of the work.
+        if isinstance(modules[at][1], nn.MaxPool2d) and isinstance(modules[at - 1][1], nn.ReLU):
+            modules[at - 1], modules[at] = modules[at], modules[at - 1]
+    return nn.Sequential(OrderedDict(modules))
 
 
 def check_input_shape(input_shape: Shape) -> None:

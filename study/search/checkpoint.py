@@ -7,7 +7,7 @@ a tensor without a word, so the digest is compared before anything is read; and 
 import hashlib
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -17,22 +17,46 @@ _DIGEST_BYTES = 32
 
 
 def write_checkpoint(file: Path, state: dict[str, Any]) -> None:
-    """Write a state, whole or not at all.
+    """Write a state, whole or not at all, without a second copy of it in memory.
 
     Raises:
         UserError: the disk is full or the folder cannot be written; the message names the file.
     """
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    content = buffer.getbuffer()
-    digest = hashlib.sha256(content).digest()
 
     def write(path: Path) -> None:
         with open(path, "wb") as out:
-            out.write(digest)
-            out.write(content)
+            out.write(bytes(_DIGEST_BYTES))
+            content = _Digested(out)
+            try:
+                torch.save(state, content)
+            except RuntimeError:
+                if content.error is not None:  # PyTorch does not say what is wrong with the disk
+                    raise content.error from None
+                raise
+            out.seek(0)
+            out.write(content.sha.digest())
 
     write_whole(file, write)
+
+
+class _Digested:
+    """A file that is written to, the digest of what was written, and why no more could be."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self.sha = hashlib.sha256()
+        self.error: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        self.sha.update(content)
+        try:
+            return self._out.write(content)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self._out.flush()
 
 
 def read_checkpoint(file: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ray import tune
 
 from study.data.dataset import Dataset
 from study.records import TrialReport
+from study.search.allocator import keep_freed_memory
 from study.search.trial import DeviceImages, FloatArray, TrialJob, TrialRun
 
 JOB, REPORT = "job", "report"
@@ -39,6 +40,7 @@ class DistillationTrainable(tune.Trainable):
     ) -> None:
         assert node_refs is not None
         torch.set_num_threads(threads)
+        keep_freed_memory()
         self._targets: dict[str, FloatArray] = ray.get(node_refs.targets)
         self._images = DeviceImages(ray.get(node_refs.dataset), device)
         self._run: TrialRun | None = None

@@ -127,10 +127,30 @@ def test_a_pool_of_three_and_stride_two_rounds_up() -> None:
 
 
 def test_a_relu_follows_every_weight_layer_but_the_last() -> None:
-    module = notation.build("[C3(S1P1)@4-MP2(S2)]-D0.5-FC6-FC3", (1, 4, 4))
+    module = notation.build("[C3(S1P1)@4-AP2(S2)]-D0.5-FC6-FC3", (1, 4, 4))
     assert [name for name, _ in module.named_children()] == [
         *("conv1", "conv1_relu", "pool1", "dropout1", "flatten", "fc1", "fc1_relu", "fc2")
     ]
+
+
+@pytest.mark.parametrize(
+    "line", ["C3(S1P1)@4-MP2(S2)-FC3", "C3(S1P1)@4B-MP3(S2)-FC3", "C3(S1P1)@4-MP2(S2)-MP2(S1)-FC3"]
+)
+def test_max_pooling_before_the_relu_gives_the_bits_that_max_pooling_after_it_gives(line: str) -> None:
+    module = notation.build(line, (2, 9, 9))
+    names = [name for name, _ in module.named_children()]
+    assert names.index("conv1_relu") == names.index("fc1") - 2  # the last but the flattening
+    parts = dict(module.named_children())
+    order = sorted(names, key=lambda name: (name.startswith(("pool", "flatten", "fc")), name.startswith("fc")))
+    as_written = nn.Sequential(*(parts[name] for name in order))
+    images = torch.randn(6, 2, 9, 9)
+    results = []
+    for each in (module, as_written):
+        module.zero_grad()
+        each(images).square().sum().backward()
+        results.append([p.grad.clone() for p in module.parameters() if p.grad is not None])
+    assert len(results[0]) == len(list(module.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
 def test_batch_normalisation_comes_before_the_relu() -> None:
