@@ -78,8 +78,9 @@ docker-smoke: setup
 	docker/smoke-test.sh
 
 # Each writes benchmarks/NAME.json and its block of docs/performance.md.
-BENCHMARKS := throughput
+BENCHMARKS := throughput memory checkpoints
 bench: setup
+	$(PIP) install --constraint constraints.txt --editable '.[bench]'
 	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean:

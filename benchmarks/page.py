@@ -11,6 +11,7 @@ import json
 import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 PERFORMANCE = ROOT / "docs" / "performance.md"
@@ -32,10 +33,20 @@ def publish(page: Path, name: str, block: str, numbers: object) -> Path:
         ValueError: the page has no such marks; nothing is written then.
     """
     text = with_block(page.read_text(encoding="utf-8"), name, block)
-    file = ROOT / "benchmarks" / f"{name}.json"
+    file = _numbers(name)
     file.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
     page.write_text(text, encoding="utf-8")
     return file
+
+
+def stored(name: str, otherwise: Any) -> Any:
+    """The numbers that `publish` stored last under a name; `otherwise` where there are none."""
+    file = _numbers(name)
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else otherwise
+
+
+def _numbers(name: str) -> Path:
+    return ROOT / "benchmarks" / f"{name}.json"
 
 
 def with_block(text: str, name: str, block: str) -> str:

@@ -1,11 +1,13 @@
-"""How much of a bare loop's speed a student keeps inside a study.
+"""Images per second of a student's training inside a study, against the ways to train it without one.
 
-Both sides train the same student on the same images with the same noise, validate after every epoch, and have one
-thread. One side is a loop written by hand below, in a process of its own; the other is a real study (Ray, Optuna,
-MLflow, checkpoints). Images per second are counted from the end of the first epoch to the end of the last, so
-everything that happens between two epochs is in. The images are random: speed does not depend on what they show.
+Every round runs each way in turn, on all CPU cores of this machine, and divides what they did. The study is a real one
+(Ray, Optuna, MLflow, checkpoints) with as many workers of one thread as there are cores, which train the seeds of an
+arm side by side; its images per second are those of the seeds together, from the end of a trial's first epoch to the
+end of its last, so validations, checkpoints and whatever else happens between two epochs are in. The bare loop runs as
+often side by side, with one thread each. The script and torchdistill run once with all cores for one training and once
+as the bare loop does, and the faster counts. What they are: `benchmarks/by_hand.py`.
 
-    python -m benchmarks.throughput [--rounds 5]
+    python -m benchmarks.throughput [--case CASE] [--rounds N]
 """
 
 import argparse
@@ -14,189 +16,155 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import nn
+from benchmarks.cases import CASES, Case, Precision, case_named, write_images
+from benchmarks.page import PERFORMANCE, ROOT, publish, spread, stored, table
 
-from benchmarks.page import PERFORMANCE, publish, table
-from models import zoo
-from study.config import DataConfig
-from study.data.load import load_dataset
+CORES = len(os.sched_getaffinity(0))
+LEAST_OVERLAP = 0.7
+"""Of the timed epochs of two trials, where they count as trained side by side."""
 
-EPOCHS = 4
+ELSEWHERE = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "OPTUNA_STORAGE", "NOISY_STUDY_ROOT")
 
 
-@dataclass(frozen=True)
-class Case:
-    """One student on one kind of images."""
-
-    name: str
-    dataset: str
-    student: str
-    train: int
-    validation: int
-
-
-CASES = (
-    Case("MNIST, fc800", "mnist", "fc800", train=20_000, validation=4_000),
-    Case("CIFAR-10, student3", "cifar10", "student3", train=5_000, validation=1_000),
-)
-
-
-@dataclass(frozen=True)
-class Result:
-    """Images per second on both sides, one number a round, and the ratio study / bare loop."""
+@dataclass
+class Rounds:
+    """Images per second of one case, one number a round."""
 
     case: str
-    bare: list[float]
-    study: list[float]
-
-    @property
-    def ratios(self) -> list[float]:
-        return [study / bare for study, bare in zip(self.study, self.bare, strict=True)]
-
-
-def write_images(case: Case, root: Path, seed: int = 0) -> None:
-    """Random images in the data set's own file format."""
-    rng = np.random.default_rng(seed)
-    count = case.train + case.validation
-    if case.dataset == "mnist":
-        raw = root / "MNIST" / "raw"
-        raw.mkdir(parents=True)
-        for part, images in (("train", count), ("t10k", 1000)):
-            pixels = rng.integers(0, 256, (images, 28, 28), dtype=np.uint8)
-            header = np.array([0x803, images, 28, 28], dtype=">i4").tobytes()
-            (raw / f"{part}-images-idx3-ubyte").write_bytes(header + pixels.tobytes())
-            header = np.array([0x801, images], dtype=">i4").tobytes()
-            (raw / f"{part}-labels-idx1-ubyte").write_bytes(header + _labels(images).tobytes())
-        return
-    folder = root / "cifar-10-batches-bin"
-    folder.mkdir(parents=True)
-    (folder / "batches.meta.txt").write_text("\n".join(f"class{index}" for index in range(10)) + "\n")
-    parts = {f"data_batch_{number}.bin": count // 5 for number in range(1, 6)} | {"test_batch.bin": 1000}
-    for name, images in parts.items():
-        pixels = rng.integers(0, 256, (images, 3072), dtype=np.uint8)
-        (folder / name).write_bytes(np.hstack([_labels(images)[:, None], pixels]).tobytes())
-
-
-def _labels(images: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    return np.arange(images, dtype=np.uint8) % 10
+    script: list[float] = field(default_factory=list)
+    torchdistill: list[float] = field(default_factory=list)
+    bare: dict[Precision, list[float]] = field(default_factory=dict)
+    study: dict[Precision, list[float]] = field(default_factory=dict)
 
 
 def study_file(case: Case) -> str:
+    """A study of `CORES` seeds; its teacher is small and its baseline short, since neither is timed."""
+    arms = "\n".join(
+        f"  - {{method: noisy_teacher, sigma: 0.5, alpha: 0.5, train: {{precision: {precision}}}}}"
+        for precision in case.precisions
+    )
     return f"""
 name: benchmark
 data: {{name: {case.dataset}, validation: {case.validation}}}
 teachers: [{{network: FC10, train: {{epochs: 1}}}}]
 student: {{network: {case.student}}}
-train: {{epochs: {EPOCHS}, patience: 0}}
-arms: [{{method: noisy_teacher, sigma: 0.5, alpha: 0.5}}]
-seeds: [0]
-resources: {{workers: 1}}
+train: {{epochs: {case.epochs}, patience: 0}}
+baseline: {{method: logit_regression, train: {{epochs: 1}}}}
+arms:
+{arms}
+seeds: {list(range(CORES))}
+resources: {{workers: {CORES}}}
 """
 
 
-def bare_loop(case: Case, root: Path) -> float:
-    """The loop a researcher would write: tensors in memory, stored logits, fused Adam, noise, validation."""
-    torch.set_num_threads(1)
-    data = load_dataset(DataConfig.model_validate({"name": case.dataset, "validation": case.validation}), root)
-    images, held_out = torch.from_numpy(data.train.images), torch.from_numpy(data.validation.images)
-    labels = torch.from_numpy(data.validation.labels)
-    mean = torch.zeros(data.input_shape) if data.pixel_mean is None else torch.from_numpy(data.pixel_mean)
-    targets = torch.randn(data.train_size, 10)
-    network: nn.Module = zoo.build(case.student, data.input_shape, 10)
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
-    began = 0.0
-    for epoch in range(EPOCHS):
-        network.train()
-        for batch in torch.split(torch.randperm(data.train_size), 64):
-            x = images[batch % len(images)].float().div_(255).sub_(mean)
-            if data.mirror:
-                flipped = batch >= len(images)
-                x[flipped] = x[flipped].flip(3)
-            z = targets[batch]
-            chosen = torch.rand(len(batch), 1) < 0.5
-            z = torch.where(chosen, (1 + 0.5 * torch.randn_like(z)) * z, z)
-            loss = (network(x) - z).square().sum(dim=1).mean() / 2
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-        network.eval()
-        with torch.inference_mode():
-            wrong = 0
-            for x, y in zip(torch.split(held_out, 1000), torch.split(labels, 1000), strict=True):
-                wrong += int((network(x.float().div_(255).sub_(mean)).argmax(dim=1) != y).sum())
-        if epoch == 0:
-            began = time.perf_counter()
-    return (EPOCHS - 1) * data.train_size / (time.perf_counter() - began)
+def run_study(folder: Path, root: Path) -> None:
+    """Run `study.yaml` of a folder to its end, tracked in the folder's own MLflow."""
+    command = [str(Path(sys.executable).with_name("noisy-study")), "run", "study.yaml", "--data-root", str(root)]
+    environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+    # Ray gives its workers a low priority, which the other ways do not have.
+    environment["RAY_worker_niceness"] = "0"
+    subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, check=True)
 
 
-def measured_bare(case: Case, root: Path) -> float:
-    command = [sys.executable, "-m", "benchmarks.throughput", "--bare", case.name, "--data", str(root)]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+def in_a_study(case: Case, root: Path) -> dict[Precision, float]:
+    """Images per second of the seeds of each arm together, from the tracked epochs' own clocks.
 
-
-def measured_study(case: Case, root: Path) -> float:
-    """Images per second of the noisy arm in a real study, from the tracked epochs' own clocks."""
+    Raises:
+        RuntimeError: the seeds did not train side by side.
+    """
     from mlflow import MlflowClient
 
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "study.yaml").write_text(study_file(case))
-        command = [str(Path(sys.executable).with_name("noisy-study")), "run", "study.yaml", "--data-root", str(root)]
-        # Ray gives its workers a low priority, which a bare loop does not have.
-        elsewhere = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS")
-        environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
-        environment["RAY_worker_niceness"] = "0"
-        subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, check=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "study.yaml").write_text(study_file(case), encoding="utf-8")
+        run_study(folder, root)
         client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
         experiment = client.get_experiment_by_name("benchmark")
         assert experiment is not None
-        (arm,) = client.search_runs([experiment.experiment_id], "tags.`noisy_study.role` = 'arm'")
-        epochs = client.get_metric_history(arm.info.run_id, "val_error")
-        images = len(range(case.train)) * (2 if case.dataset == "cifar10" else 1)
-        return (EPOCHS - 1) * images * 1000 / (epochs[-1].timestamp - epochs[0].timestamp)
+        found: dict[Precision, float] = {}
+        for precision in case.precisions:
+            wanted = f"tags.`noisy_study.role` = 'arm' and params.precision = '{precision}'"
+            runs = client.search_runs([experiment.experiment_id], wanted)
+            clocks = [[e.timestamp for e in client.get_metric_history(run.info.run_id, "val_error")] for run in runs]
+            assert len(clocks) == CORES
+            together = min(clock[-1] for clock in clocks) - max(clock[0] for clock in clocks)
+            if together < LEAST_OVERLAP * max(clock[-1] - clock[0] for clock in clocks):
+                raise RuntimeError(f"{case.name}: the seeds of an arm did not train side by side; nothing to compare")
+            found[precision] = sum(
+                (len(clock) - 1) * case.epoch_images * 1000 / (clock[-1] - clock[0]) for clock in clocks
+            )
+        return found
 
 
-def measure(case: Case, rounds: int) -> Result:
-    """Both sides in turn, as often as asked."""
-    bare, study = [], []
+def by_hand(case: Case, root: Path, way: str, *options: str, times: int = 1) -> float:
+    """Images per second of `times` processes that train side by side without a study."""
+    command = [sys.executable, "-m", "benchmarks.by_hand", way, case.name, str(root), *options]
+    running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(times)]
+    said = [process.communicate()[0] for process in running]
+    if any(process.returncode for process in running):
+        raise RuntimeError(f"{' '.join(command)} failed")
+    return sum(float(text.splitlines()[-1]) for text in said)
+
+
+def measure(case: Case, rounds: int) -> Rounds:
+    """Every way in turn, as often as asked."""
+    found = Rounds(case.name, bare={each: [] for each in case.precisions}, study={each: [] for each in case.precisions})
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         write_images(case, root)
         for _ in range(rounds):
-            bare.append(measured_bare(case, root))
-            study.append(measured_study(case, root))
-            print(f"{case.name}: bare {bare[-1]:.0f}, study {study[-1]:.0f} images/s", file=sys.stderr)
-    return Result(case.name, bare, study)
+            for way, speeds in (("script", found.script), ("torchdistill", found.torchdistill)):
+                # One training with all cores, or one a core: whatever is faster. Loader processes would take a core.
+                together = by_hand(case, root, way, "--threads", str(CORES))
+                alone = by_hand(case, root, way, "--threads", "1", times=CORES)
+                speeds.append(max(together, alone))
+            for precision in case.precisions:
+                bare = by_hand(case, root, "bare", "--threads", "1", "--precision", precision, times=CORES)
+                found.bare[precision].append(bare)
+            for precision, speed in in_a_study(case, root).items():
+                found.study[precision].append(speed)
+            print(asdict(found), file=sys.stderr)
+    return found
 
 
-def as_markdown(results: list[Result]) -> str:
-    head = ("student", "bare loop, images/s", "inside a study, images/s", "ratio, median", "lowest to highest")
-    rows = []
-    for result in results:
-        speeds = [f"{statistics.median(side):,.0f}" for side in (result.bare, result.study)]
-        ratios = result.ratios
-        rows.append(
-            [result.case, *speeds, f"{statistics.median(ratios):.3f}", f"{min(ratios):.3f} to {max(ratios):.3f}"]
-        )
-    return table(head, rows)
+def as_markdown(results: list[Rounds]) -> str:
+    """The speeds, then the ratios."""
+    speeds, ratios = [], []
+    for found in results:
+        for precision, study in found.study.items():
+            name, bare = f"{found.case}, {precision}", found.bare[precision]
+            sides = (found.script, found.torchdistill, bare, study, [speed / CORES for speed in study])
+            speeds.append([name, *(f"{statistics.median(side):,.0f}" for side in sides)])
+            ratios.append([name, *(_ratio(study, side) for side in (found.script, found.torchdistill, bare))])
+    ways = ("usual script, fp32", "torchdistill, fp32", "bare loops")
+    return "\n\n".join(
+        [
+            "Images per second, medians:",
+            table(("student", *ways, "in a study", "each of its trials"), speeds),
+            "Study divided by each of the others, median (lowest to highest) of the rounds:",
+            table(("student", *ways), ratios),
+        ]
+    )
+
+
+def _ratio(study: list[float], other: list[float]) -> str:
+    ratios = [a / b for a, b in zip(study, other, strict=True)]
+    return spread(ratios, ".1f" if min(ratios) > 2 else ".2f")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--bare", help=argparse.SUPPRESS)
-    parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.bare:
-        print(bare_loop(next(case for case in CASES if case.name == arguments.bare), arguments.data))
-        return
-    results = [measure(case, arguments.rounds) for case in CASES]
-    publish(PERFORMANCE, "throughput", as_markdown(results), [asdict(result) for result in results])
+    parser.add_argument("--case", type=case_named, help="one of them alone; the others keep their numbers")
+    parser.add_argument("--rounds", type=int, help="how many, for every case")
+    given = parser.parse_args()
+    known = {old["case"]: Rounds(**old) for old in stored("throughput", [])} if given.case else {}
+    for case in [given.case] if given.case else CASES:
+        known[case.name] = measure(case, given.rounds or case.rounds)
+        results = [known[case.name] for case in CASES if case.name in known]
+        publish(PERFORMANCE, "throughput", as_markdown(results), [asdict(found) for found in results])
 
 
 if __name__ == "__main__":

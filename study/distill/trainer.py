@@ -7,7 +7,7 @@ the test set only when asked.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -17,15 +17,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import zoo
-from study.config import TrainConfig, TrialConfig, Uniform
+from study.config import TrialConfig, Uniform
 from study.data.batches import ImageTensors
 from study.distill import losses
+from study.distill.linear import mkl_is_slow, multiply_with_onednn
 from study.distill.noise import Perturbation
+from study.distill.optimizers import Optimizer
 from study.distill.streams import Streams, derived
 from study.records import EpochRecord
 
-EVALUATION_BLOCK = 1000
-"""Images per forward pass where no gradient is needed."""
+EVALUATION_BLOCK, EVALUATION_BLOCK_ON_CPU = 1000, 100
+"""Images per forward pass where no gradient is needed. On a CPU more are no faster, and take more memory."""
 
 
 class Diverged(Exception):
@@ -75,11 +77,13 @@ class DistillationTrainer:
         self.device = torch.device(device)
         # Convolutions are a third faster with the channels innermost, on CPUs in fp32 too (docs/performance.md).
         self.network = initial_network(trial, data).to(self.device).to(memory_format=torch.channels_last)
+        if self.device.type == "cpu" and trial.train.precision == "fp32" and mkl_is_slow():
+            multiply_with_onednn(self.network)
         self.history: list[EpochRecord] = []
         self._target = None if target is None else target.to(self.device)
         self._streams = Streams.of(trial.seed)
-        self._teacher_noise, self._student_noise = self._perturbations()
-        self._optimizer = make_optimizer(self.network, trial.train)
+        self._noise = self._perturbation()
+        self._optimizer = Optimizer(self.network.parameters(), trial.train)
         self._dropout_state = _seeded_global_state(derived(trial.seed, "dropout"), self.device)
         self._best_weights = _copy(self.network.state_dict())
         self._best_val_error = math.inf
@@ -150,7 +154,8 @@ class DistillationTrainer:
         self.history.append(record)
         if val_error < self._best_val_error:
             self._best_val_error, self._best_epoch = val_error, record.epoch
-            self._best_weights = _copy(self.network.state_dict())
+            for name, tensor in self.network.state_dict().items():
+                self._best_weights[name].copy_(tensor)
         return record
 
     def error_on(self, images: ImageTensors) -> float:
@@ -165,30 +170,37 @@ class DistillationTrainer:
         self.network.train()
         images, size = self.data.train, self.trial.train.batch_size
         order = torch.randperm(len(images), generator=self._streams.order)
-        # Summed on the device: a number asked for in every step would make the processor wait for the accelerator.
+        # An epoch waits for an accelerator once, at its end: what is drawn goes there before the first step, and the
+        # loss is summed there.
+        factors = self._factors(torch.split(order, size))
+        batches = torch.split(order.to(self.device), size)
         total = torch.zeros((), device=self.device)
-        batches = torch.split(order, size)
-        for step, drawn in enumerate(batches):
-            self._set_learning_rate((self.epoch + step / len(batches)) / self.trial.train.epochs)
-            indices = drawn.to(self.device, non_blocking=True)
+        for step, indices in enumerate(batches):
             with self._autocast():
                 logits = self.network(images.batch(indices))
-            loss = self._loss(logits.float(), indices, drawn)
-            self._optimizer.zero_grad(set_to_none=True)
+            loss = self._loss(logits.float(), indices, factors[step])
+            self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            self._optimizer.step()
+            self._optimizer.step(self._learning_rate((self.epoch + step / len(batches)) / self.trial.train.epochs))
             total += loss.detach() * len(indices)
         return float(total) / len(images)
 
-    def _loss(self, logits: Tensor, indices: Tensor, drawn: Tensor) -> Tensor:
-        """The method's loss for one mini-batch; `drawn` are the indices where they were drawn, on the CPU."""
+    def _factors(self, batches: Sequence[Tensor]) -> Sequence[Tensor | None]:
+        """The noise of every mini-batch of an epoch, in the order of its steps; None where there is none."""
+        if self._noise is None:
+            return [None] * len(batches)
+        drawn = torch.cat([self._noise.factors(indices) for indices in batches])
+        return torch.split(drawn.to(self.device), [len(indices) for indices in batches])
+
+    def _loss(self, logits: Tensor, indices: Tensor, factors: Tensor | None) -> Tensor:
+        """The method's loss for one mini-batch."""
         if self._target is None:
             return F.cross_entropy(logits, self.data.train.labels(indices))
         target = self._target[indices]
-        if self._teacher_noise is not None:
-            target = target * self._teacher_noise.factors(drawn).to(self.device, non_blocking=True)
-        if self._student_noise is not None:
-            logits = logits * self._student_noise.factors(drawn).to(self.device, non_blocking=True)
+        if factors is not None and self.trial.method == "noisy_student":
+            logits = logits * factors
+        elif factors is not None:
+            target = target * factors
         if self.trial.method == "soft_targets":
             assert self.trial.temperature is not None
             assert self.trial.hard_loss_weight is not None
@@ -196,23 +208,20 @@ class DistillationTrainer:
             return losses.soft_targets(logits, target, labels, self.trial.temperature, self.trial.hard_loss_weight)
         return losses.logit_regression(logits, target)
 
-    def _perturbations(self) -> tuple[Perturbation | None, Perturbation | None]:
-        """The noise on the teacher's and on the student's logits; σ = 0 or α = 0 is none, which is the baseline."""
+    def _perturbation(self) -> Perturbation | None:
+        """The noise on the teacher's or the student's logits; σ = 0 or α = 0 is none, which is the baseline."""
         trial = self.trial
         largest = trial.sigma.high if isinstance(trial.sigma, Uniform) else trial.sigma
         if self._target is None or largest == 0 or trial.alpha == 0:
-            return None, None
-        noise = Perturbation(
+            return None
+        return Perturbation(
             trial.sigma, trial.alpha, trial.noise, len(self.data.train), self.data.classes, self._streams
         )
-        return (None, noise) if trial.method == "noisy_student" else (noise, None)
 
-    def _set_learning_rate(self, progress: float) -> None:
+    def _learning_rate(self, progress: float) -> float:
         """`progress` is the share of the training that is done; the rate follows from it alone, so has no state."""
         settings = self.trial.train
-        lr = settings.lr * (1 + math.cos(math.pi * progress)) / 2 if settings.schedule == "cosine" else settings.lr
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr
+        return settings.lr * (1 + math.cos(math.pi * progress)) / 2 if settings.schedule == "cosine" else settings.lr
 
     def _autocast(self) -> torch.autocast:
         enabled = self.trial.train.precision == "bf16"
@@ -259,27 +268,15 @@ def initial_network(trial: TrialConfig, data: TrainingData) -> nn.Module:
         return zoo.build(network, data.input_shape, data.classes)
 
 
-def make_optimizer(network: nn.Module, settings: TrainConfig) -> torch.optim.Optimizer:
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(
-            network.parameters(),
-            lr=settings.lr,
-            momentum=settings.momentum,
-            nesterov=settings.momentum > 0,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-    return torch.optim.Adam(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
-
-
 def error_of(network: nn.Module, images: ImageTensors, autocast: Callable[[], Any] = nullcontext) -> float:
     """Share of misclassified images, without noise and without dropout."""
     network.eval()
-    wrong = 0
+    block = EVALUATION_BLOCK_ON_CPU if images.device.type == "cpu" else EVALUATION_BLOCK
+    wrong = torch.zeros((), dtype=torch.int64, device=images.device)
     with torch.inference_mode(), autocast():
-        for batch, labels in images.blocks(EVALUATION_BLOCK):
-            wrong += int((network(batch).argmax(dim=1) != labels).sum())
-    return wrong / len(images)
+        for batch, labels in images.blocks(block):
+            wrong += (network(batch).argmax(dim=1) != labels).sum()
+    return int(wrong) / len(images)
 
 
 def _copy(weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ a tensor without a word, so the digest is compared before anything is read; and 
 import hashlib
 import io
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 import torch
 
@@ -28,7 +28,7 @@ def write_checkpoint(file: Path, state: dict[str, Any]) -> None:
             out.write(bytes(_DIGEST_BYTES))
             content = _Digested(out)
             try:
-                torch.save(state, content)
+                torch.save(state, cast(IO[bytes], content))
             except RuntimeError:
                 if content.error is not None:  # PyTorch does not say what is wrong with the disk
                     raise content.error from None
