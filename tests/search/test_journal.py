@@ -17,7 +17,7 @@ from study.errors import UserError
 from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.search.journal import StageJournal, is_taken, open_storage
 from study.search.plan import grid_trials
-from study.search.sources import Planned, Searched, arms_of
+from study.search.sources import POINT, Planned, Searched, arms_of
 
 FILE = """
 name: small
