@@ -152,6 +152,17 @@ def test_a_sqlite_journal_is_read_by_others_while_a_study_writes_to_it(tmp_path:
         assert study.n_trials == number + 1
 
 
+def test_a_journal_on_a_drive_of_several_hosts_has_no_log_beside_it(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path / 'journal.db'}"
+    for of_one_host in (False, True, False):
+        storage = open_storage(address, of_one_host)
+        assert isinstance(storage, optuna.storages.RDBStorage)
+        StageJournal(storage, "s", "grid", Planned(grid_trials(config()))).ask()
+        assert (tmp_path / "journal.db-wal").exists() == of_one_host
+        storage.remove_session()
+        storage.engine.dispose()
+
+
 def test_outcomes_are_told_as_what_they_are(storage: Reopened) -> None:
     journal = StageJournal(storage(), "s", "grid", Planned(grid_trials(config())))
     outcomes: list[Outcome] = ["completed", "diverged", "failed", "pruned"]
