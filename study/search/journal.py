@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from study.config import Outcome, Stage, TrialConfig
 from study.errors import UserError
 from study.records import EpochRecord, TrialReport
+from study.search.sole_writer import SoleWriter
 from study.search.sources import Source
 from study.tracking.address import told, without_credentials
 
@@ -210,7 +211,7 @@ def open_storage(url: str, of_one_host: bool = True) -> BaseStorage:
 
         options = {"connect_args": {"timeout": 60}, "pool_events": [(choose, "connect")]}
     try:
-        return RDBStorage(url, engine_kwargs=options)
+        return SoleWriter(RDBStorage(url, engine_kwargs=options))
     except (SQLAlchemyError, ImportError, ValueError, TypeError, OptunaError) as error:
         raise UserError(
             f"OPTUNA_STORAGE {without_credentials(url)}: no journal can be kept there ({told(error, url)}); it takes "

@@ -17,6 +17,7 @@ from study.errors import UserError
 from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.search.journal import StageJournal, is_taken, open_storage
 from study.search.plan import grid_trials
+from study.search.sole_writer import SoleWriter
 from study.search.sources import POINT, Planned, Searched, arms_of
 
 FILE = """
@@ -156,11 +157,11 @@ def test_a_journal_on_a_drive_of_several_hosts_has_no_log_beside_it(tmp_path: Pa
     address = f"sqlite:///{tmp_path / 'journal.db'}"
     for of_one_host in (False, True, False):
         storage = open_storage(address, of_one_host)
-        assert isinstance(storage, optuna.storages.RDBStorage)
+        assert isinstance(storage, SoleWriter)
         StageJournal(storage, "s", "grid", Planned(grid_trials(config()))).ask()
         assert (tmp_path / "journal.db-wal").exists() == of_one_host
         storage.remove_session()
-        storage.engine.dispose()
+        storage._backend.engine.dispose()
 
 
 def test_outcomes_are_told_as_what_they_are(storage: Reopened) -> None:
