@@ -11,9 +11,11 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.search_space.group_decomposed import _GroupDecomposedSearchSpace, _SearchSpaceGroup
 from optuna.trial import BaseTrial, TrialState, create_trial
 
 from search_spaces.grid import grid_points
@@ -201,13 +203,37 @@ def make_sampler(search: SearchConfig, seed: int, asked: int) -> BaseSampler:
             warn_independent_sampling=False,
         ),
         # In groups: parameters that depend on a choice, and those of two objectives, are modelled together too.
-        "tpe": lambda: TPESampler(seed=fresh, n_startup_trials=startup, multivariate=True, group=True),
+        "tpe": lambda: _tpe(fresh, startup),
         "gp": lambda: GPSampler(seed=fresh, n_startup_trials=startup, warn_independent_sampling=False),
         "cmaes": lambda: CmaEsSampler(seed=fresh, n_startup_trials=startup, warn_independent_sampling=False),
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # their interfaces may change, and are used here only
         return makers[search.sampler]()
+
+
+class _Groups(_GroupDecomposedSearchSpace):
+    """What Optuna's own makes of a study, without looking at every trial's ranges again at every ask.
+
+    Parameters are grouped by which of them trials have together, so of the trials that have the same ones the first
+    tells all.
+    """
+
+    def calculate(self, study: optuna.Study, use_cache: bool = False) -> _SearchSpaceGroup:
+        seen: dict[tuple[str, ...], dict[str, BaseDistribution]] = {}
+        states = (TrialState.COMPLETE, TrialState.PRUNED)
+        for trial in study._get_trials(deepcopy=False, states=states, use_cache=use_cache):
+            seen.setdefault(tuple(trial.distributions), trial.distributions)
+        groups = _SearchSpaceGroup()
+        for distributions in seen.values():
+            groups.add_distributions(distributions)
+        return groups
+
+
+def _tpe(seed: int, startup: int) -> TPESampler:
+    sampler = TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=True)
+    sampler._group_decomposed_search_space = _Groups(include_pruned=True)
+    return sampler
 
 
 def make_pruner(search: SearchConfig) -> BasePruner:

@@ -124,39 +124,6 @@ def test_a_journal_on_a_drive_of_several_hosts_has_no_log_beside_it(tmp_path: Pa
     address = f"sqlite:///{tmp_path / 'journal.db'}"
     for of_one_host in (False, True, False):
         storage = open_storage(address, of_one_host)
-        assert isinstance(storage, optuna.storages.RDBStorage)
-        StageJournal(storage, "s", "grid", Planned(grid_trials(config()))).ask()
-        assert (tmp_path / "journal.db-wal").exists() == of_one_host
-        storage.remove_session()
-        storage.engine.dispose()
-
-
-def test_a_planned_point_is_in_the_journal_with_its_place_or_not_at_all(storage: Reopened) -> None:
-    planned = grid_trials(config())
-    journal = StageJournal(storage(), "s", "grid", Planned(planned))
-    for place in range(2):
-        assert journal.ask() is not None
-        trials = optuna.load_study(study_name="s.grid", storage=storage()).trials
-        assert [trial.user_attrs[POINT] for trial in trials] == list(range(place + 1)), "one trial more, not two"
-        assert {trial.state for trial in trials} == {TrialState.RUNNING}
-
-
-def test_a_sqlite_journal_is_read_by_others_while_a_study_writes_to_it(tmp_path: Path) -> None:
-    address = f"sqlite:///{tmp_path / 'journal.db'}"
-    journal = StageJournal(open_storage(address), "s", "grid", Planned(grid_trials(config())))
-    others = optuna.storages.RDBStorage(address)
-    for number in range(3):
-        journal.ask()
-        journal.keep(number, epochs(0.5))
-        journal.tell(report(number))
-        (study,) = optuna.get_all_study_summaries(others)
-        assert study.n_trials == number + 1
-
-
-def test_a_journal_on_a_drive_of_several_hosts_has_no_log_beside_it(tmp_path: Path) -> None:
-    address = f"sqlite:///{tmp_path / 'journal.db'}"
-    for of_one_host in (False, True, False):
-        storage = open_storage(address, of_one_host)
         assert isinstance(storage, SoleWriter)
         StageJournal(storage, "s", "grid", Planned(grid_trials(config()))).ask()
         assert (tmp_path / "journal.db-wal").exists() == of_one_host

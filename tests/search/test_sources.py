@@ -3,15 +3,19 @@
 import json
 from collections.abc import Callable
 
+import optuna
 import pytest
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import TPESampler
 from optuna.trial import BaseTrial
 from reopened import Reopened
 
-from search_spaces.spaces import sigma_alpha
-from study.config import ArmConfig, Sampler, StudyConfig, TrialConfig, parse_study
+from search_spaces.spaces import noise_kind, sigma_alpha
+from study.config import MAX_SEED, ArmConfig, Sampler, StudyConfig, TrialConfig, parse_study
 from study.errors import UserError
 from study.records import TrainingSummary, TrialReport
 from study.search.journal import StageJournal
+from study.search.plan import search_trial
 from study.search.sources import Searched, arms_of, baseline_of
 
 FILE = """
@@ -73,6 +77,23 @@ def test_a_resumed_search_proposes_what_an_undisturbed_one_would(storage: Reopen
     assert propose("restarted", restarts=True) == undisturbed
 
 
+def test_tpe_proposes_what_optuna_s_own_does_where_trials_have_different_parameters() -> None:
+    study = config("tpe", trials=40, space="noise_kind")
+    theirs = optuna.create_study()
+    for number, trial in enumerate(_proposals(searched(study, arms_of(study, noise_kind)))):
+        with pytest.warns(ExperimentalWarning):
+            theirs.sampler = TPESampler(
+                seed=(study.search_seed * 1_000_003 + number) % MAX_SEED,
+                n_startup_trials=3,
+                multivariate=True,
+                group=True,
+            )
+        asked = theirs.ask()
+        own = search_trial(study, noise_kind(asked, study))
+        assert own == trial
+        theirs.tell(asked, _error(own))
+
+
 def test_the_grid_of_a_space_is_every_combination_of_evenly_spaced_values(storage: Reopened) -> None:
     source = searched(config("grid"))
     journal = StageJournal(storage(), "s", "search", source)
@@ -121,4 +142,11 @@ def _proposals(source: Searched) -> list[TrialConfig]:
     proposals = []
     while (asked := journal.ask()) is not None:
         proposals.append(asked[1])
+        summary = TrainingSummary(outcome="completed", epochs=1, best_val_error=_error(asked[1]), train_seconds=1.0)
+        journal.tell(TrialReport(number=asked[0], summary=summary))
     return proposals
+
+
+def _error(trial: TrialConfig) -> float:
+    sigma = trial.sigma if isinstance(trial.sigma, float) else 0.5
+    return abs(sigma - 0.7) / 4 + abs(trial.alpha - 0.3) / 4
