@@ -20,6 +20,7 @@ from small_training import (
     trial,
 )
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from study.config import TrialConfig
 from study.distill import losses
@@ -191,6 +192,27 @@ def test_the_learning_rate_follows_the_schedule_over_all_steps(schedule: str, mo
     trained(trial(schedule=schedule, epochs=2, batch_size=15))
     cosine = [0.01 * (1 + math.cos(math.pi * done / 6)) / 2 for done in range(6)]
     assert rates == pytest.approx(cosine if schedule == "cosine" else [0.01] * 6)
+
+
+class Waits(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts what would make a processor wait for an accelerator: a number, or a shape, asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += function in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("method", ["noisy_teacher", "noisy_student", "soft_targets", "labels"])
+def test_an_epoch_waits_for_its_device_twice_however_many_steps_it_has(method: str) -> None:
+    noise: dict[str, Any] = {"sigma": {"uniform": [0.1, 1]}, "alpha": 0.5} if method.startswith("noisy") else {}
+    trainer = trainer_of(trial(method, batch_size=4, network=DROPOUT, **noise), small_data(mirror=True))
+    with Waits() as waits:
+        trainer.run_epoch()
+    assert waits.count == 2  # for the training loss and for the validation error
 
 
 @pytest.mark.parametrize("network", [NETWORK, CONVOLUTIONAL])

@@ -1,0 +1,137 @@
+"""What each measure that makes a training step fast is worth, and what `torch.compile` would be.
+
+Training steps of 64 images on one thread, in processes of their own, each with one measure more than the one before it.
+Images are counted per second of the thread's processor time, so that what else runs on the machine matters little.
+
+    python -m benchmarks.steps [--rounds 3]
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import nn
+
+from benchmarks.cases import CASES, case_named
+from benchmarks.page import PERFORMANCE, ROOT, publish, table
+from models import zoo
+from study.config import TrainConfig
+from study.distill.linear import mkl_is_slow, multiply_with_onednn
+from study.distill.losses import logit_regression
+from study.distill.optimizers import Optimizer
+from study.search.allocator import keep_freed_memory
+
+MEASURES = ("as written", "channels last", "freed memory kept", "max pooling before ReLU", "oneDNN's products")
+COMPILED = "torch.compile"
+"""With all measures but the last, which it cannot follow; it chooses its products itself."""
+SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Images per second of processor time with all measures up to one of them, and what the first step took."""
+
+    images: float
+    first_step: float
+
+
+def speed(name: str, precision: str, measure: str) -> Speed:
+    """Of one student in this process."""
+    torch.set_num_threads(1)
+    case = case_named(name)
+    wanted = len(MEASURES) - 2 if measure == COMPILED else MEASURES.index(measure)
+    shape = (1, 28, 28) if case.dataset == "mnist" else (3, 32, 32)
+    network: nn.Module = zoo.build(case.student, shape, 10)
+    images, target = torch.rand(64, *shape), torch.randn(64, 10)
+    if wanted >= MEASURES.index("channels last"):
+        network = network.to(memory_format=torch.channels_last)
+        images = images.to(memory_format=torch.channels_last)
+    if wanted >= MEASURES.index("freed memory kept"):
+        keep_freed_memory()
+    if wanted < MEASURES.index("max pooling before ReLU"):
+        network = relu_first(network)
+    if wanted >= MEASURES.index("oneDNN's products") and precision == "fp32" and mkl_is_slow():
+        multiply_with_onednn(network)
+    optimizer = Optimizer(network.parameters(), TrainConfig())
+    forward = torch.compile(network) if measure == COMPILED else network
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            logits = forward(images)
+        optimizer.zero_grad()
+        logit_regression(logits.float(), target).backward()  # type: ignore[no-untyped-call]
+        optimizer.step(0.001)
+
+    began = time.perf_counter()
+    step()
+    first = time.perf_counter() - began
+    for _ in range(3):
+        step()
+    steps, began = 0, time.thread_time()
+    while time.thread_time() - began < SECONDS:
+        step()
+        steps += 1
+    return Speed(64 * steps / (time.thread_time() - began), first)
+
+
+def relu_first(network: nn.Module) -> nn.Module:
+    """The same network with its ReLUs where its notation has them."""
+    parts = list(network.children())
+    for at in range(1, len(parts)):
+        if isinstance(parts[at], nn.ReLU) and isinstance(parts[at - 1], nn.MaxPool2d):
+            parts[at - 1], parts[at] = parts[at], parts[at - 1]
+    return nn.Sequential(*parts)
+
+
+def measured(*what: str) -> Speed:
+    command = [sys.executable, "-m", "benchmarks.steps", "--one", *what]
+    environment = {**os.environ, "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}  # a compiler that remembers is not timed
+    said = subprocess.run(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
+    )
+    images, first = said.stdout.split()
+    return Speed(float(images), float(first))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        found = speed(*given.one)
+        print(found.images, found.first_step)
+        return
+    rows: list[list[str]] = []
+    numbers: dict[str, object] = {}
+    pairs = [(case, precision) for case in CASES for precision in case.precisions]
+    for case, precision in pairs:
+        # In turn, so that a slower hour of the machine is everybody's; the compiler once, which takes long.
+        rounds = [{each: measured(case.name, precision, each) for each in MEASURES} for _ in range(given.rounds)]
+        compiled = measured(case.name, precision, COMPILED)
+        medians = [statistics.median(one[each].images for one in rounds) for each in MEASURES]
+        name = f"{case.student}, {precision}"
+        rows.append(
+            [name, *(f"{each:,.0f}" for each in medians), f"{compiled.images:,.0f}", f"{compiled.first_step:.0f}"]
+        )
+        numbers[name] = {
+            "rounds": [{each: asdict(one[each]) for each in MEASURES} for one in rounds],
+            COMPILED: asdict(compiled),
+        }
+        print(rows[-1], file=sys.stderr)
+    head = (
+        "student",
+        *(f"+ {each}" if at else each for at, each in enumerate(MEASURES)),
+        COMPILED,
+        "its first step, s",
+    )
+    publish(PERFORMANCE, "steps", table(head, rows), numbers)
+
+
+if __name__ == "__main__":
+    main()
