@@ -89,6 +89,19 @@ def _taken(process: psutil.Process) -> Peak | None:
     return Peak(sizes["Pss"] - sizes["Pss_Shmem"], sizes["Pss_Shmem"])
 
 
+def as_markdown(rounds: list[list[Peak]]) -> str:
+    """One row for what a trial takes of its own, one for its share of what all have together."""
+    trials = [peak for round_ in rounds for peak in round_]
+    rows = [
+        ["one more trial", spread([peak.own / MIB for peak in trials], ".0f")],
+        [
+            f"its share of the images and logits, of {CORES} trials",
+            spread([peak.shared / MIB for peak in trials], ".0f"),
+        ],
+    ]
+    return table((f"MiB of proportional set size, {len(trials)} trials", "median (lowest to highest)"), rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=CASE.rounds)
@@ -96,14 +109,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_images(CASE, Path(folder))
         found = [peaks(Path(folder)) for _ in range(given.rounds)]
-    own = [peak.own / MIB for peaks_ in found for peak in peaks_]
-    shared = [peak.shared / MIB for peaks_ in found for peak in peaks_]
-    rows = [
-        ["one more trial", spread(own, ".0f")],
-        [f"its share of the images and logits, of {CORES} trials", spread(shared, ".0f")],
-    ]
-    block = table((f"MiB of proportional set size, {CORES * given.rounds} trials", "median (lowest to highest)"), rows)
-    publish(PERFORMANCE, "memory", block, [[asdict(peak) for peak in peaks_] for peaks_ in found])
+    numbers = [[asdict(peak) for peak in round_] for round_ in found]
+    publish(PERFORMANCE, "memory", as_markdown(found), numbers)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -109,8 +110,12 @@ def by_hand(case: Case, root: Path, way: str, *options: str, times: int = 1) -> 
     return sum(float(text.splitlines()[-1]) for text in said)
 
 
-def measure(case: Case, rounds: int) -> Rounds:
-    """Every way in turn, as often as asked."""
+def measure(case: Case, rounds: int) -> Iterator[Rounds]:
+    """Every way in turn, as often as asked.
+
+    Yields:
+        all rounds so far, after each of them.
+    """
     found = Rounds(case.name, bare={each: [] for each in case.precisions}, study={each: [] for each in case.precisions})
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -126,8 +131,7 @@ def measure(case: Case, rounds: int) -> Rounds:
                 found.bare[precision].append(bare)
             for precision, speed in in_a_study(case, root).items():
                 found.study[precision].append(speed)
-            print(asdict(found), file=sys.stderr)
-    return found
+            yield found
 
 
 def as_markdown(results: list[Rounds]) -> str:
@@ -162,9 +166,10 @@ def main() -> None:
     given = parser.parse_args()
     known = {old["case"]: Rounds(**old) for old in stored("throughput", [])} if given.case else {}
     for case in [given.case] if given.case else CASES:
-        known[case.name] = measure(case, given.rounds or case.rounds)
-        results = [known[case.name] for case in CASES if case.name in known]
-        publish(PERFORMANCE, "throughput", as_markdown(results), [asdict(found) for found in results])
+        for found in measure(case, given.rounds or case.rounds):
+            known[case.name] = found
+            results = [known[each.name] for each in CASES if each.name in known]
+            publish(PERFORMANCE, "throughput", as_markdown(results), [asdict(each) for each in results])
 
 
 if __name__ == "__main__":
