@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.page import ROOT, publish, table
+from benchmarks.page import ROOT, publish, stored, table, with_block
 from benchmarks.untrained import made_up, study_of
 from search_spaces.spaces import sigma_alpha
 from study.config import Stage
@@ -54,6 +54,8 @@ SAMPLERS: dict[str, Sequence[int]] = {
     "cmaes": HISTORIES,
     "gp": (100, 300, 1000),  # cubic: a single ask at 10,000 would want a matrix of 800 MB, again and again
 }
+PARTS = ("optuna", "driver", "mlflow")
+TRIALS, GPUS = 100_000, 1000
 TIMES = 15
 EPOCHS = 30
 
@@ -346,21 +348,57 @@ def mlflow_table(results: Sequence[Tracked]) -> str:
     )
 
 
+# ------------------------------------------------------------------------------------------- what follows from all this
+
+
+def bounds_table(of_optuna: Sequence[Asked], of_driver: Sequence[Driven], of_mlflow: Sequence[Tracked]) -> str:
+    """What each part allows a study of `TRIALS` trials on `GPUS` GPUs, one trial on each."""
+    trial = statistics.median(each.trial for each in of_driver)
+    epochs = (EPOCHS - 1) * statistics.median(each.epoch for each in of_driver)
+    rates = {
+        "driver without Ray, trials of 1 epoch": 1000 / trial,
+        f"driver without Ray, trials of {EPOCHS} epochs": 1000 / (trial + epochs),
+    }
+    for study in stored("history", []):
+        rates[f"driver with Ray and the tracking client, {study['sampler']}"] = 1 / study["processor"][-1]
+    for sampler in ("random", "cmaes", "tpe"):
+        rates[f"{sampler}, at {TRIALS:,} trials"] = 1000 / at_the_end(sampler, of_optuna)
+    rates |= {f"gp, at {each.history:,} trials": each.trials_per_second for each in of_optuna if each.sampler == "gp"}
+    rates |= {f"MLflow, {store.store}": statistics.median(store.trials_per_second) for store in of_mlflow}
+    head = ("part", "trials a second", f"{TRIALS:,} trials, hours", f"shortest trial for {GPUS:,} busy GPUs, s")
+    rows = [[name, f"{rate:.3g}", f"{TRIALS / rate / 3600:.1f}", f"{GPUS / rate:,.0f}"] for name, rate in rates.items()]
+    return table(head, rows)
+
+
+def at_the_end(sampler: str, of_optuna: Sequence[Asked]) -> float:
+    """Milliseconds of an ask and a tell at `TRIALS`, in a straight line through 1,000 and 10,000."""
+    low, high = (
+        1000 / each.trials_per_second
+        for each in of_optuna
+        if each.sampler == sampler and each.running == 0 and each.history in HISTORIES[1:]
+    )
+    return high + max(0.0, high - low) * (TRIALS - HISTORIES[2]) / (HISTORIES[2] - HISTORIES[1])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--parts", nargs="+", choices=("optuna", "driver", "mlflow"), default=["optuna", "driver", "mlflow"]
-    )
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS, help="those left out keep their numbers")
     parts = parser.parse_args().parts
     if "optuna" in parts:
-        of_optuna = measure_optuna()
-        publish(SCALING, "ceiling-optuna", optuna_table(of_optuna), [asdict(each) for each in of_optuna])
+        asks = measure_optuna()
+        publish(SCALING, "ceiling-optuna", optuna_table(asks), [asdict(each) for each in asks])
     if "driver" in parts:
-        of_driver = measure_driver()
-        publish(SCALING, "ceiling-driver", driver_table(of_driver), [asdict(each) for each in of_driver])
+        drives = measure_driver()
+        publish(SCALING, "ceiling-driver", driver_table(drives), [asdict(each) for each in drives])
     if "mlflow" in parts:
-        of_mlflow = measure_mlflow()
-        publish(SCALING, "ceiling-mlflow", mlflow_table(of_mlflow), [asdict(each) for each in of_mlflow])
+        stores = measure_mlflow()
+        publish(SCALING, "ceiling-mlflow", mlflow_table(stores), [asdict(each) for each in stores])
+    block = bounds_table(
+        [Asked(**each) for each in stored("ceiling-optuna", [])],
+        [Driven(**each) for each in stored("ceiling-driver", [])],
+        [Tracked(**each) for each in stored("ceiling-mlflow", [])],
+    )
+    SCALING.write_text(with_block(SCALING.read_text(encoding="utf-8"), "ceiling-bounds", block), encoding="utf-8")
 
 
 if __name__ == "__main__":

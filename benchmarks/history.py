@@ -7,12 +7,11 @@ once as a search by TPE: seconds from one trial's end to the next, on average ov
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from benchmarks.page import PERFORMANCE, ROOT, publish, table
+from benchmarks.page import PERFORMANCE, publish, stored, table
 from benchmarks.untrained import Clock, run, study_of
 
 PLACES = (100, 1000, 3000)
@@ -86,8 +85,7 @@ def main() -> None:
     parser.add_argument("--samplers", nargs="+", default=["grid", "tpe"], help="those left out keep their numbers")
     parser.add_argument("--trials", type=int, default=PLACES[-1] + 50)
     arguments = parser.parse_args()
-    stored = ROOT / "benchmarks" / "history.json"
-    known = {each["sampler"]: Result(**each) for each in json.loads(stored.read_text())} if stored.exists() else {}
+    known = {each["sampler"]: Result(**each) for each in stored("history", [])}
     known |= {sampler: measure(sampler, arguments.trials) for sampler in arguments.samplers}
     results = list(known.values())
     publish(PERFORMANCE, "history", as_markdown(results), [asdict(result) for result in results])
