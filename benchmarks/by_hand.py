@@ -1,7 +1,7 @@
 """The same student trained in three ways without a study: a bare loop, the usual script, and torchdistill's box.
 
 Each runs in a process of its own, trains the case's student with the noise of a noisy teacher (σ = α = 0.5), and
-prints images per second. Knows nothing of studies.
+prints images per second, of the clock and of its processor time. Knows nothing of studies.
 
     python -m benchmarks.by_hand bare|script|torchdistill CASE DATA_ROOT [--precision bf16] [--workers 2] [--threads 1]
 
@@ -39,7 +39,22 @@ WARM_UP = 5
 """Batches before the clock starts."""
 
 
-def bare_loop(case: Case, root: Path, precision: str) -> float:
+class Watch:
+    """Counts images, from its start on, per second of the clock and per second of this process's processor time."""
+
+    def __init__(self) -> None:
+        self._clock, self._processor = time.perf_counter(), time.process_time()
+
+    @property
+    def processor(self) -> float:
+        """Seconds."""
+        return time.process_time() - self._processor
+
+    def speeds(self, images: int) -> tuple[float, float]:
+        return images / (time.perf_counter() - self._clock), images / self.processor
+
+
+def bare_loop(case: Case, root: Path, precision: str) -> tuple[float, float]:
     """The fastest loop that was found: everything in memory, nothing but training and validation."""
     keep_freed_memory()
     data = data_of(case, root)
@@ -56,7 +71,7 @@ def bare_loop(case: Case, root: Path, precision: str) -> float:
     def pixels(stored: Tensor) -> Tensor:
         return stored.float().div_(255).sub_(mean).contiguous(memory_format=torch.channels_last)
 
-    began = 0.0
+    watch = Watch()
     for epoch in range(case.epochs):
         network.train()
         for batch in torch.split(torch.randperm(data.train_size), BATCH):
@@ -77,11 +92,11 @@ def bare_loop(case: Case, root: Path, precision: str) -> float:
             for stored, y in zip(torch.split(held_out, 250), torch.split(labels, 250), strict=True):
                 wrong += int((network(pixels(stored)).argmax(dim=1) != y).sum())
         if epoch == 0:
-            began = time.perf_counter()
-    return (case.epochs - 1) * data.train_size / (time.perf_counter() - began)
+            watch = Watch()
+    return watch.speeds((case.epochs - 1) * data.train_size)
 
 
-def usual_script(case: Case, root: Path, workers: int) -> float:
+def usual_script(case: Case, root: Path, workers: int) -> tuple[float, float]:
     """A DataLoader, the teacher in every step, fp32."""
     loader = DataLoader(torchvision_set(case, root), batch_size=BATCH, shuffle=True, num_workers=workers)
     teacher, student = networks(case)
@@ -103,7 +118,7 @@ def usual_script(case: Case, root: Path, workers: int) -> float:
     return timed(epoch)
 
 
-def with_torchdistill(case: Case, root: Path, workers: int) -> float:
+def with_torchdistill(case: Case, root: Path, workers: int) -> tuple[float, float]:
     """A DistillationBox and the training loop of torchdistill's example of image classification."""
     from torchdistill.core.distillation import DistillationBox
     from torchdistill.core.interfaces.registry import register_forward_proc_func
@@ -210,18 +225,18 @@ def noisy(z: Tensor) -> Tensor:
     return torch.where(chosen, (1 + SIGMA * torch.randn_like(z)) * z, z)
 
 
-def timed(epoch: Callable[[], Iterator[int]]) -> float:
-    """Images per second of the steps of as many epochs as take `SECONDS`, without the first batches."""
-    steps, images, began = 0, 0, 0.0
+def timed(epoch: Callable[[], Iterator[int]]) -> tuple[float, float]:
+    """Speeds of the steps of as many epochs as take `SECONDS` of processor time, without the first batches."""
+    steps, images, watch = 0, 0, Watch()
     while True:
         for count in epoch():
             steps += 1
             if steps == WARM_UP:
-                images, began = 0, time.perf_counter()
+                images, watch = 0, Watch()
             elif steps > WARM_UP:
                 images += count
-                if time.perf_counter() - began > SECONDS:
-                    return images / (time.perf_counter() - began)
+                if watch.processor > SECONDS:
+                    return watch.speeds(images)
 
 
 def main() -> None:
@@ -236,11 +251,12 @@ def main() -> None:
     if given.threads is not None:
         torch.set_num_threads(given.threads)
     if given.way == "bare":
-        print(bare_loop(given.case, given.root, given.precision))
+        speeds = bare_loop(given.case, given.root, given.precision)
     elif given.way == "script":
-        print(usual_script(given.case, given.root, given.workers))
+        speeds = usual_script(given.case, given.root, given.workers)
     else:
-        print(with_torchdistill(given.case, given.root, given.workers))
+        speeds = with_torchdistill(given.case, given.root, given.workers)
+    print(*speeds)
 
 
 if __name__ == "__main__":

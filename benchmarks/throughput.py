@@ -1,11 +1,13 @@
 """Images per second of a student's training inside a study, against the ways to train it without one.
 
-Every round runs each way in turn, on all CPU cores of this machine, and divides what they did. The study is a real one
-(Ray, Optuna, MLflow, checkpoints) with as many workers of one thread as there are cores, which train the seeds of an
-arm side by side; its images per second are those of the seeds together, from the end of a trial's first epoch to the
-end of its last, so validations, checkpoints and whatever else happens between two epochs are in. The bare loop runs as
-often side by side, with one thread each. The script and torchdistill run once with all cores for one training and once
-as the bare loop does, and the faster counts. What they are: `benchmarks/by_hand.py`.
+Every round runs each way in turn, one training of one thread a core, side by side. The study is a real one (Ray,
+Optuna, MLflow, checkpoints) with as many workers as there are cores, which train the seeds of an arm. Counted are the
+epochs after a trial's first, so validations, checkpoints and whatever else happens between two epochs are in. What the
+other ways are: `benchmarks/by_hand.py`.
+
+Images are counted per second of the clock, and per second of processor time of all processes that a way needs (of a
+study: the driver, Ray's own and the workers). Where every core is busy the two say the same; where something else runs
+on the machine too, processor time still tells what a way costs.
 
     python -m benchmarks.throughput [--case CASE] [--rounds N]
 """
@@ -16,29 +18,47 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
 
 from benchmarks.cases import CASES, Case, Precision, case_named, write_images
 from benchmarks.page import PERFORMANCE, ROOT, publish, spread, stored, table
 
 CORES = len(os.sched_getaffinity(0))
-LEAST_OVERLAP = 0.7
+LEAST_OVERLAP = 0.5
 """Of the timed epochs of two trials, where they count as trained side by side."""
+
+SECONDS_BETWEEN = 0.3
+"""Of two looks at a study's processor time."""
 
 ELSEWHERE = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "OPTUNA_STORAGE", "NOISY_STUDY_ROOT")
 
 
+@dataclass(frozen=True)
+class Speed:
+    """Images per second of all cores together: by the clock, and by processor time."""
+
+    clock: float
+    processor: float
+
+
 @dataclass
 class Rounds:
-    """Images per second of one case, one number a round."""
+    """What one case gave, one number a round."""
 
     case: str
-    script: list[float] = field(default_factory=list)
-    torchdistill: list[float] = field(default_factory=list)
-    bare: dict[Precision, list[float]] = field(default_factory=dict)
-    study: dict[Precision, list[float]] = field(default_factory=dict)
+    script: list[Speed] = field(default_factory=list)
+    torchdistill: list[Speed] = field(default_factory=list)
+    bare: dict[Precision, list[Speed]] = field(default_factory=dict)
+    study: dict[Precision, list[Speed]] = field(default_factory=dict)
 
 
 def study_file(case: Case) -> str:
@@ -61,17 +81,33 @@ resources: {{workers: {CORES}}}
 """
 
 
-def run_study(folder: Path, root: Path) -> None:
-    """Run `study.yaml` of a folder to its end, tracked in the folder's own MLflow."""
+def run_study(folder: Path, root: Path) -> NDArray[np.float64]:
+    """Run `study.yaml` of a folder to its end, tracked in the folder's own MLflow.
+
+    Returns:
+        (samples, 2): milliseconds since 1970, and the processor seconds that all of its processes had taken by then.
+    """
     command = [str(Path(sys.executable).with_name("noisy-study")), "run", "study.yaml", "--data-root", str(root)]
     environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
     # Ray gives its workers a low priority, which the other ways do not have.
     environment["RAY_worker_niceness"] = "0"
-    subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, check=True)
+    study = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+    taken: dict[int, float] = {}
+    samples = []
+    while study.poll() is None:
+        with suppress(psutil.Error):  # some process has ended
+            for process in (driver := psutil.Process(study.pid), *driver.children(recursive=True)):
+                times = process.cpu_times()
+                taken[process.pid] = times.user + times.system
+        samples.append((time.time() * 1000, sum(taken.values())))
+        time.sleep(SECONDS_BETWEEN)
+    if study.returncode:
+        raise RuntimeError(f"the study ended with status {study.returncode}")
+    return np.array(samples)
 
 
-def in_a_study(case: Case, root: Path) -> dict[Precision, float]:
-    """Images per second of the seeds of each arm together, from the tracked epochs' own clocks.
+def in_a_study(case: Case, root: Path) -> dict[Precision, Speed]:
+    """Speeds of the seeds of each arm together, from the tracked epochs' own clocks.
 
     Raises:
         RuntimeError: the seeds did not train side by side.
@@ -81,11 +117,11 @@ def in_a_study(case: Case, root: Path) -> dict[Precision, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "study.yaml").write_text(study_file(case), encoding="utf-8")
-        run_study(folder, root)
+        samples = run_study(folder, root)
         client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
         experiment = client.get_experiment_by_name("benchmark")
         assert experiment is not None
-        found: dict[Precision, float] = {}
+        found: dict[Precision, Speed] = {}
         for precision in case.precisions:
             wanted = f"tags.`noisy_study.role` = 'arm' and params.precision = '{precision}'"
             runs = client.search_runs([experiment.experiment_id], wanted)
@@ -94,20 +130,27 @@ def in_a_study(case: Case, root: Path) -> dict[Precision, float]:
             together = min(clock[-1] for clock in clocks) - max(clock[0] for clock in clocks)
             if together < LEAST_OVERLAP * max(clock[-1] - clock[0] for clock in clocks):
                 raise RuntimeError(f"{case.name}: the seeds of an arm did not train side by side; nothing to compare")
-            found[precision] = sum(
-                (len(clock) - 1) * case.epoch_images * 1000 / (clock[-1] - clock[0]) for clock in clocks
+            images = (case.epochs - 1) * case.epoch_images
+            # From the first trial's first epoch to the last trial's last; what others trained meanwhile is not counted.
+            ends = (min(clock[0] for clock in clocks), max(clock[-1] for clock in clocks))
+            before, after = np.interp(ends, samples[:, 0], samples[:, 1])
+            found[precision] = Speed(
+                clock=sum(images * 1000 / (clock[-1] - clock[0]) for clock in clocks),
+                processor=CORES * (CORES * images) / float(after - before),
             )
         return found
 
 
-def by_hand(case: Case, root: Path, way: str, *options: str, times: int = 1) -> float:
-    """Images per second of `times` processes that train side by side without a study."""
-    command = [sys.executable, "-m", "benchmarks.by_hand", way, case.name, str(root), *options]
-    running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(times)]
+def by_hand(case: Case, root: Path, way: str, precision: Precision = "fp32") -> Speed:
+    """Speeds of one training a core, side by side, without a study."""
+    command = [sys.executable, "-m", "benchmarks.by_hand", way, case.name, str(root)]
+    command += ["--precision", precision, "--threads", "1"]
+    running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(CORES)]
     said = [process.communicate()[0] for process in running]
     if any(process.returncode for process in running):
         raise RuntimeError(f"{' '.join(command)} failed")
-    return sum(float(text.splitlines()[-1]) for text in said)
+    speeds = [tuple(map(float, text.splitlines()[-1].split())) for text in said]
+    return Speed(sum(clock for clock, _ in speeds), sum(processor for _, processor in speeds))
 
 
 def measure(case: Case, rounds: int) -> Iterator[Rounds]:
@@ -121,42 +164,55 @@ def measure(case: Case, rounds: int) -> Iterator[Rounds]:
         root = Path(folder)
         write_images(case, root)
         for _ in range(rounds):
-            for way, speeds in (("script", found.script), ("torchdistill", found.torchdistill)):
-                # One training with all cores, or one a core: whatever is faster. Loader processes would take a core.
-                together = by_hand(case, root, way, "--threads", str(CORES))
-                alone = by_hand(case, root, way, "--threads", "1", times=CORES)
-                speeds.append(max(together, alone))
+            found.script.append(by_hand(case, root, "script"))
+            found.torchdistill.append(by_hand(case, root, "torchdistill"))
             for precision in case.precisions:
-                bare = by_hand(case, root, "bare", "--threads", "1", "--precision", precision, times=CORES)
-                found.bare[precision].append(bare)
+                found.bare[precision].append(by_hand(case, root, "bare", precision))
             for precision, speed in in_a_study(case, root).items():
                 found.study[precision].append(speed)
             yield found
 
 
 def as_markdown(results: list[Rounds]) -> str:
-    """The speeds, then the ratios."""
-    speeds, ratios = [], []
+    """The ratios, then the speeds they come from."""
+    ratios: list[list[str]] = []
+    speeds: list[list[str]] = []
     for found in results:
         for precision, study in found.study.items():
-            name, bare = f"{found.case}, {precision}", found.bare[precision]
-            sides = (found.script, found.torchdistill, bare, study, [speed / CORES for speed in study])
-            speeds.append([name, *(f"{statistics.median(side):,.0f}" for side in sides)])
-            ratios.append([name, *(_ratio(study, side) for side in (found.script, found.torchdistill, bare))])
-    ways = ("usual script, fp32", "torchdistill, fp32", "bare loops")
+            name = f"{found.case}, {precision}"
+            others = (found.script, found.torchdistill, found.bare[precision])
+            ratios.append([name, str(len(study)), *(_ratio(study, other) for other in others)])
+            speeds.append([name, *(_speeds(side) for side in (*others, study))])
+    ways = ("usual script, fp32", "torchdistill, fp32", "bare loop")
     return "\n\n".join(
         [
-            "Images per second, medians:",
-            table(("student", *ways, "in a study", "each of its trials"), speeds),
-            "Study divided by each of the others, median (lowest to highest) of the rounds:",
-            table(("student", *ways), ratios),
+            "A study divided by each of the others, by processor time, median (lowest to highest) of the rounds:",
+            table(("student", "rounds", *ways), ratios),
+            f"Images per second of {CORES} cores by processor time / by the clock, medians; one trial's are a "
+            f"{'half' if CORES == 2 else f'{CORES}th'} of a study's:",
+            table(("student", *ways, "in a study"), speeds),
         ]
     )
 
 
-def _ratio(study: list[float], other: list[float]) -> str:
-    ratios = [a / b for a, b in zip(study, other, strict=True)]
+def _ratio(study: list[Speed], other: list[Speed]) -> str:
+    ratios = [a.processor / b.processor for a, b in zip(study, other, strict=True)]
     return spread(ratios, ".1f" if min(ratios) > 2 else ".2f")
+
+
+def _speeds(rounds: list[Speed]) -> str:
+    medians = (statistics.median(getattr(speed, name) for speed in rounds) for name in ("processor", "clock"))
+    return " / ".join(f"{each:,.0f}" for each in medians)
+
+
+def _read(old: dict[str, Any]) -> Rounds:
+    """From JSON."""
+    script, torchdistill = ([Speed(**each) for each in old[side]] for side in ("script", "torchdistill"))
+    bare, study = (
+        {precision: [Speed(**each) for each in speeds] for precision, speeds in old[side].items()}
+        for side in ("bare", "study")
+    )
+    return Rounds(old["case"], script, torchdistill, bare, study)
 
 
 def main() -> None:
@@ -164,7 +220,7 @@ def main() -> None:
     parser.add_argument("--case", type=case_named, help="one of them alone; the others keep their numbers")
     parser.add_argument("--rounds", type=int, help="how many, for every case")
     given = parser.parse_args()
-    known = {old["case"]: Rounds(**old) for old in stored("throughput", [])} if given.case else {}
+    known = {old["case"]: _read(old) for old in stored("throughput", [])} if given.case else {}
     for case in [given.case] if given.case else CASES:
         for found in measure(case, given.rounds or case.rounds):
             known[case.name] = found
