@@ -5,7 +5,7 @@ the time inside `write_checkpoint` is added up and divided by the time from the 
 of MNIST and of `student3` are as long as in the recipes; those of `lenet-cifar10` are a ninth, which is harder: how
 often a checkpoint is written is bounded by what it costs, but a trial's first is always written.
 
-    python -m benchmarks.checkpoints [--rounds 3]
+    python -m benchmarks.checkpoints [--case CASE] [--rounds 3]
 """
 
 import argparse
@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from benchmarks.cases import CASES, Case, case_named, data_of, write_images
-from benchmarks.page import PERFORMANCE, ROOT, publish, spread, table
+from benchmarks.page import PERFORMANCE, ROOT, publish, spread, stored, table
 from benchmarks.throughput import CORES
 from study.config import TrainConfig, TrialConfig
 from study.search.allocator import keep_freed_memory
@@ -93,9 +93,20 @@ def shares(case: Case, root: Path) -> list[float]:
     return [float(text) for text in said]
 
 
+def as_markdown(found: dict[str, list[float]]) -> str:
+    rows = [
+        [f"{case.name}, {case.precisions[-1]}", str(len(found[case.name])), spread([100 * x for x in found[case.name]])]
+        for case in CASES
+        if case.name in found
+    ]
+    head = (f"trials of {EPOCHS} epochs", "trials", "% of wall time in checkpoints, median (lowest to highest)")
+    return table(head, rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--case", type=case_named, help="one of them alone; the others keep their numbers")
     parser.add_argument("--trial", type=case_named, help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -103,17 +114,12 @@ def main() -> None:
     if given.trial:
         print(share(sized(given.trial), given.data, given.folder))
         return
-    found: dict[str, list[float]] = {}
-    for case in map(sized, CASES):
+    found: dict[str, list[float]] = stored("checkpoints", {}) if given.case else {}
+    for case in map(sized, [given.case] if given.case else CASES):
         with tempfile.TemporaryDirectory() as root:
             write_images(case, Path(root))
             found[case.name] = [each for _ in range(given.rounds) for each in shares(case, Path(root))]
-            print(case.name, found[case.name], file=sys.stderr)
-    rows = [
-        [f"{case.name}, {case.precisions[-1]}", spread([100 * each for each in found[case.name]])] for case in CASES
-    ]
-    head = (f"trials of {EPOCHS} epochs", "% of wall time in checkpoints, median (lowest to highest)")
-    publish(PERFORMANCE, "checkpoints", table(head, rows), found)
+        publish(PERFORMANCE, "checkpoints", as_markdown(found), found)
 
 
 if __name__ == "__main__":
