@@ -44,7 +44,7 @@ class Case:
 
 
 CASES = (
-    Case("mnist-fc800", "mnist", "lenet-mnist", "fc800", 20_000, 4_000, 5, ("fp32",), 5),
+    Case("mnist-fc800", "mnist", "lenet-mnist", "fc800", 20_000, 4_000, 5, ("fp32", "bf16"), 5),
     Case("nin-student3", "cifar10", "nin", "student3", 5_000, 560, 4, ("fp32", "bf16"), 5),
     Case("nin-lenet-cifar10", "cifar10", "nin", "lenet-cifar10", 1_000, 110, 5, ("fp32", "bf16"), 3),
 )
