@@ -61,7 +61,7 @@ test-slow: setup
 	$(BIN)/pytest -m slow
 
 test-faults: setup
-	$(BIN)/pytest -m faults
+	$(BIN)/pytest -m faults --numprocesses 2 --dist loadfile
 
 test-cluster: setup
 	$(BIN)/pytest -m cluster
