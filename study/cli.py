@@ -486,16 +486,16 @@ def _drive(config: StudyConfig, data_root: Path | None, address: str | None, ver
                     dataset = service.resume(config.name, settings, progress)
                 else:
                     dataset = service.start(config, settings, progress)
+            tracked = read_study(settings.tracking_uri, config.name)
+            print(render(table_of(tracked)), flush=True)  # noqa: T201 - the table and nothing else
+            for line in keep_results(settings.tracking_uri, tracked, settings.root, settings.data_root, dataset):
+                _say(line, 0)
     except KeyboardInterrupt:
         raise Interrupted(interrupted()) from None
     except Undelivered:
         raise
     except StudyFailed as error:
         raise StudyFailed(f"{error}; when mended: noisy-study resume {config.name}") from None
-    tracked = read_study(settings.tracking_uri, config.name)
-    print(render(table_of(tracked)), flush=True)  # noqa: T201 - the table and nothing else
-    for line in keep_results(settings.tracking_uri, tracked, settings.root, settings.data_root, dataset):
-        _say(line, 0)
     errors.print(f"\nbrowse the trials: noisy-study ui   (experiment {config.name})", highlight=False)
 
 

@@ -40,6 +40,8 @@ def interruptible(farewell: Callable[[], str]) -> Iterator[None]:
     former = {each: signal.signal(each, first) for each in SIGNALS}
     try:
         yield
+        if interrupted:  # a library that was just being imported may have taken the exception for its own
+            raise KeyboardInterrupt
     finally:
         if not interrupted:  # else the process is on its way out, and a second signal stays final
             for each, handler in former.items():
