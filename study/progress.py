@@ -63,7 +63,6 @@ class TerminalProgress(Watcher):
         self._sizes |= {name: len(trials) for name, trials in expected_trials(config).items()}
         self._data = config.data.name
         self._time_left = TimeLeft(config)
-        self._teacher_seconds: dict[str, float] = {}
         self._done_before: dict[str, int] = {}
         self._ended: set[str] = set()
         self._best: tuple[float, str] | None = None

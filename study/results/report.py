@@ -229,12 +229,13 @@ def _facts(tracked: TrackedStudy) -> Mapping[str, str]:
     states = {"RUNNING": "still running", "FINISHED": "finished", "KILLED": "interrupted", "FAILED": "failed"}
     counts = tracked.counts().sum()
     trials = ", ".join(f"{number} {outcome}" for outcome, number in counts.items() if number)
+    commit = tracked.tags.get(schema.COMMIT, "").removesuffix(schema.DIRTY)
     known = {
         "state": states.get(tracked.status or ""),
         "trials": trials,
         "dataset": tracked.params.get(schema.DATASET),
         "data digest": tracked.params.get(schema.DATA_DIGEST, "")[:12],
-        "code": tracked.tags.get("mlflow.source.git.commit", "")[:12],
+        "code": commit[:12] + tracked.tags.get(schema.COMMIT, "")[len(commit) :],
         "version": tracked.tags.get("noisy_study.version.noisy-teacher-study"),
     }
     return {name: plain(value, 100) for name, value in known.items() if value}

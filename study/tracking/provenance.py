@@ -45,7 +45,7 @@ def provenance(config: StudyConfig, data_digest: str) -> tuple[dict[str, str], d
     tags = {f"noisy_study.version.{package}": version(package) for package in PACKAGES}
     commit = git_commit()
     if commit is not None:
-        tags["mlflow.source.git.commit"] = commit
+        tags[schema.COMMIT] = commit
     return params, tags
 
 
@@ -90,7 +90,7 @@ def git_commit() -> str | None:
         changed = _git(here.parent, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
         return None
-    return f"{commit}-dirty" if changed else commit
+    return commit + schema.DIRTY if changed else commit
 
 
 def _git(folder: Path, *words: str) -> str:

@@ -16,6 +16,8 @@ ROLE = "noisy_study.role"
 STAGE = "noisy_study.stage"
 OUTCOME = "noisy_study.outcome"
 REASON = "noisy_study.reason"  # one line, where the outcome is failed or diverged
+COMMIT = "mlflow.source.git.commit"  # of the parent; ends in `DIRTY` where files differed from it
+DIRTY = "-dirty"
 
 # Parameters of a trial. `sigma` is a number, or "[low, high]" where `sigma_mode` is "uniform".
 DATASET = "dataset"
