@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from study.results.figures.chosen import by_validation
 from study.results.figures.pictures import Pictures
 from study.results.report import ARTIFACT_FOLDER, PAGE, Verdict, default_folder, page, verdict, write_report
 from study.results.table import table_of
+from study.tracking import schema
 
 pytest_plugins = ("handwritten",)
 
@@ -202,6 +204,16 @@ def test_the_page_has_the_verdict_the_table_and_both_themes(study: Writer, uri: 
     assert '<meta name="viewport"' in text
     assert "<dt>state</dt><dd>finished</dd>" in text
     assert "<dt>trials</dt><dd>9 completed</dd>" in text
+
+
+@pytest.mark.parametrize(
+    ("commit", "shown"), [("0123456789abcdef", "0123456789ab"), ("0" * 40 + "-dirty", "0" * 12 + "-dirty")]
+)
+def test_the_page_names_the_commit_and_says_where_the_code_differed(commit: str, shown: str) -> None:
+    tracked = replace(Sheet().grid({(0, 0): 0.1}).tracked(), tags={schema.COMMIT: commit})
+    table = table_of(tracked)
+    text = page(tracked, table, verdict(table, by_validation(tracked)), Pictures((), ()))
+    assert f">{shown}<" in text
 
 
 def test_a_study_with_nothing_to_draw_still_has_a_page() -> None:
