@@ -44,9 +44,9 @@ class Case:
 
 
 CASES = (
-    Case("mnist-fc800", "mnist", "lenet-mnist", "fc800", 20_000, 4_000, 5, ("fp32", "bf16"), 5),
-    Case("nin-student3", "cifar10", "nin", "student3", 5_000, 560, 4, ("fp32", "bf16"), 5),
-    Case("nin-lenet-cifar10", "cifar10", "nin", "lenet-cifar10", 1_000, 110, 5, ("fp32", "bf16"), 3),
+    Case("mnist-fc800", "mnist", "lenet-mnist", "fc800", 50_000, 10_000, 5, ("fp32", "bf16"), 5),
+    Case("nin-student3", "cifar10", "nin", "student3", 15_000, 1_670, 4, ("fp32", "bf16"), 5),
+    Case("nin-lenet-cifar10", "cifar10", "nin", "lenet-cifar10", 5_000, 555, 4, ("fp32", "bf16"), 3),
 )
 
 

@@ -1,13 +1,13 @@
 """Images per second of a student's training inside a study, against the ways to train it without one.
 
-Every round runs each way in turn, one training of one thread a core, side by side. The study is a real one (Ray,
-Optuna, MLflow, checkpoints) with as many workers as there are cores, which train the seeds of an arm. Counted are the
-epochs after a trial's first, so validations, checkpoints and whatever else happens between two epochs are in. What the
-other ways are: `benchmarks/by_hand.py`.
+Every round runs each way in turn. The study is a real one (Ray, Optuna, MLflow, checkpoints) with as many workers as
+there are cores, which train the seeds of an arm. Counted are the epochs after a trial's first, so validations,
+checkpoints and whatever else happens between two epochs are in. The other ways are in `benchmarks/by_hand.py`. The
+bare loop runs once a core, side by side, with one thread each; the usual script and torchdistill do so too, and also
+as they are run as a rule, one at a time with all cores.
 
 Images are counted per second of the clock, and per second of processor time of all processes that a way needs (of a
-study: the driver, Ray's own and the workers). Where every core is busy the two say the same; where something else runs
-on the machine too, processor time still tells what a way costs.
+study: the driver, Ray's own and the workers).
 
     python -m benchmarks.throughput [--case CASE] [--rounds N]
 """
@@ -21,13 +21,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal, Self
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from benchmarks.cases import CASES, Case, Precision, case_named, write_images
 from benchmarks.page import PERFORMANCE, ROOT, publish, spread, stored, table
@@ -39,7 +40,14 @@ LEAST_OVERLAP = 0.5
 SECONDS_BETWEEN = 0.3
 """Of two looks at a study's processor time."""
 
+Way = Literal["script", "torchdistill"]
+WAYS: tuple[Way, ...] = ("script", "torchdistill")
+
 ELSEWHERE = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "OPTUNA_STORAGE", "NOISY_STUDY_ROOT")
+
+
+LOADERS = (0, CORES)
+"""Processes that load images for a script which has all cores; whichever is faster counts."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +60,26 @@ class Speed:
 
 @dataclass
 class Rounds:
-    """What one case gave, one number a round."""
+    """What one case gave, one number a round; one at a time by the clock only, as loaders' processor time is unknown.
+
+    Ways are `script` and `torchdistill`.
+    """
 
     case: str
-    script: list[Speed] = field(default_factory=list)
-    torchdistill: list[Speed] = field(default_factory=list)
-    bare: dict[Precision, list[Speed]] = field(default_factory=dict)
-    study: dict[Precision, list[Speed]] = field(default_factory=dict)
+    one_at_a_time: dict[Way, list[float]]
+    side_by_side: dict[Way, list[Speed]]
+    bare: dict[Precision, list[Speed]]
+    study: dict[Precision, list[Speed]]
+
+    @classmethod
+    def none_yet(cls, case: Case) -> Self:
+        return cls(
+            case.name,
+            one_at_a_time={way: [] for way in WAYS},
+            side_by_side={way: [] for way in WAYS},
+            bare={precision: [] for precision in case.precisions},
+            study={precision: [] for precision in case.precisions},
+        )
 
 
 def study_file(case: Case) -> str:
@@ -141,16 +162,27 @@ def in_a_study(case: Case, root: Path) -> dict[Precision, Speed]:
         return found
 
 
-def by_hand(case: Case, root: Path, way: str, precision: Precision = "fp32") -> Speed:
-    """Speeds of one training a core, side by side, without a study."""
-    command = [sys.executable, "-m", "benchmarks.by_hand", way, case.name, str(root)]
-    command += ["--precision", precision, "--threads", "1"]
-    running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(CORES)]
+def side_by_side(case: Case, root: Path, way: str, precision: Precision = "fp32") -> Speed:
+    """Speeds of one training a core, of one thread each, without a study."""
+    arguments = [way, case.name, str(root), "--precision", precision, "--threads", "1"]
+    speeds = by_hand(arguments, CORES)
+    return Speed(sum(speed.clock for speed in speeds), sum(speed.processor for speed in speeds))
+
+
+def one_at_a_time(case: Case, root: Path, way: Way) -> float:
+    """Images per second of the clock of one training that has all cores, with the better of `LOADERS`."""
+    arguments = [way, case.name, str(root)]
+    return max(by_hand([*arguments, "--workers", str(loaders)], 1)[0].clock for loaders in LOADERS)
+
+
+def by_hand(arguments: list[str], count: int) -> list[Speed]:
+    """What `count` processes of `benchmarks.by_hand` say that run at the same time."""
+    command = [sys.executable, "-m", "benchmarks.by_hand", *arguments]
+    running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(count)]
     said = [process.communicate()[0] for process in running]
     if any(process.returncode for process in running):
         raise RuntimeError(f"{' '.join(command)} failed")
-    speeds = [tuple(map(float, text.splitlines()[-1].split())) for text in said]
-    return Speed(sum(clock for clock, _ in speeds), sum(processor for _, processor in speeds))
+    return [Speed(*map(float, text.splitlines()[-1].split())) for text in said]
 
 
 def measure(case: Case, rounds: int) -> Iterator[Rounds]:
@@ -159,15 +191,16 @@ def measure(case: Case, rounds: int) -> Iterator[Rounds]:
     Yields:
         all rounds so far, after each of them.
     """
-    found = Rounds(case.name, bare={each: [] for each in case.precisions}, study={each: [] for each in case.precisions})
+    found = Rounds.none_yet(case)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         write_images(case, root)
         for _ in range(rounds):
-            found.script.append(by_hand(case, root, "script"))
-            found.torchdistill.append(by_hand(case, root, "torchdistill"))
+            for way in WAYS:
+                found.one_at_a_time[way].append(one_at_a_time(case, root, way))
+                found.side_by_side[way].append(side_by_side(case, root, way))
             for precision in case.precisions:
-                found.bare[precision].append(by_hand(case, root, "bare", precision))
+                found.bare[precision].append(side_by_side(case, root, "bare", precision))
             for precision, speed in in_a_study(case, root).items():
                 found.study[precision].append(speed)
             yield found
@@ -180,39 +213,30 @@ def as_markdown(results: list[Rounds]) -> str:
     for found in results:
         for precision, study in found.study.items():
             name = f"{found.case}, {precision}"
-            others = (found.script, found.torchdistill, found.bare[precision])
-            ratios.append([name, str(len(study)), *(_ratio(study, other) for other in others)])
-            speeds.append([name, *(_speeds(side) for side in (*others, study))])
-    ways = ("usual script, fp32", "torchdistill, fp32", "bare loop")
+            clock, bare = [speed.clock for speed in study], found.bare[precision]
+            others = [found.one_at_a_time[way] for way in WAYS]
+            others += [[speed.clock for speed in found.side_by_side[way]] for way in WAYS]
+            others += [[speed.clock for speed in bare]]
+            processor = _ratio([speed.processor for speed in study], [speed.processor for speed in bare])
+            ratios.append([name, str(len(study)), *(_ratio(clock, other) for other in others), processor])
+            speeds.append([name, *(f"{statistics.median(each):,.0f}" for each in (*others, clock))])
+    together = f"{CORES} side by side"
+    ways = ("one script", "one torchdistill", f"scripts, {together}", f"torchdistill, {together}")
+    bare_loops = f"bare loops, {together}"
     return "\n\n".join(
         [
-            "A study divided by each of the others, by processor time, median (lowest to highest) of the rounds:",
-            table(("student", "rounds", *ways), ratios),
-            f"Images per second of {CORES} cores by processor time / by the clock, medians; one trial's are a "
+            "A study divided by each of the others, by the clock, median (lowest to highest) of the rounds:",
+            table(("student", "rounds", *ways, bare_loops, "the same by processor time"), ratios),
+            f"Images per second of {CORES} cores, medians; one trial's are a "
             f"{'half' if CORES == 2 else f'{CORES}th'} of a study's:",
-            table(("student", *ways, "in a study"), speeds),
+            table(("student", *ways, bare_loops, "a study"), speeds),
         ]
     )
 
 
-def _ratio(study: list[Speed], other: list[Speed]) -> str:
-    ratios = [a.processor / b.processor for a, b in zip(study, other, strict=True)]
+def _ratio(study: list[float], other: list[float]) -> str:
+    ratios = [a / b for a, b in zip(study, other, strict=True)]
     return spread(ratios, ".1f" if min(ratios) > 2 else ".2f")
-
-
-def _speeds(rounds: list[Speed]) -> str:
-    medians = (statistics.median(getattr(speed, name) for speed in rounds) for name in ("processor", "clock"))
-    return " / ".join(f"{each:,.0f}" for each in medians)
-
-
-def _read(old: dict[str, Any]) -> Rounds:
-    """From JSON."""
-    script, torchdistill = ([Speed(**each) for each in old[side]] for side in ("script", "torchdistill"))
-    bare, study = (
-        {precision: [Speed(**each) for each in speeds] for precision, speeds in old[side].items()}
-        for side in ("bare", "study")
-    )
-    return Rounds(old["case"], script, torchdistill, bare, study)
 
 
 def main() -> None:
@@ -220,7 +244,8 @@ def main() -> None:
     parser.add_argument("--case", type=case_named, help="one of them alone; the others keep their numbers")
     parser.add_argument("--rounds", type=int, help="how many, for every case")
     given = parser.parse_args()
-    known = {old["case"]: _read(old) for old in stored("throughput", [])} if given.case else {}
+    old = TypeAdapter(list[Rounds]).validate_python(stored("throughput", []) if given.case else [])
+    known = {found.case: found for found in old}
     for case in [given.case] if given.case else CASES:
         for found in measure(case, given.rounds or case.rounds):
             known[case.name] = found
