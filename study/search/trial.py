@@ -33,8 +33,8 @@ from study.storage import sweep, write_whole
 
 WEIGHTS = "weights.safetensors"
 
-CHECKPOINT_COST = 30
-"""A checkpoint is written once the time since the last one is this many times what that one took (about 3 %)."""
+CHECKPOINT_COST = 60
+"""A checkpoint is written once the time since the last one is this many times what that one took (less than 2 %)."""
 
 WAIT_SECONDS = 1.0
 """How long a step waits for another process that trains in the trial's folder."""
