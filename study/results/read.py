@@ -18,13 +18,12 @@ import pandas as pd
 from study.errors import UserError
 from study.tracking import schema
 from study.tracking.address import answering, asked_again, first_opening, store_exists, without_credentials
-from study.tracking.client import fullest_first
+from study.tracking.client import RUNS_PER_PAGE, fullest_first
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-RUNS_PER_PAGE = 1000
 OUTCOMES = ("completed", "running", "pruned", "diverged", "failed", "unfinished")
 """What may have become of a trial, in the order in which it is told."""
 
