@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
@@ -30,6 +31,7 @@ MEASURES = ("as written", "channels last", "freed memory kept", "max pooling bef
 COMPILED = "torch.compile"
 """With all measures but the last, which it cannot follow; it chooses its products itself."""
 SECONDS = 2.0
+BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,14 @@ class Speed:
     first_step: float
 
 
-def speed(name: str, precision: str, measure: str) -> Speed:
-    """Of one student in this process."""
+def training_step(name: str, precision: str, measure: str) -> Callable[[], None]:
+    """A step of a case's student on one thread with all measures up to one of them; for good in this process."""
     torch.set_num_threads(1)
     case = case_named(name)
     wanted = len(MEASURES) - 2 if measure == COMPILED else MEASURES.index(measure)
     shape = (1, 28, 28) if case.dataset == "mnist" else (3, 32, 32)
     network: nn.Module = zoo.build(case.student, shape, 10)
-    images, target = torch.rand(64, *shape), torch.randn(64, 10)
+    images, target = torch.rand(BATCH, *shape), torch.randn(BATCH, 10)
     if wanted >= MEASURES.index("channels last"):
         network = network.to(memory_format=torch.channels_last)
         images = images.to(memory_format=torch.channels_last)
@@ -67,6 +69,12 @@ def speed(name: str, precision: str, measure: str) -> Speed:
         logit_regression(logits.float(), target).backward()  # type: ignore[no-untyped-call]
         optimizer.step(0.001)
 
+    return step
+
+
+def speed(name: str, precision: str, measure: str) -> Speed:
+    """Of one student in this process."""
+    step = training_step(name, precision, measure)
     began = time.perf_counter()
     step()
     first = time.perf_counter() - began
@@ -76,7 +84,7 @@ def speed(name: str, precision: str, measure: str) -> Speed:
     while time.thread_time() - began < SECONDS:
         step()
         steps += 1
-    return Speed(64 * steps / (time.thread_time() - began), first)
+    return Speed(BATCH * steps / (time.thread_time() - began), first)
 
 
 def relu_first(network: nn.Module) -> nn.Module:
