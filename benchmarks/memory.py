@@ -8,6 +8,9 @@ apart.
 
 Most of the images are held out for validation, so that an epoch takes a minute: an epoch on 45,000 takes three.
 
+What importing PyTorch takes differs much from build to build, so the numbers are kept for each: `PYTHONPATH` can put
+another one before that of the environment.
+
     python -m benchmarks.memory [--rounds 3]
 """
 
@@ -22,9 +25,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
+import torch
+from pydantic import TypeAdapter
 
 from benchmarks.cases import Case, write_images
-from benchmarks.page import PERFORMANCE, publish, spread, table
+from benchmarks.page import PERFORMANCE, publish, spread, stored, table
 from benchmarks.throughput import CORES, ELSEWHERE, study_file
 
 CASE = Case("nin-lenet-cifar10", "cifar10", "nin", "lenet-cifar10", 5_000, 45_000, 2, ("fp32",), 3)
@@ -38,13 +43,18 @@ class Peak:
     """The most that a trial's process took, in bytes; the two need not have been at the same moment."""
 
     own: int
-    """Imports, weights, gradients, activations, whatever else is not in the node's shared memory."""
+    """Imports, weights, gradients, activations, whatever else is not in the node's shared memory; of libraries that
+    other processes have in memory too, a share."""
+    private: int
+    """What is in no other process's memory, so what the machine needs more for one more trial."""
     shared: int
     """Its share of the images and logits."""
 
     def or_more(self, other: "Peak | None") -> "Peak":
         """The larger of both, each for itself."""
-        return self if other is None else Peak(max(self.own, other.own), max(self.shared, other.shared))
+        if other is None:
+            return self
+        return Peak(max(self.own, other.own), max(self.private, other.private), max(self.shared, other.shared))
 
 
 def peaks(root: Path) -> list[Peak]:
@@ -86,31 +96,31 @@ def _taken(process: psutil.Process) -> Peak | None:
     except (psutil.Error, OSError):  # it has ended
         return None
     sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines[1:]}
-    return Peak(sizes["Pss"] - sizes["Pss_Shmem"], sizes["Pss_Shmem"])
+    private = sizes["Private_Clean"] + sizes["Private_Dirty"]
+    return Peak(sizes["Pss"] - sizes["Pss_Shmem"], private, sizes["Pss_Shmem"])
 
 
-def as_markdown(rounds: list[list[Peak]]) -> str:
-    """One row for what a trial takes of its own, one for its share of what all have together."""
-    trials = [peak for round_ in rounds for peak in round_]
-    rows = [
-        ["one more trial", spread([peak.own / MIB for peak in trials], ".0f")],
-        [
-            f"its share of the images and logits, of {CORES} trials",
-            spread([peak.shared / MIB for peak in trials], ".0f"),
-        ],
-    ]
-    return table((f"MiB of proportional set size, {len(trials)} trials", "median (lowest to highest)"), rows)
+def as_markdown(builds: dict[str, list[list[Peak]]]) -> str:
+    """One row for each build of PyTorch."""
+    rows = []
+    for build, rounds in builds.items():
+        trials = [peak for round_ in rounds for peak in round_]
+        sizes = ([getattr(peak, name) / MIB for peak in trials] for name in ("own", "private", "shared"))
+        rows.append([build, str(len(trials)), *(spread(each, ".0f") for each in sizes)])
+    head = ("PyTorch", "trials", "proportional set size, MiB", "of it in no other process", "images and logits")
+    return table(head, rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=CASE.rounds)
     given = parser.parse_args()
+    builds = TypeAdapter(dict[str, list[list[Peak]]]).validate_python(stored("memory", {}))
     with tempfile.TemporaryDirectory() as folder:
         write_images(CASE, Path(folder))
-        found = [peaks(Path(folder)) for _ in range(given.rounds)]
-    numbers = [[asdict(peak) for peak in round_] for round_ in found]
-    publish(PERFORMANCE, "memory", as_markdown(found), numbers)
+        builds[torch.__version__] = [peaks(Path(folder)) for _ in range(given.rounds)]
+    numbers = {build: [[asdict(peak) for peak in round_] for round_ in rounds] for build, rounds in builds.items()}
+    publish(PERFORMANCE, "memory", as_markdown(builds), numbers)
 
 
 if __name__ == "__main__":
