@@ -7,7 +7,7 @@ a study's trials are read once, and from then on they are what this process wrot
 
 import copy
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -57,6 +57,17 @@ class SoleWriter(_CachedStorage):
             elif state.is_finished():
                 trial.datetime_complete = datetime.datetime.now()
         return changed
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        self._read_trials_from_remote_storage(study_id)
+        with self._lock:
+            known = self._studies[study_id].trials
+            trials = [known[number] for number in sorted(known)]
+        if states is not None:
+            trials = [trial for trial in trials if trial.state in states]
+        return copy.deepcopy(trials) if deepcopy else trials
 
     def _get_cached_trial(self, trial_id: int) -> FrozenTrial | None:
         if trial_id not in self._trial_id_to_study_id_and_number:

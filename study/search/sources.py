@@ -11,11 +11,9 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
-from optuna.search_space.group_decomposed import _GroupDecomposedSearchSpace, _SearchSpaceGroup
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler
 from optuna.trial import BaseTrial, TrialState, create_trial
 
 from search_spaces.grid import grid_points
@@ -25,6 +23,7 @@ from study.config import MAX_SEED, ArmConfig, Role, Sampler, Scheduler, SearchCo
 from study.errors import UserError
 from study.records import TrainingSummary
 from study.search.plan import search_trial, with_training
+from study.search.tpe import EndedTrials, tpe
 
 POINT = "point"
 """User attribute of a planned trial: which of the plan's points it is."""
@@ -136,9 +135,9 @@ class Searched:
             yield trial
 
     def _sampled(self, study: optuna.Study, forgiven: Set[int]) -> Iterator[optuna.Trial]:
-        begun = len(study.get_trials(deepcopy=False))
+        begun, ended = len(study.get_trials(deepcopy=False)), EndedTrials()
         for asked in range(begun, self._search.trials + len(forgiven)):
-            study.sampler = make_sampler(self._search, self.config.search_seed, asked)
+            study.sampler = make_sampler(self._search, self.config.search_seed, asked, ended)
             yield study.ask()
 
     def trial_config(self, trial: BaseTrial) -> TrialConfig:
@@ -183,13 +182,14 @@ def baseline_of(config: StudyConfig) -> Callable[[BaseTrial], ArmConfig]:
     return lambda trial: with_training(config.baseline, suggest_training(trial, settings))
 
 
-def make_sampler(search: SearchConfig, seed: int, asked: int) -> BaseSampler:
+def make_sampler(search: SearchConfig, seed: int, asked: int, ended: EndedTrials) -> BaseSampler:
     """A sampler for one ask, made anew each time: one that is seeded once would repeat its draws after a resume.
 
     Args:
         search: which sampler.
         seed: of the search.
         asked: how many trials were asked for before.
+        ended: what is known of those that ended; the same at every ask.
     """
     startup, fresh = search.startup_trials, (seed * 1_000_003 + asked) % MAX_SEED
     makers: Mapping[Sampler, Callable[[], BaseSampler]] = {
@@ -203,37 +203,13 @@ def make_sampler(search: SearchConfig, seed: int, asked: int) -> BaseSampler:
             warn_independent_sampling=False,
         ),
         # In groups: parameters that depend on a choice, and those of two objectives, are modelled together too.
-        "tpe": lambda: _tpe(fresh, startup),
+        "tpe": lambda: tpe(fresh, startup, ended),
         "gp": lambda: GPSampler(seed=fresh, n_startup_trials=startup, warn_independent_sampling=False),
         "cmaes": lambda: CmaEsSampler(seed=fresh, n_startup_trials=startup, warn_independent_sampling=False),
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # their interfaces may change, and are used here only
         return makers[search.sampler]()
-
-
-class _Groups(_GroupDecomposedSearchSpace):
-    """What Optuna's own makes of a study, without looking at every trial's ranges again at every ask.
-
-    Parameters are grouped by which of them trials have together, so of the trials that have the same ones the first
-    tells all.
-    """
-
-    def calculate(self, study: optuna.Study, use_cache: bool = False) -> _SearchSpaceGroup:
-        seen: dict[tuple[str, ...], dict[str, BaseDistribution]] = {}
-        states = (TrialState.COMPLETE, TrialState.PRUNED)
-        for trial in study._get_trials(deepcopy=False, states=states, use_cache=use_cache):
-            seen.setdefault(tuple(trial.distributions), trial.distributions)
-        groups = _SearchSpaceGroup()
-        for distributions in seen.values():
-            groups.add_distributions(distributions)
-        return groups
-
-
-def _tpe(seed: int, startup: int) -> TPESampler:
-    sampler = TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=True)
-    sampler._group_decomposed_search_space = _Groups(include_pruned=True)
-    return sampler
 
 
 def make_pruner(search: SearchConfig) -> BasePruner:

@@ -1,0 +1,135 @@
+"""Optuna's TPE, proposal for proposal, without a look at every trial at every ask.
+
+Works on one Optuna study, by private parts of its sampler (looked at in optuna 5.0). At every ask Optuna splits all
+trials into the best and the others, and reads every parameter of each, in Python: a search of thousands of trials waits
+for that longer than for the model itself. Trials that ended do not change, so here each is read once. Knows nothing of
+stages or of what a trial trains.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
+from optuna.samplers import TPESampler
+from optuna.samplers._tpe.sampler import default_gamma
+from optuna.search_space.group_decomposed import _GroupDecomposedSearchSpace, _SearchSpaceGroup
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+
+@dataclass
+class EndedTrials:
+    """The trials of one study that were completed or pruned, as numbers; lives as long as its search."""
+
+    _rows: dict[int, int] = field(default_factory=dict)
+    """A trial's place in all that follows, by its number."""
+    _params: list[dict[str, Any]] = field(default_factory=list)
+    _values: list[float] = field(default_factory=list)
+    """NaN for a pruned trial, and where there are several objectives."""
+    _columns: dict[tuple[str, BaseDistribution], list[float]] = field(default_factory=dict)
+    """Parameters as their distribution's internal numbers; NaN for a trial that has none of that name."""
+
+    _first: dict[tuple[str, ...], FrozenTrial] = field(default_factory=dict)
+    """Of the trials that have the same parameters, the one with the lowest number."""
+
+    def rows(self, trials: Sequence[FrozenTrial]) -> NDArray[np.intp]:
+        """The places of ended trials, all of one study."""
+        for trial in trials:
+            if trial.number not in self._rows:
+                self._keep(trial)
+        return np.array([self._rows[trial.number] for trial in trials], dtype=np.intp)
+
+    def _keep(self, trial: FrozenTrial) -> None:
+        self._rows[trial.number] = len(self._params)
+        self._params.append(trial.params)
+        self._values.append(float("nan") if len(trial.values or ()) != 1 else trial.values[0])
+        names = tuple(trial.distributions)
+        if trial.number <= self._first.setdefault(names, trial).number:
+            self._first[names] = trial
+
+    def distributions(self) -> list[dict[str, BaseDistribution]]:
+        """Those of trials that have different parameters, in the trials' order."""
+        return [trial.distributions for trial in sorted(self._first.values(), key=lambda trial: trial.number)]
+
+    def values(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        return np.array(self._values)[rows]
+
+    def column(self, name: str, distribution: BaseDistribution, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        column = self._columns.setdefault((name, distribution), [])
+        for params in self._params[len(column) :]:
+            column.append(distribution.to_internal_repr(params[name]) if name in params else float("nan"))
+        return np.array(column)[rows]
+
+
+def tpe(seed: int, startup_trials: int, ended: EndedTrials) -> TPESampler:
+    """Multivariate TPE, in groups of parameters that trials have together."""
+    sampler = _TPE(seed=seed, n_startup_trials=startup_trials, multivariate=True, group=True)
+    sampler._group_decomposed_search_space = _Groups(ended)
+    sampler.ended = ended
+    return sampler
+
+
+class _TPE(TPESampler):
+    ended: EndedTrials
+
+    def _sample(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """As Optuna's own does, step for step."""
+        states = [TrialState.COMPLETE, TrialState.PRUNED, *([TrialState.RUNNING] if self._constant_liar else [])]
+        trials = study._get_trials(deepcopy=False, states=states, use_cache=not self._constant_liar)
+        over = [each for each in trials if each.state != TrialState.RUNNING]
+        rows = self.ended.rows(over)
+        values = self.ended.values(rows)
+        good = default_gamma(len(over))
+        if len(study.directions) > 1 or np.count_nonzero(~np.isnan(values)) < good:
+            return super()._sample(study, trial, search_space)  # what is good is not a matter of one value
+        best = np.argsort(-values if study.direction == StudyDirection.MAXIMIZE else values, kind="stable")[:good]
+        is_below = np.zeros(len(over), dtype=bool)
+        is_below[best] = True
+        # Where trials run, they count as bad ones.
+        running = [
+            each
+            for each in trials
+            if each.state == TrialState.RUNNING
+            and each.number != trial.number
+            and search_space.keys() <= self._get_params(each, study).keys()
+        ]
+        assumed = self._get_internal_repr(running, search_space, study)
+
+        columns = {name: self.ended.column(name, each, rows) for name, each in search_space.items()}
+        has_all = ~np.isnan(np.array(list(columns.values()))).any(axis=0)
+        is_above = ~is_below & has_all
+        is_below &= has_all
+        numbers = np.array([each.number for each in over], dtype=np.intp)
+        in_order = np.argsort(np.concatenate([numbers[is_above], [each.number for each in running]]))
+        below, above = (
+            self._parzen_estimator_cls(observations, search_space, self._parzen_estimator_parameters)
+            for observations in (
+                {name: column[is_below] for name, column in columns.items()},
+                {name: np.concatenate([column[is_above], assumed[name]])[in_order] for name, column in columns.items()},
+            )
+        )
+        samples = below.sample(self._rng.rng, self._n_ei_candidates)
+        chosen = self._compare(samples, self._compute_acquisition_func(samples, below, above))
+        return {name: search_space[name].to_external_repr(value) for name, value in chosen.items()}
+
+
+class _Groups(_GroupDecomposedSearchSpace):
+    """Which parameters trials have together: the trials that have the same ones are looked at once."""
+
+    def __init__(self, ended: EndedTrials) -> None:
+        super().__init__(include_pruned=True)
+        self._ended = ended
+
+    def calculate(self, study: optuna.Study, use_cache: bool = False) -> _SearchSpaceGroup:
+        states = (TrialState.COMPLETE, TrialState.PRUNED)
+        self._ended.rows(study._get_trials(deepcopy=False, states=states, use_cache=use_cache))
+        groups = _SearchSpaceGroup()
+        for distributions in self._ended.distributions():
+            groups.add_distributions(distributions)
+        return groups
