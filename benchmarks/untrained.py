@@ -8,6 +8,7 @@ import json
 import math
 import os
 import resource
+import sys
 import tempfile
 import time
 from dataclasses import astuple, dataclass
@@ -138,7 +139,13 @@ def run(config: StudyConfig, watcher: Watcher, trained: bool = False) -> float:
         seconds from the call to the end of Ray, everything delivered.
     """
     former, trainable = os.getcwd(), DistillationTrainable if trained else Untrained
-    with tempfile.TemporaryDirectory() as folder, patch.object(stage, "DistillationTrainable", trainable):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        patch.object(stage, "DistillationTrainable", trainable),
+        patch.dict(
+            os.environ, PYTHONPATH=os.pathsep.join(sys.path)
+        ),  # workers import this module, which no package has
+    ):
         os.chdir(folder)
         began = time.perf_counter()
         try:
