@@ -44,14 +44,14 @@ def _ended_in_one_line(stderr: str, disk: Path, name: str) -> None:
     assert stderr.endswith(f"; when mended: noisy-study resume {name}\n")
 
 
-@pytest.mark.parametrize(("size", "what"), [("8m", "the first checkpoint"), ("24m", "the second checkpoint")])
+@pytest.mark.parametrize(("size", "what"), [("8m", "the first checkpoint"), ("24m", "what follows it")])
 def test_a_disk_too_small_for_a_checkpoint(tmp_path: Path, undisturbed: Undisturbed, size: str, what: str) -> None:
     study, disk = Study(tmp_path, WIDE), tmp_path / ".noisy-study"
     with _small_disk(disk, size):
         with study.start() as driver:
             assert driver.ends() == 1
             _ended_in_one_line(driver.stderr, disk, "wide")
-            assert "checkpoint.pt" in driver.stderr
+            assert any(file in driver.stderr for file in ("checkpoint.pt", "weights.safetensors"))
         _grow(disk, "300m")
         study.finish("resume", "wide")
         unharmed(study, undisturbed(WIDE), f"disk full: no room for {what}", 1)

@@ -79,7 +79,10 @@ def test_a_study_interrupted_at_any_moment_of_its_start_leaves_nothing_in_the_wa
             if not driver.running:  # every start went a little further
                 break
             list(SIGNALS.values())[number % 2](driver)
-            assert driver.ends(within=10) == 130, driver.stderr
+            status = driver.ends(within=10)
+            if status == -signal.SIGINT and driver.stdout:  # it had ended, and its interpreter was on its way out
+                break
+            assert status == 130, driver.stderr
             # While Ray starts, its core has a handler of its own for SIGTERM, which speaks before it passes it on.
             *rays_own, last = driver.stderr.splitlines(keepends=True)
             assert last in ("interrupted\n", HOW_TO_GO_ON), f"at {number / 8} of {whole} s: {driver.stderr}"

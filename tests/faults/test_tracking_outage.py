@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from disturbed import SMALL, Driver, Study, unharmed
+from disturbed import SMALL, Document, Driver, Study, unharmed
 from mlflow_server import MLflowServer, mlflow_server
 from postgresql import PostgreSQL, running_postgresql
 from undisturbed import Undisturbed
 
 pytestmark = pytest.mark.faults
+
+SLOW: Document = {**SMALL, "train": {**SMALL["train"], "epochs": 60}}
+"""Trials still run once an outage is noticed, which takes three seconds."""
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def _goes_on_without_it(study: Study, driver: Driver) -> None:
 def test_a_server_killed_and_started_again_has_everything(
     tmp_path: Path, server: MLflowServer, undisturbed: Undisturbed
 ) -> None:
-    study = Study(tmp_path / "study", SMALL, server.uri)
+    study = Study(tmp_path / "study", SLOW, server.uri)
     with study.start() as driver:
         _until_trials_ended(study, driver, 1)
         server.kill()
@@ -51,11 +54,11 @@ def test_a_server_killed_and_started_again_has_everything(
         server.start()
         driver.finishes()
     assert driver.stderr.count("does not answer") == 1
-    unharmed(study, undisturbed(SMALL), "the tracking server is killed and started again", 1)
+    unharmed(study, undisturbed(SLOW), "the tracking server is killed and started again", 1)
 
 
 def test_a_server_that_hangs_holds_nothing_up(tmp_path: Path, server: MLflowServer, undisturbed: Undisturbed) -> None:
-    study = Study(tmp_path / "study", SMALL, server.uri)
+    study = Study(tmp_path / "study", SLOW, server.uri)
     with study.start() as driver:
         _until_trials_ended(study, driver, 1)
         server.hang()
@@ -63,13 +66,13 @@ def test_a_server_that_hangs_holds_nothing_up(tmp_path: Path, server: MLflowServ
         server.wake()
         driver.finishes()
     assert driver.stderr.count("answers again") == 1
-    unharmed(study, undisturbed(SMALL), "the tracking server hangs and wakes up", 1)
+    unharmed(study, undisturbed(SLOW), "the tracking server hangs and wakes up", 1)
 
 
 def test_what_a_server_that_never_came_back_has_missed_is_delivered_later(
     tmp_path: Path, server: MLflowServer, undisturbed: Undisturbed
 ) -> None:
-    study = Study(tmp_path / "study", SMALL, server.uri)
+    study = Study(tmp_path / "study", SLOW, server.uri)
     with study.start() as driver:
         _until_trials_ended(study, driver, 1)
         server.kill()
@@ -83,7 +86,7 @@ def test_what_a_server_that_never_came_back_has_missed_is_delivered_later(
     server.start()
     with study.command("sync", study.name) as delivered:
         assert delivered.ends() == 0, delivered.stderr
-    unharmed(study, undisturbed(SMALL), "the tracking server never comes back; `sync` later", 1)
+    unharmed(study, undisturbed(SLOW), "the tracking server never comes back; `sync` later", 1)
     with study.command("sync", study.name) as again:
         assert again.ends() == 0
     assert "nothing waited" in again.stderr
@@ -94,11 +97,11 @@ def test_a_database_that_restarts_behind_the_server_loses_nothing(
     tmp_path: Path, database: PostgreSQL, undisturbed: Undisturbed
 ) -> None:
     with mlflow_server(database.new_database(), tmp_path) as server:
-        study = Study(tmp_path / "study", SMALL, server.uri)
+        study = Study(tmp_path / "study", SLOW, server.uri)
         with study.start() as driver:
             _until_trials_ended(study, driver, 1)
             database.stop_at_once()
             _goes_on_without_it(study, driver)
             database.start_again()
             driver.finishes()
-        unharmed(study, undisturbed(SMALL), "PostgreSQL stops at once behind the tracking server", 1)
+        unharmed(study, undisturbed(SLOW), "PostgreSQL stops at once behind the tracking server", 1)
