@@ -37,7 +37,7 @@ class EndedTrials:
     """Of the trials that have the same parameters, the one with the lowest number."""
 
     def rows(self, trials: Sequence[FrozenTrial]) -> NDArray[np.intp]:
-        """The places of ended trials, all of one study."""
+        """The places of these trials, (trials,), by which all else is asked; all of one study, none of them running."""
         for trial in trials:
             if trial.number not in self._rows:
                 self._keep(trial)
@@ -56,9 +56,11 @@ class EndedTrials:
         return [trial.distributions for trial in sorted(self._first.values(), key=lambda trial: trial.number)]
 
     def values(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """The objective at these places, (rows,); NaN where a trial was pruned, and where there are several."""
         return np.array(self._values)[rows]
 
     def column(self, name: str, distribution: BaseDistribution, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """A parameter at these places, (rows,), as the distribution's internal numbers; NaN where a trial has none."""
         column = self._columns.setdefault((name, distribution), [])
         for params in self._params[len(column) :]:
             column.append(distribution.to_internal_repr(params[name]) if name in params else float("nan"))
@@ -66,7 +68,13 @@ class EndedTrials:
 
 
 def tpe(seed: int, startup_trials: int, ended: EndedTrials) -> TPESampler:
-    """Multivariate TPE, in groups of parameters that trials have together."""
+    """Multivariate TPE, in groups of parameters that trials have together.
+
+    Args:
+        seed: of this ask's draws.
+        startup_trials: so many are random before there is a model.
+        ended: what was read at earlier asks of the same study; it is added to.
+    """
     sampler = _TPE(seed=seed, n_startup_trials=startup_trials, multivariate=True, group=True)
     sampler._group_decomposed_search_space = _Groups(ended)
     sampler.ended = ended
