@@ -44,7 +44,9 @@ def _ended_in_one_line(stderr: str, disk: Path, name: str) -> None:
     assert stderr.endswith(f"; when mended: noisy-study resume {name}\n")
 
 
-@pytest.mark.parametrize(("size", "what"), [("8m", "the first checkpoint"), ("24m", "what follows the first checkpoint")])
+@pytest.mark.parametrize(
+    ("size", "what"), [("8m", "the first checkpoint"), ("24m", "what follows the first checkpoint")]
+)
 def test_a_disk_too_small_for_a_checkpoint(tmp_path: Path, undisturbed: Undisturbed, size: str, what: str) -> None:
     study, disk = Study(tmp_path, WIDE), tmp_path / ".noisy-study"
     with _small_disk(disk, size):
