@@ -597,6 +597,31 @@ class TrialConfig(Model):
         """Search trials are judged by validation error alone."""
         return self.stage != "search"
 
+    @property
+    def has_noise(self) -> bool:
+        """Whether any logit is perturbed. With α = 0 or σ = 0 none is, which is the plain method."""
+        largest = self.sigma.high if isinstance(self.sigma, Uniform) else self.sigma
+        return largest > 0 and self.alpha > 0
+
+
+def teacher_trial(teacher: TeacherConfig) -> TrialConfig:
+    """The training of one teacher: from labels, or from teachers of its own."""
+    noise = {} if teacher.sigma is None else {"sigma": teacher.sigma, "alpha": teacher.alpha, "noise": teacher.noise}
+    return TrialConfig(
+        stage="teacher",
+        role="teacher",
+        network=teacher.network,
+        weights=teacher.weights,
+        method=teacher.method or "labels",
+        teachers=teacher.teachers or (),
+        combine=teacher.combine or DEFAULT_COMBINATION,
+        **noise,
+        temperature=teacher.temperature,
+        hard_loss_weight=teacher.hard_loss_weight,
+        train=teacher.train,
+        seed=teacher.seed,
+    )
+
 
 # --------------------------------------------------------------------------------------------- reading and writing
 

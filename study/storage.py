@@ -7,12 +7,14 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from study.config import NAME_PATTERN
+from pydantic import ValidationError
+
+from study.config import NAME_PATTERN, Model
 from study.errors import UserError
 
 DEFAULT_ROOT = Path(os.environ.get("NOISY_STUDY_ROOT") or ".noisy-study")
@@ -102,55 +104,72 @@ class StudyFolder:
     def lock(self) -> Path:
         return self.path / "lock"
 
-    @property
-    def _tracking_file(self) -> Path:
-        return self.path / "tracking-uri"
-
     def trial(self, trial_id: str) -> Path:
         return self.path / "trials" / trial_id
 
     @property
-    def _journal_file(self) -> Path:
-        return self.path / "journal-url"
-
-    @property
-    def _digest_file(self) -> Path:
-        return self.path / "data-digest"
-
-    @property
-    def _weights_file(self) -> Path:
-        return self.path / "weights-digests.json"
+    def _start_file(self) -> Path:
+        return self.path / "start.json"
 
     def exists(self) -> bool:
         return self.study_file.exists()
 
-    def claim(
-        self, study_file: str, tracking_uri: str, journal: str, data_digest: str, weights: Mapping[str, str]
-    ) -> None:
-        """Make the study exist: its resolved study file, digests of its images and of the weights files it names, and
-        where it is tracked and has its journal (both without credentials)."""
-        written = json.dumps(dict(weights), indent=2)
-        write_whole(self._weights_file, lambda path: path.write_text(written, encoding="utf-8"))
-        write_whole(self._journal_file, lambda path: path.write_text(journal, encoding="utf-8"))
-        write_whole(self._digest_file, lambda path: path.write_text(data_digest, encoding="utf-8"))
-        write_whole(self._tracking_file, lambda path: path.write_text(tracking_uri, encoding="utf-8"))
-        write_whole(self.study_file, lambda path: path.write_text(study_file, encoding="utf-8"))
+    def claim(self, record: "StartRecord") -> None:
+        """Make the study exist: what it starts with, and then its resolved study file."""
+        written = record.model_dump_json(indent=2)
+        write_whole(self._start_file, lambda path: path.write_text(written, encoding="utf-8"))
+        write_whole(self.study_file, lambda path: path.write_text(record.study_file, encoding="utf-8"))
+
+    def start_record(self) -> "StartRecord":
+        """What the study started with.
+
+        Raises:
+            UserError: the folder was made by another version of this package, or the file is damaged.
+        """
+        try:
+            content = self._start_file.read_bytes()
+            version = json.loads(content).get("format")
+        except FileNotFoundError:
+            version = 0  # such folders had no version and no such file
+        except (OSError, ValueError, AttributeError):
+            raise UserError(f"{self._start_file}: cannot be read; bring it back from a backup") from None
+        if version != FOLDER_FORMAT:
+            raise UserError(
+                f"study {self.name} in {self.path} was made by another version of this package (folder format "
+                f"{version}, this version reads {FOLDER_FORMAT}): `noisy-study table {self.name}` still works, but it "
+                "cannot be resumed; resume it with that version, or start it again under another name with --name"
+            )
+        try:
+            return StartRecord.model_validate_json(content)
+        except ValidationError:
+            raise UserError(f"{self._start_file}: cannot be read; bring it back from a backup") from None
 
     def tracking_uri(self) -> str | None:
-        """Where the study was tracked when it began; None for a study that is not here."""
-        return self._tracking_file.read_text(encoding="utf-8") if self._tracking_file.exists() else None
+        """Where the study was tracked when it started; None for a study that is not here."""
+        former = self.path / "tracking-uri"  # of folder format 0, whose tables can still be read
+        if not self._start_file.exists():
+            return former.read_text(encoding="utf-8") if former.exists() else None
+        return self.start_record().tracking_uri
 
-    def journal(self) -> str | None:
-        """Where the study's journal was when it began; None for a study that is not here."""
-        return self._journal_file.read_text(encoding="utf-8") if self._journal_file.exists() else None
 
-    def data_digest(self) -> str | None:
-        """SHA-256 of the images the study began with; None for a study that is not here."""
-        return self._digest_file.read_text(encoding="utf-8") if self._digest_file.exists() else None
+FOLDER_FORMAT = 1
+"""Version of a study's folder and journal. A folder of another version is refused in one line."""
 
-    def weights_digests(self) -> dict[str, str]:
-        """SHA-256 of every weights file the study began with, by its name in the study file."""
-        if not self._weights_file.exists():
-            return {}
-        digests: dict[str, str] = json.loads(self._weights_file.read_text(encoding="utf-8"))
-        return digests
+
+class StartRecord(Model):
+    """What a study started with. A resume goes by it.
+
+    Attributes:
+        format: version of the folder and the journal.
+        study_file: the resolved study file.
+        tracking_uri, journal: addresses of the tracking server and of the journal, without credentials.
+        data_digest: SHA-256 of the images, labels and splits.
+        weights: SHA-256 of every weights file, by its path in the study file.
+    """
+
+    format: int = FOLDER_FORMAT
+    study_file: str
+    tracking_uri: str
+    journal: str
+    data_digest: str
+    weights: dict[str, str]

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS: list[set[str]] = [
     {"study.errors", "study.interrupts"},
     {"study.config"},
-    {"study.records", "study.storage"},
+    {"study.records", "study.storage", "study.keys"},
     {"models", "study.data"},
     {"search_spaces"},
     {"study.distill", "study.tracking"},

@@ -8,7 +8,7 @@ import pytest
 from full_disk import full_disk
 
 from study.errors import UserError
-from study.storage import StudyFolder, write_whole
+from study.storage import StartRecord, StudyFolder, write_whole
 
 
 def _writing(content: bytes) -> Callable[[Path], object]:
@@ -94,20 +94,38 @@ def test_a_study_exists_once_it_is_claimed(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path, "mine")
     assert not folder.exists()
     assert folder.tracking_uri() is None
-    assert folder.journal() is None
-    folder.claim("name: mine\n", "sqlite:///mlflow.db", "sqlite:///journal.db", "0123abcd", {})
+    record = _record("name: mine\n")
+    folder.claim(record)
     assert folder.exists()
     assert folder.study_file.read_text() == "name: mine\n"
     assert folder.tracking_uri() == "sqlite:///mlflow.db"
-    assert folder.journal() == "sqlite:///journal.db"
-    assert folder.data_digest() == "0123abcd"
+    assert folder.start_record() == record
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b'{"format": 1}', b'{"format": 2}', b"\xff"])
+def test_a_start_record_that_cannot_be_used_is_one_line(tmp_path: Path, content: bytes) -> None:
+    folder = StudyFolder(tmp_path, "mine")
+    folder.claim(_record("name: mine\n"))
+    (folder.path / "start.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"start\.json: cannot be read|made by another version"):
+        folder.start_record()
 
 
 def test_a_study_that_could_not_be_claimed_does_not_exist(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path, "mine")
     with full_disk(), pytest.raises(UserError):
-        folder.claim("#" * 5000, "sqlite:///mlflow.db", "sqlite:///journal.db", "0123abcd", {})
+        folder.claim(_record("#" * 5000))
     assert not folder.exists()
+
+
+def _record(study_file: str) -> StartRecord:
+    return StartRecord(
+        study_file=study_file,
+        tracking_uri="sqlite:///mlflow.db",
+        journal="sqlite:///journal.db",
+        data_digest="0123abcd",
+        weights={},
+    )
 
 
 def test_a_root_that_is_an_address_is_refused() -> None:

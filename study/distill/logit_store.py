@@ -1,11 +1,9 @@
-"""Teachers and their logits on disk, each made once and found again by what it was made from.
+"""Teachers' logits on disk, each made once and found again by its key (`study.keys.logits_key`).
 
-A key is a digest of everything that determines the content: for weights the training, its seed and the images; for
-logits the weights and the images. Files are safetensors, written whole or not at all.
+Works on tensors and files. Files are safetensors, written whole or not at all.
 """
 
 import hashlib
-import json
 from pathlib import Path
 
 import torch
@@ -14,12 +12,6 @@ from safetensors.torch import save
 from torch import Tensor
 
 from study.storage import write_whole
-
-
-def key_of(*parts: object) -> str:
-    """A short digest of JSON-able parts."""
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def file_digest(path: Path) -> str:

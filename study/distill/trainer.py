@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import zoo
-from study.config import TrialConfig, Uniform
+from study.config import TrialConfig
 from study.data.batches import ImageTensors
 from study.distill import losses
 from study.distill.linear import mkl_is_slow, multiply_with_onednn
@@ -211,8 +211,7 @@ class DistillationTrainer:
     def _perturbation(self) -> Perturbation | None:
         """The noise on the teacher's or the student's logits; σ = 0 or α = 0 is none, which is the baseline."""
         trial = self.trial
-        largest = trial.sigma.high if isinstance(trial.sigma, Uniform) else trial.sigma
-        if self._target is None or largest == 0 or trial.alpha == 0:
+        if self._target is None or not trial.has_noise:
             return None
         return Perturbation(
             trial.sigma, trial.alpha, trial.noise, len(self.data.train), self.data.classes, self._streams

@@ -27,6 +27,7 @@ class Choice:
         trial_id, run_id, seed: the row's training with the lowest validation error, of the lowest seed among equals.
         val_error, test_error: of that training alone. Its test error chose nothing.
         teacher_chain: the teachers with their own, where they have any; else None.
+        teacher_key: identifies the teachers; None where the run does not say (`study.keys`).
     """
 
     study: str
@@ -40,6 +41,7 @@ class Choice:
     val_error: float
     test_error: float
     teacher_chain: str | None
+    teacher_key: str | None
 
 
 def choose(tracked: TrackedStudy) -> Choice:
@@ -60,7 +62,7 @@ def choose(tracked: TrackedStudy) -> Choice:
     known = {seed: runs[run_id] for seed, run_id in seeds.items() if not math.isnan(runs[run_id][column])}
     seed = min(known, key=lambda each: (known[each][column], each))
     run = known[seed]
-    chain = run.get(f"params.{schema.TEACHER_CHAIN}")
+    chain, key = (run.get(f"params.{name}") for name in (schema.TEACHER_CHAIN, schema.TEACHER_KEY))
     return Choice(
         study=tracked.name,
         table=table,
@@ -73,4 +75,5 @@ def choose(tracked: TrackedStudy) -> Choice:
         val_error=float(run[column]),
         test_error=float(run[f"metrics.{schema.TEST_ERROR}"]),
         teacher_chain=chain if isinstance(chain, str) else None,
+        teacher_key=key if isinstance(key, str) else None,
     )

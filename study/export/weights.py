@@ -3,6 +3,7 @@
 Works on the folder of a study and its data. Knows nothing of MLflow, ONNX or what is done with the student.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models import zoo
-from study.config import StudyConfig, TeacherConfig, parse_study, read_text
+from study.config import StudyConfig, TeacherConfig, parse_study, read_text, teacher_trial
 from study.data.dataset import Dataset
 from study.data.load import load_dataset
 from study.distill.logit_store import file_digest
@@ -18,6 +19,7 @@ from study.distill.teachers import load_weights
 from study.errors import UserError
 from study.export.choice import Choice
 from study.export.student import Preprocessing, Student
+from study.keys import logits_key, teacher_key
 from study.search import plan
 from study.search.trial import WEIGHTS
 from study.storage import StudyFolder, can_be_study_name
@@ -92,8 +94,9 @@ def open_student(choice: Choice, root: Path, data_root: Path, dataset: Dataset |
         )
     config = parse_study(read_text(folder.study_file), str(folder.study_file))
     dataset = dataset or load_dataset(config.data, data_root)
-    if dataset.digest != folder.data_digest():
-        raise UserError(f"the images of {config.data.name} are not those that study {choice.study} began with")
+    record = folder.start_record()
+    if dataset.digest != record.data_digest:
+        raise UserError(f"the images of {config.data.name} are not those that study {choice.study} started with")
     raw = _raw(config, dataset, data_root)
     network = zoo.build(choice.row.student, dataset.input_shape, dataset.class_count)
     load_weights(network, file)
@@ -116,14 +119,12 @@ def open_teachers(opened: OpenedStudent, root: Path, data_root: Path) -> tuple[O
     Raises:
         UserError: the weights of one are not on this machine.
     """
-    # The key of a teacher belongs to the pipeline, which loads Ray: only whoever asks for teachers waits for it.
-    from study.search.pipeline import teacher_key
-
+    weights = StudyFolder(root, opened.choice.study).start_record().weights
     whole = load_dataset(opened.config.data.model_copy(update={"fraction": 1.0}), data_root)
     preprocessing = _preprocessing(opened.config, opened.student.preprocessing.max_value, whole)
     teachers = []
-    for teacher in _teachers_of(opened):
-        key = teacher_key(plan.teacher_trial(teacher), whole.digest)
+    for teacher in _teachers_of(opened, weights):
+        key = logits_key(teacher_trial(teacher), whole.digest, weights)
         network = zoo.build(teacher.network, whole.input_shape, whole.class_count)
         load_weights(network, Path(teacher.weights or root / "teachers" / key / WEIGHTS))
         student = _at_rest(Student(preprocessing, network))
@@ -131,13 +132,10 @@ def open_teachers(opened: OpenedStudent, root: Path, data_root: Path) -> tuple[O
     return tuple(teachers)
 
 
-def _teachers_of(opened: OpenedStudent) -> tuple[TeacherConfig, ...]:
-    row = opened.choice.row
-    for group in plan.teacher_groups(opened.config):
-        chain = opened.choice.teacher_chain
-        if "+".join(teacher.network for teacher in group) == row.teacher and chain in (None, chain_name(group)):
-            return group
-    return ()
+def _teachers_of(opened: OpenedStudent, weights: Mapping[str, str]) -> tuple[TeacherConfig, ...]:
+    """The teachers of the student's run, by their key; none where it learned from labels."""
+    groups = plan.teacher_groups(opened.config)
+    return next((group for group in groups if teacher_key(group, weights) == opened.choice.teacher_key), ())
 
 
 def _raw(config: StudyConfig, dataset: Dataset, data_root: Path) -> Dataset:

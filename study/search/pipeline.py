@@ -5,7 +5,7 @@ journal stands. Knows nothing of how a study was started or by whom it is watche
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from models import zoo
 from models.cost import network_cost
 from search_spaces.spaces import get_space
 from study.config import (
-    DEFAULT_COMBINATION,
     ArmConfig,
     Combination,
     SearchConfig,
@@ -25,12 +24,14 @@ from study.config import (
     StudyConfig,
     TeacherConfig,
     TrialConfig,
+    teacher_trial,
 )
 from study.data.batches import ImageTensors
 from study.data.dataset import Dataset
-from study.distill.logit_store import LogitStore, file_digest, key_of, tensor_digest
+from study.distill.logit_store import LogitStore, tensor_digest
 from study.distill.teachers import combined, load_weights, logits_of
 from study.errors import StudyFailed
+from study.keys import digest_of, logits_key, teacher_key
 from study.search import plan
 from study.search.engine import Capacity
 from study.search.journal import StageJournal
@@ -42,10 +43,7 @@ from study.search.watcher import Watcher
 from study.storage import StudyFolder
 from study.tracking import schema
 from study.tracking.events import Event, StudyParams
-from study.tracking.names import Cost, chain_name, run_params
-
-_OF_AN_ASSISTANT = {"method", "combine", "sigma", "alpha", "noise", "temperature", "hard_loss_weight"}
-"""What makes an assistant beside its training settings and its own teachers."""
+from study.tracking.names import Cost, run_params
 
 
 class Pipeline:
@@ -55,6 +53,7 @@ class Pipeline:
         config: the study.
         dataset: what its students learn from.
         whole: what its teachers learn from: the same, or the images that `dataset` is a share of.
+        weights: SHA-256 of every weights file the study names, by its path in the study file.
         folder: the study's own.
         root: where all studies share their teachers.
         storage: Optuna's, for the journal.
@@ -66,6 +65,7 @@ class Pipeline:
         config: StudyConfig,
         dataset: Dataset,
         whole: Dataset,
+        weights: Mapping[str, str],
         folder: StudyFolder,
         root: Path,
         storage: BaseStorage,
@@ -75,7 +75,7 @@ class Pipeline:
     ) -> None:
         self._config, self._dataset, self._whole, self._folder, self._root = config, dataset, whole, folder, root
         self._watcher, self._track, self._capacity = watcher, track, capacity
-        self._storage = storage
+        self._storage, self._weights = storage, weights
         self._dataset_ref = ray.put(dataset)
         self._whole_ref = self._dataset_ref if whole is dataset else ray.put(whole)
         nothing: dict[str, FloatArray] = {}
@@ -96,7 +96,7 @@ class Pipeline:
         self._load_targets()
         placement = self._placement()
         if grid := plan.grid_trials(self._config):
-            failures += self._run("grid", Planned(grid), placement).reasons("failed")
+            failures += self._run("grid", Planned(grid, self._weights), placement).reasons("failed")
         if self._config.search is not None:
             failures += self._search_and_confirm(self._config.search, placement)
         return failures
@@ -111,7 +111,7 @@ class Pipeline:
             found, failed = self._searched("search-baseline", settings, 1, placement)
             baseline, failures = found[0], failures + failed
         confirmation = plan.confirmation_trials(self._config, winners, baseline)
-        return failures + self._run("confirm", Planned(confirmation), placement).reasons("failed")
+        return failures + self._run("confirm", Planned(confirmation, self._weights), placement).reasons("failed")
 
     def _searched(
         self, name: str, source: Searched, count: int, placement: Placement
@@ -134,12 +134,12 @@ class Pipeline:
             wanted = [(trial.teachers, trial.combine) for trial in trials if trial.teachers]
             self._targets_ref = ray.put(
                 {
-                    _target_key(teachers, how): combined([self._logits_of(one) for one in teachers], how).numpy()
+                    self._target_key(teachers, how): combined([self._logits_of(one) for one in teachers], how).numpy()
                     for teachers, how in wanted
                 }
             )
             name = "teacher" if level == 0 else f"teacher-{level}"
-            journal = self._run("teacher", Planned(trials), self._teacher_placement(), name)
+            journal = self._run("teacher", Planned(trials, self._weights), self._teacher_placement(), name)
             lost = [reason for outcome in ("failed", "diverged") for reason in journal.reasons(outcome)]
             if lost:
                 raise StudyFailed(f"a teacher could not be trained: {lost[0]}")
@@ -179,10 +179,10 @@ class Pipeline:
     # -------------------------------------------------------------------------------------------------------- jobs
 
     def _job(self, number: int, trial_id: str, trial: TrialConfig) -> TrialJob:
-        target = _target_key(trial.teachers, trial.combine) if trial.teachers else None
+        target = self._target_key(trial.teachers, trial.combine) if trial.teachers else None
         if trial.stage == "teacher":
             # Its folder is its key's: another study that asks for the same teacher finds it trained.
-            key = teacher_key(trial, self._whole.digest)
+            key = logits_key(trial, self._whole.digest, self._weights)
             return TrialJob(number, trial, (self._root / "teachers" / key).absolute(), target, self._logits, key)
         return TrialJob(number, trial, self._folder.trial(trial_id).absolute(), target, self._logits)
 
@@ -191,7 +191,7 @@ class Pipeline:
         if trial.teachers:
             costs = [self._cost(teacher.network) for teacher in trial.teachers]
             teachers = Cost(sum(c.multiplications for c in costs), sum(c.parameters for c in costs))
-        return run_params(trial, self._config.data.name, self._cost(trial.network), teachers)
+        return run_params(trial, self._config.data.name, self._cost(trial.network), teachers, self._weights)
 
     def _multiplications(self, network: str) -> int:
         return self._cost(network).multiplications
@@ -214,55 +214,40 @@ class Pipeline:
         digests: dict[str, str] = {}
         for teachers, how in plan.targets(self._config):
             target = combined([self._logits_for_students(teacher) for teacher in teachers], how)
-            targets[_target_key(teachers, how)] = target.numpy()
-            words = "" if how == DEFAULT_COMBINATION else f" ({how})"
-            digests[f"{chain_name(teachers)}{words}"] = tensor_digest(target)
+            targets[self._target_key(teachers, how)] = target.numpy()
+            digests[self._target_key(teachers, how)] = tensor_digest(target)
         self._targets_ref = ray.put(targets)
         self._track(StudyParams(params={schema.LOGITS_DIGESTS: json.dumps(digests)}))
 
     def _logits_of(self, teacher: TeacherConfig) -> Tensor:
         """A trained teacher's logits for the images that teachers learn from."""
-        key = teacher_key(plan.teacher_trial(teacher), self._whole.digest)
+        key = self._logits_key(teacher)
         return self._stored_logits(teacher, key, key, self._whole)
 
     def _logits_for_students(self, teacher: TeacherConfig) -> Tensor:
         """A trained teacher's logits for the images that students learn from."""
         if self._whole is self._dataset:
             return self._logits_of(teacher)
-        key = teacher_key(plan.teacher_trial(teacher), self._whole.digest)
+        key = self._logits_key(teacher)
         # The teacher sees them as it saw all of them: less the mean image it was trained with.
         share = replace(self._dataset, pixel_mean=self._whole.pixel_mean)
-        return self._stored_logits(teacher, key, key_of(key, self._dataset.digest), share)
+        return self._stored_logits(teacher, key, digest_of(key, self._dataset.digest), share)
 
-    def _stored_logits(self, teacher: TeacherConfig, teacher_key: str, key: str, images: Dataset) -> Tensor:
+    def _stored_logits(self, teacher: TeacherConfig, folder: str, key: str, images: Dataset) -> Tensor:
         """Logits from the store; where they are not there, or somebody has cleared it, they are made."""
         store = LogitStore(self._logits)
         logits = store.read(key, images.train_size)
         if logits is None:
             network = zoo.build(teacher.network, images.input_shape, images.class_count)
-            load_weights(network, Path(teacher.weights or self._root / "teachers" / teacher_key / WEIGHTS))
+            load_weights(network, Path(teacher.weights or self._root / "teachers" / folder / WEIGHTS))
             logits = logits_of(network, ImageTensors.of(images, "train"))
             store.write(key, logits)
         return logits
 
+    def _logits_key(self, teacher: TeacherConfig) -> str:
+        """The key of a teacher's weights and of its logits for the images that teachers learn from."""
+        return logits_key(teacher_trial(teacher), self._whole.digest, self._weights)
 
-def teacher_key(teacher: TrialConfig, images: str) -> str:
-    """What determines a teacher: its weights file, or its training and its own teachers; and the images.
-
-    Args:
-        teacher: a training of the stage `teacher`.
-        images: the digest of the images it learns from.
-    """
-    made_by: object
-    if teacher.weights is not None:
-        made_by = file_digest(Path(teacher.weights))
-    else:
-        made_by = [teacher.train.model_dump(exclude_none=True), teacher.seed]
-        if teacher.teachers:
-            own = [teacher_key(plan.teacher_trial(one), images) for one in teacher.teachers]
-            made_by = [*made_by, teacher.model_dump(include=_OF_AN_ASSISTANT), own]
-    return key_of(teacher.network, made_by, images)
-
-
-def _target_key(teachers: Sequence[TeacherConfig], how: Combination) -> str:
-    return key_of([teacher.model_dump() for teacher in teachers], how)
+    def _target_key(self, teachers: Sequence[TeacherConfig], how: Combination) -> str:
+        """What identifies the combined logits that a student learns from."""
+        return f"{teacher_key(teachers, self._weights)} {how}"

@@ -20,8 +20,10 @@ from study.config import (
     TeacherConfig,
     TrainConfig,
     TrialConfig,
+    teacher_trial,
     unused_seeds,
 )
+from study.keys import training_key
 
 T = TypeVar("T")
 
@@ -39,30 +41,14 @@ def teacher_trials(config: StudyConfig) -> list[TrialConfig]:
 
 def teacher_levels(config: StudyConfig) -> list[list[TrialConfig]]:
     """The teachers' trainings, level by level: those of one level need only the logits of levels before it."""
-    teachers = _unique(each for group in teacher_groups(config) for teacher in group for each in _with_own(teacher))
+    teachers = _trainings(
+        teacher_trial(each) for group in teacher_groups(config) for teacher in group for each in _with_own(teacher)
+    )
     heights = [_height(teacher) for teacher in teachers]
     return [
-        [teacher_trial(teacher) for teacher, height in zip(teachers, heights, strict=True) if height == level]
+        [teacher for teacher, height in zip(teachers, heights, strict=True) if height == level]
         for level in range(max(heights) + 1)
     ]
-
-
-def teacher_trial(teacher: TeacherConfig) -> TrialConfig:
-    """The training of one teacher: from labels, or from teachers of its own."""
-    return TrialConfig(
-        stage="teacher",
-        role="teacher",
-        network=teacher.network,
-        weights=teacher.weights,
-        method=teacher.method or "labels",
-        teachers=teacher.teachers or (),
-        combine=teacher.combine or DEFAULT_COMBINATION,
-        **_noise(teacher.sigma, teacher.alpha, teacher.noise or "fresh"),
-        temperature=teacher.temperature,
-        hard_loss_weight=teacher.hard_loss_weight,
-        train=teacher.train,
-        seed=teacher.seed,
-    )
 
 
 def targets(config: StudyConfig) -> list[Target]:
@@ -87,14 +73,15 @@ def teacher_groups(config: StudyConfig) -> list[tuple[TeacherConfig, ...]]:
 def grid_trials(config: StudyConfig) -> list[TrialConfig]:
     """The baseline of every student, then every point of every arm, each over all seeds.
 
-    Empty where the study has no arms: then the baseline belongs to the confirmation of the search.
+    Empty where the study has no arms: then the baseline belongs to the confirmation of the search. Points with equal
+    training keys are one training: an arm with α = 0 or σ = 0 is the baseline, and is not trained again.
     """
     if not config.arms:
         return []
     arms = [trial for arm in config.arms for trial in expand(config, arm, "grid", "arm", config.seeds)]
     points = expand(config, config.baseline, "grid", "baseline", config.seeds)
     baselines = _for_students(points, _unique(trial.network for trial in arms))
-    return _unique([*baselines, *arms])
+    return _trainings([*baselines, *arms])
 
 
 def confirmation_trials(
@@ -112,7 +99,7 @@ def confirmation_trials(
     points = expand(config, baseline or config.baseline, "confirm", "baseline", seeds)
     baselines = _for_students(points, _unique(trial.network for trial in arms))
     done = {(trial.network, trial.seed) for trial in grid_trials(config) if trial.role == "baseline"}
-    return _unique([*(trial for trial in baselines if (trial.network, trial.seed) not in done), *arms])
+    return _trainings([*(trial for trial in baselines if (trial.network, trial.seed) not in done), *arms])
 
 
 def confirmation_seeds(config: StudyConfig) -> tuple[int, ...]:
@@ -197,7 +184,7 @@ def _with_own(teacher: TeacherConfig) -> Iterable[TeacherConfig]:
         yield from _with_own(own)
 
 
-def _height(teacher: TeacherConfig) -> int:
+def _height(teacher: TrialConfig | TeacherConfig) -> int:
     """How many trainings must come before a teacher's, one after another."""
     return max((1 + _height(own) for own in teacher.teachers or ()), default=0)
 
@@ -219,6 +206,14 @@ def _softness(arm: ArmConfig, temperature: float | None, hard_loss_weight: float
 
 def _train(study: TrainConfig, override: dict[str, Any]) -> TrainConfig:
     return TrainConfig.model_validate({**study.model_dump(), **override})
+
+
+def _trainings(trials: Iterable[TrialConfig]) -> list[TrialConfig]:
+    """Each different training once, in order; the first of equals stands for all."""
+    found: dict[str, TrialConfig] = {}
+    for trial in trials:
+        found.setdefault(training_key(trial), trial)
+    return list(found.values())
 
 
 def _unique(items: Iterable[T]) -> list[T]:

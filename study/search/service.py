@@ -27,7 +27,7 @@ from study.search.journal import is_taken, open_storage
 from study.search.nodes import check_storage
 from study.search.pipeline import Pipeline
 from study.search.watcher import Watcher
-from study.storage import DEFAULT_ROOT, StudyFolder, can_be_study_name
+from study.storage import DEFAULT_ROOT, StartRecord, StudyFolder, can_be_study_name
 from study.tracking.address import store_exists, told, without_credentials
 from study.tracking.client import TrackingClient
 from study.tracking.events import StudyBegan, StudyEnded, StudyStatus, now_ms
@@ -89,17 +89,18 @@ def resume(name: str, settings: Settings, watcher: Watcher) -> Dataset:
         StudyFailed, KeyboardInterrupt: as `start`.
     """
     folder = find_study(name, settings.root)
+    record = folder.start_record()
     _check_tracked_there(folder, settings)
-    recorded, given = folder.journal(), without_credentials(settings.optuna_storage or folder.own_journal)
-    if recorded != given:
-        raise UserError(f"study {name} has its journal in {recorded}, not in {given}: set OPTUNA_STORAGE so")
+    given = without_credentials(settings.optuna_storage or folder.own_journal)
+    if record.journal != given:
+        raise UserError(f"study {name} has its journal in {record.journal}, not in {given}: set OPTUNA_STORAGE so")
     with _locked(folder):
-        config = parse_study(read_text(folder.study_file), str(folder.study_file))
+        config = _unchanged_study_file(folder, record)
         dataset = load_dataset(config.data, settings.data_root)
         check_study(config, DatasetFacts(dataset.input_shape, dataset.class_count))
-        if dataset.digest != folder.data_digest():
-            raise UserError(f"the images of {config.data.name} are not those that study {name} began with")
-        _check_same_weights(config, folder)
+        if dataset.digest != record.data_digest:
+            raise UserError(f"the images of {config.data.name} are not those that study {name} started with")
+        _check_same_weights(config, folder, record)
         _go_on(config, dataset, folder, settings, watcher)
     return dataset
 
@@ -163,8 +164,15 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
                     f"a study named {config.name} has a journal in {without_credentials(journal)} already; "
                     "choose another name with --name"
                 )
-            where = without_credentials(settings.tracking_uri), without_credentials(journal)
-            folder.claim(dump_study(config), *where, dataset.digest, _weights_digests(config))
+            folder.claim(
+                StartRecord(
+                    study_file=dump_study(config),
+                    tracking_uri=without_credentials(settings.tracking_uri),
+                    journal=without_credentials(journal),
+                    data_digest=dataset.digest,
+                    weights=_weights_digests(config),
+                )
+            )
         status: StudyStatus = "FAILED"
         tracking = TrackingClient(settings.tracking_uri, config.name)
         outbox = Outbox(folder.outbox, tracking.apply, watcher.says)
@@ -176,8 +184,9 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
                 raise StudyFailed(outbox.trouble)  # a mistake in the address or the rights, better heard of now
             whole = _whole(config, dataset, settings)
             with measured_machine(outbox.put):
+                weights = folder.start_record().weights
                 failures = Pipeline(
-                    config, dataset, whole, folder, settings.root, storage, watcher, outbox.put, capacity
+                    config, dataset, whole, weights, folder, settings.root, storage, watcher, outbox.put, capacity
                 ).run()
             status = "FAILED" if failures else "FINISHED"
         except KeyboardInterrupt:
@@ -249,14 +258,44 @@ def _weights_digests(config: StudyConfig) -> dict[str, str]:
     return {name: file_digest(Path(name)) for name in _weights(config)}
 
 
-def _check_same_weights(config: StudyConfig, folder: StudyFolder) -> None:
-    """Students that were begun with one teacher must not go on with another."""
-    began_with = folder.weights_digests()
+def _check_same_weights(config: StudyConfig, folder: StudyFolder, record: StartRecord) -> None:
+    """All students of a study learn from the same teacher."""
     for name, digest in _weights_digests(config).items():
-        if began_with.get(name, digest) != digest:
+        if record.weights.get(name, digest) != digest:
             raise UserError(
-                f"{name} holds other weights than those that study {folder.name} began with; bring them back"
+                f"{name} holds other weights than those that study {folder.name} started with; bring them back"
             )
+
+
+def _unchanged_study_file(folder: StudyFolder, record: StartRecord) -> StudyConfig:
+    """The study's file, which must say what it said when the study started.
+
+    Raises:
+        UserError: it says something else; names the key.
+    """
+    config = parse_study(read_text(folder.study_file), str(folder.study_file))
+    started = parse_study(record.study_file, f"{folder.path}: the study file that the study started with")
+    if changed := _first_difference(started.model_dump(mode="json"), config.model_dump(mode="json")):
+        raise UserError(
+            f"{folder.study_file}: `{changed}` is not what study {folder.name} started with; undo the change, or start "
+            "another study: noisy-study run FILE --name NAME"
+        )
+    return config
+
+
+def _first_difference(one: object, other: object, key: str = "") -> str | None:
+    """The dotted key of the first difference of two JSON documents; None where they are equal."""
+    if one == other:
+        return None
+    inner: list[tuple[str, object, object]] = []
+    if isinstance(one, dict) and isinstance(other, dict):
+        inner = [(str(name), one.get(name), other.get(name)) for name in one | other]
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        inner = [(str(index), *pair) for index, pair in enumerate(zip(one, other, strict=True))]
+    for name, left, right in inner:
+        if (found := _first_difference(left, right, f"{key}.{name}" if key else name)) is not None:
+            return found
+    return key
 
 
 def _refuse_taken_folder(folder: StudyFolder) -> None:

@@ -6,8 +6,9 @@ trial once whatever process died between asking and training. Knows nothing of R
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import optuna
@@ -21,12 +22,18 @@ from search_spaces.spaces import Space
 from search_spaces.training import suggest_training
 from study.config import MAX_SEED, ArmConfig, Role, Sampler, Scheduler, SearchConfig, StudyConfig, TrialConfig
 from study.errors import UserError
+from study.keys import training_key
 from study.records import TrainingSummary
 from study.search.plan import search_trial, with_training
 from study.search.tpe import EndedTrials, tpe
 
-POINT = "point"
-"""User attribute of a planned trial: which of the plan's points it is."""
+TRAINING_KEY = "training_key"
+"""User attribute of a planned trial: the key of its training, which is how the plan finds it again."""
+
+GRID_POINT = "point"
+"""User attribute of a trial that a search takes off a grid: which point of the grid it is."""
+
+NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 
 FIXED = "fixed_params"
 """System attribute by which Optuna keeps the parameters that a trial is to have."""
@@ -62,13 +69,26 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Planned:
-    """A list of trainings, each to be run exactly once: grids of arms, confirmations, teachers."""
+    """A list of trainings, each to be run exactly once: grids of arms, confirmations, teachers.
+
+    Args:
+        trials: the trainings. Those with equal keys are one.
+        weights: SHA-256 of each weights file, by its path in the study file.
+    """
 
     trials: Sequence[TrialConfig]
+    weights: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def _by_key(self) -> dict[str, TrialConfig]:
+        found: dict[str, TrialConfig] = {}
+        for trial in self.trials:
+            found.setdefault(training_key(trial, self.weights), trial)
+        return found
 
     @property
     def total(self) -> int:
-        return len(self.trials)
+        return len(self._by_key)
 
     @property
     def objectives(self) -> int:
@@ -79,11 +99,24 @@ class Planned:
         return NopPruner()
 
     def proposals(self, study: optuna.Study, forgiven: Set[int]) -> Iterator[optuna.Trial]:
-        return _points(study, forgiven, [{}] * len(self.trials))
+        """Ask for every training that has not been asked for, in the plan's order.
+
+        Raises:
+            UserError: the journal has a training that is not in the plan.
+        """
+        trials = study.get_trials(deepcopy=False)
+        if any(trial.user_attrs.get(TRAINING_KEY) not in self._by_key for trial in trials):
+            raise _not_planned(study.study_name)
+        asked = {trial.user_attrs[TRAINING_KEY] for trial in trials if trial.number not in forgiven}
+        for key in self._by_key:
+            if key not in asked:
+                yield _enter(study, {TRAINING_KEY: key})
 
     def trial_config(self, trial: BaseTrial) -> TrialConfig:
-        point: int = trial.user_attrs[POINT]
-        return self.trials[point]
+        key: str | None = trial.user_attrs.get(TRAINING_KEY)
+        if key not in self._by_key:
+            raise _not_planned(f"trial {trial.number}")
+        return self._by_key[key]
 
     def values(self, trial: BaseTrial, summary: TrainingSummary) -> list[float]:
         return _values(summary)
@@ -128,7 +161,9 @@ class Searched:
 
     def proposals(self, study: optuna.Study, forgiven: Set[int]) -> Iterator[optuna.Trial]:
         asked = (
-            _points(study, forgiven, self._grid) if self._search.sampler == "grid" else self._sampled(study, forgiven)
+            _grid_points(study, forgiven, self._grid)
+            if self._search.sampler == "grid"
+            else self._sampled(study, forgiven)
         )
         for trial in asked:
             self.arm(trial)  # draws its parameters, and so brings them into the journal
@@ -224,20 +259,31 @@ def make_pruner(search: SearchConfig) -> BasePruner:
     return makers[search.scheduler]()
 
 
-def _points(study: optuna.Study, forgiven: Set[int], points: Sequence[Mapping[str, Any]]) -> Iterator[optuna.Trial]:
-    """Ask for every point that has not been asked for, in order.
+def _grid_points(
+    study: optuna.Study, forgiven: Set[int], points: Sequence[Mapping[str, Any]]
+) -> Iterator[optuna.Trial]:
+    """Ask for every point of a grid that has not been asked for, in order.
 
-    A point enters the journal in one write, running and with its place in the plan: Optuna's own grid sampler loses and
-    doubles points across a kill, and a queue makes every ask slow.
+    Optuna's own grid sampler loses and doubles points across a kill, and a queue makes every ask slow.
     """
     trials = study.get_trials(deepcopy=False)
-    asked = {trial.user_attrs[POINT] for trial in trials if trial.number not in forgiven}
+    asked = {trial.user_attrs[GRID_POINT] for trial in trials if trial.number not in forgiven}
     for place, point in enumerate(points):
         if place not in asked:
-            wanted = create_trial(
-                state=TrialState.RUNNING, user_attrs={POINT: place}, system_attrs={FIXED: dict(point)}
-            )
-            yield optuna.Trial(study, study._storage.create_new_trial(study._study_id, wanted))
+            yield _enter(study, {GRID_POINT: place}, point)
+
+
+def _enter(study: optuna.Study, attributes: Mapping[str, Any], params: Mapping[str, Any] = NO_PARAMS) -> optuna.Trial:
+    """Bring a trial into the journal in one write: running, with its attributes and the parameters it is to have."""
+    wanted = create_trial(state=TrialState.RUNNING, user_attrs=dict(attributes), system_attrs={FIXED: dict(params)})
+    return optuna.Trial(study, study._storage.create_new_trial(study._study_id, wanted))
+
+
+def _not_planned(what: str) -> UserError:
+    return UserError(
+        f"the journal has a training that the study file does not plan ({what}): the journal belongs to another study "
+        "file, or to another version of this package; start the study again under another name with --name"
+    )
 
 
 def _values(summary: TrainingSummary) -> list[float]:

@@ -4,7 +4,7 @@ Pure functions from a `TrialConfig` to names and parameters.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from study.config import (
@@ -16,6 +16,7 @@ from study.config import (
     TrialConfig,
     Uniform,
 )
+from study.keys import NO_WEIGHTS, teacher_key, training_key
 from study.tracking import schema
 
 
@@ -92,7 +93,13 @@ def _how_it_learns(teacher: TeacherConfig) -> str:
     return f"({' '.join(words)})" if words else ""
 
 
-def run_params(trial: TrialConfig, dataset: str, student: Cost, teachers: Cost | None) -> dict[str, str]:
+def run_params(
+    trial: TrialConfig,
+    dataset: str,
+    student: Cost,
+    teachers: Cost | None,
+    weights: Mapping[str, str] = NO_WEIGHTS,
+) -> dict[str, str]:
     """Every parameter of a run, as MLflow keeps them: text.
 
     Args:
@@ -100,6 +107,7 @@ def run_params(trial: TrialConfig, dataset: str, student: Cost, teachers: Cost |
         dataset: the dataset's name.
         student: cost of the network that is trained (for a teacher run: the teacher).
         teachers: summed cost of its teachers, None where there are none.
+        weights: SHA-256 of each weights file, by its path in the study file.
     """
     params: dict[str, object] = {
         schema.DATASET: dataset,
@@ -117,9 +125,11 @@ def run_params(trial: TrialConfig, dataset: str, student: Cost, teachers: Cost |
         params[schema.TEACHER] = params.pop(schema.STUDENT)
         for name in () if trial.teachers else (schema.SIGMA, schema.SIGMA_MODE, schema.NOISE, schema.ALPHA):
             del params[name]
+        params[schema.TEACHER_KEY] = training_key(trial, weights)
         chain = _with_own(trial.network, trial.teachers)
     else:
         params[schema.TEACHER] = "+".join(teacher.network for teacher in trial.teachers)
+        params[schema.TEACHER_KEY] = teacher_key(trial.teachers, weights)
         chain = chain_name(trial.teachers)
     if chain != params[schema.TEACHER]:
         params[schema.TEACHER_CHAIN] = chain

@@ -22,6 +22,7 @@ DIRTY = "-dirty"
 # Parameters of a trial. `sigma` is a number, or "[low, high]" where `sigma_mode` is "uniform".
 DATASET = "dataset"
 TEACHER = "teacher"  # several are joined by "+"
+TEACHER_KEY = "teacher_key"  # identifies the teachers; several keys are joined by "+"; "" where there is no teacher
 STUDENT = "student"
 METHOD = "method"
 SIGMA = "sigma"
@@ -56,6 +57,6 @@ TARGET_ERROR = "target_error"
 # Artifacts and parameters of the parent run
 STUDY_FILE = "study.yaml"
 DATA_DIGEST = "data_digest"
-LOGITS_DIGESTS = "logits_digests"  # JSON: SHA-256 of every combination of teachers' logits
+LOGITS_DIGESTS = "logits_digests"  # JSON: SHA-256 of every combination of logits, by "TEACHER_KEY COMBINATION"
 BASELINE_KIND = "baseline_kind"  # how the baseline's own settings were found
 PUBLISHED = "published"  # parameter of the parent: a name in search_spaces.published

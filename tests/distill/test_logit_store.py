@@ -6,45 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 from full_disk import full_disk
-from hypothesis import given
-from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from study.config import TrainConfig
-from study.distill.logit_store import LogitStore, file_digest, key_of, tensor_digest
+from study.distill.logit_store import LogitStore, file_digest, tensor_digest
 from study.errors import UserError
 
 
 @pytest.fixture
 def logits() -> torch.Tensor:
     return torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
-
-
-def test_a_key_changes_with_everything_it_is_made_from() -> None:
-    train = TrainConfig()
-    made_from: list[tuple[object, ...]] = [
-        ("nin", [train.model_dump(), 0], "digest of the images"),
-        ("nin-as-printed", [train.model_dump(), 0], "digest of the images"),
-        ("nin", [train.model_dump(), 1], "digest of the images"),
-        ("nin", [train.model_dump(), 0], "digest of other images"),
-        ("nin", "digest of a weights file", "digest of the images"),
-        *(
-            ("nin", [train.model_copy(update={name: value}).model_dump(), 0], "digest of the images")
-            for name, value in {"epochs": 61, "lr": 0.002, "optimizer": "sgd", "precision": "bf16"}.items()
-        ),
-    ]
-    assert len({key_of(*parts) for parts in made_from}) == len(made_from)
-
-
-def test_a_key_does_not_depend_on_the_order_of_a_mapping() -> None:
-    assert key_of({"a": 1, "b": 2}) == key_of({"b": 2, "a": 1})
-
-
-@given(st.lists(st.text(), max_size=4), st.lists(st.text(), max_size=4))
-def test_parts_do_not_run_together_and_every_key_is_a_file_name(one: list[str], other: list[str]) -> None:
-    assert (key_of(*one) == key_of(*other)) == (one == other)
-    assert key_of(one) != key_of(*one)
-    assert key_of(*one).isalnum()
 
 
 def test_digests_change_with_the_content(tmp_path: Path, logits: torch.Tensor) -> None:

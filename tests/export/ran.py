@@ -19,11 +19,11 @@ from study.data.load import load_dataset
 from study.distill.logit_store import LogitStore
 from study.export.choice import choose
 from study.export.weights import OpenedStudent, open_student
+from study.keys import logits_key
 from study.results.read import TrackedStudy, read_study
 from study.search import plan
-from study.search.pipeline import teacher_key
 from study.search.trial import DeviceImages, TrialJob, TrialRun
-from study.storage import StudyFolder
+from study.storage import StartRecord, StudyFolder
 from study.tracking.client import TrackingClient
 from study.tracking.events import RunBegan, RunEnded, StudyBegan, StudyEnded
 from study.tracking.names import Cost, run_name, run_params
@@ -71,7 +71,15 @@ def ran_study(config: StudyConfig, folder: Path, data_root: Path, uri: str | Non
     uri = uri or f"sqlite:///{folder / 'mlflow.db'}"
     dataset = load_dataset(config.data, data_root)
     files = StudyFolder(root, config.name)
-    files.claim(dump_study(config), uri, files.own_journal, dataset.digest, {})
+    files.claim(
+        StartRecord(
+            study_file=dump_study(config),
+            tracking_uri=uri,
+            journal=files.own_journal,
+            data_digest=dataset.digest,
+            weights={},
+        )
+    )
     tracking = TrackingClient(uri, config.name)
     params, tags = provenance(config, dataset.digest)
     used = datasets_of(config.data, dataset)
@@ -103,7 +111,7 @@ def ran_study(config: StudyConfig, folder: Path, data_root: Path, uri: str | Non
 
     (teacher,) = plan.teacher_trials(config)
     targets: dict[str, Any] = {}
-    key = teacher_key(teacher, dataset.digest)
+    key = logits_key(teacher, dataset.digest)
     train(0, teacher, root / "teachers" / key, key)
     logits = LogitStore(root / "logits").read(key, dataset.train_size)
     assert logits is not None

@@ -11,14 +11,14 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
-from study.config import StudyConfig, TeacherConfig, TrialConfig, dump_study, one_line, parse_study
+from study.config import StudyConfig, TeacherConfig, TrialConfig, dump_study, one_line, parse_study, teacher_trial
 from study.data.dataset import Dataset, Split
 from study.distill.logit_store import LogitStore
 from study.distill.teachers import combined
 from study.distill.trainer import DistillationTrainer, TrainingData
+from study.keys import logits_key, teacher_key
 from study.search import plan
 from study.search.journal import StageJournal
-from study.search.pipeline import teacher_key
 from study.search.sources import Planned
 from study.search.trial import DeviceImages, TrialJob, TrialRun
 from study.tracking.names import Cost, chain_name, run_name, run_params
@@ -39,7 +39,7 @@ def _teacher(document: dict[str, Any]) -> TeacherConfig:
 
 
 def _trial(document: dict[str, Any]) -> TrialConfig:
-    return plan.teacher_trial(_teacher(document))
+    return teacher_trial(_teacher(document))
 
 
 # ------------------------------------------------------------------------------------------------------- the study file
@@ -167,10 +167,10 @@ def test_a_key_knows_everything_that_made_a_teacher() -> None:
         {**EIGHT, "combine": "mean_distribution"},
         {"network": "eight"},
     ]
-    keys = [teacher_key(_trial(document), "images") for document in documents]
+    keys = [teacher_key([_teacher(document)]) for document in documents]
     assert len(set(keys)) == len(keys)
-    assert teacher_key(_trial(SIX), "images") == teacher_key(_trial(SIX), "images")
-    assert teacher_key(_trial(SIX), "images") != teacher_key(_trial(SIX), "other images")
+    assert logits_key(_trial(SIX), "images") == logits_key(_trial(SIX), "images")
+    assert logits_key(_trial(SIX), "images") != logits_key(_trial(SIX), "other images")
 
 
 @pytest.mark.parametrize(

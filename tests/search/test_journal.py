@@ -14,11 +14,12 @@ from reopened import Reopened
 from search_spaces.spaces import sigma_alpha
 from study.config import ArmConfig, ArmStudent, Outcome, StudyConfig, TrialConfig, parse_study
 from study.errors import UserError
+from study.keys import training_key
 from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.search.journal import StageJournal, is_taken, open_storage
 from study.search.plan import grid_trials
 from study.search.sole_writer import SoleWriter
-from study.search.sources import POINT, Planned, Searched, arms_of
+from study.search.sources import TRAINING_KEY, Planned, Searched, arms_of
 
 FILE = """
 name: small
@@ -98,14 +99,37 @@ def test_however_often_the_driver_dies_each_point_is_finished_once(data: st.Data
     assert sorted(map(repr, finished)) == sorted(map(repr, planned))
 
 
-def test_a_planned_point_is_in_the_journal_with_its_place_or_not_at_all(storage: Reopened) -> None:
+def test_a_planned_training_enters_the_journal_with_its_key(storage: Reopened) -> None:
     planned = grid_trials(config())
     journal = StageJournal(storage(), "s", "grid", Planned(planned))
     for place in range(2):
         assert journal.ask() is not None
         trials = optuna.load_study(study_name="s.grid", storage=storage()).trials
-        assert [trial.user_attrs[POINT] for trial in trials] == list(range(place + 1)), "one trial more, not two"
+        keys = [training_key(trial) for trial in planned[: place + 1]]
+        assert [trial.user_attrs[TRAINING_KEY] for trial in trials] == keys, "one trial more, not two"
         assert {trial.state for trial in trials} == {TrialState.RUNNING}
+
+
+def test_a_training_is_found_by_its_key_in_a_longer_plan(storage: Reopened) -> None:
+    """A plan that was matched by position trained σ = 0.5 twice and σ = 0.3 never."""
+    short, long = (
+        grid_trials(parse_study(FILE, "test", [f"arms.0.sigma={sigmas}"]))
+        for sigmas in ("[0.1, 0.5]", "[0.1, 0.3, 0.5]")
+    )
+    journal = StageJournal(storage(), "s", "grid", Planned(short))
+    for number, _ in drain(journal):
+        journal.tell(report(number))
+    left = [trial.sigma for _, trial in drain(StageJournal(storage(), "s", "grid", Planned(long)))]
+    assert left == [0.3, 0.3]
+
+
+def test_a_journal_with_a_training_of_no_plan_is_refused(storage: Reopened) -> None:
+    drain(StageJournal(storage(), "s", "grid", Planned(grid_trials(config()))))
+    other = Planned(grid_trials(parse_study(FILE, "test", ["arms.0.sigma=0.7"])))
+    with pytest.raises(UserError, match="a training that the study file does not plan"):
+        StageJournal(storage(), "s", "grid", other).unfinished()
+    with pytest.raises(UserError, match="a training that the study file does not plan"):
+        StageJournal(storage(), "s", "grid", other).ask()
 
 
 def test_a_sqlite_journal_is_read_by_others_while_a_study_writes_to_it(tmp_path: Path) -> None:

@@ -160,6 +160,6 @@ def test_winners_that_are_the_same_point_are_confirmed_once() -> None:
 
 
 def test_the_largest_study_that_is_allowed_is_planned() -> None:
-    sigmas = [n / 1000 for n in range(200)]
+    sigmas = [n / 1000 for n in range(1, 201)]
     config = _study(arms=[_arm(sigma=sigmas, alpha=[0.5, 1.0])], seeds=list(range(5)))
     assert len(plan.grid_trials(config)) == 2000 + 5 < MAX_TRIALS

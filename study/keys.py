@@ -1,0 +1,93 @@
+"""Keys: what identifies a training, a teacher and a teacher's logits.
+
+Works on `TrialConfig` and `TeacherConfig`. A key is a digest of settings. Every setting counts unless it is known to be
+irrelevant, so a new setting makes new keys and never merges two trainings. Knows nothing of where a key is used.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from study.config import TeacherConfig, TrainConfig, TrialConfig, teacher_trial
+
+KEY_FORMAT = 1
+"""Version of the keys. A key leaves out every setting that equals its default, so a new setting changes no old key.
+A changed default changes what a missing setting means: raise the version then."""
+
+IRRELEVANT_TO_A_TRIAL = frozenset({"stage", "role"})
+"""Fields of `TrialConfig` that do not change what is trained."""
+
+IRRELEVANT_TO_TRAINING = frozenset({"target_error"})
+"""Fields of `TrainConfig` that do not change what is trained."""
+
+NO_WEIGHTS: Mapping[str, str] = MappingProxyType({})
+
+
+def digest_of(*parts: object) -> str:
+    """The first 32 hexadecimal digits of the SHA-256 of parts that JSON can hold."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def training_key(trial: TrialConfig, weights: Mapping[str, str] = NO_WEIGHTS) -> str:
+    """What identifies one training. Trials with equal keys give the same network.
+
+    The key leaves out the stage and the role. Noise with α = 0 or σ = 0 is no noise, so `noisy_teacher` and
+    `noisy_student` without noise have the key of `logit_regression`.
+
+    Args:
+        trial: the training.
+        weights: SHA-256 of each weights file, by its path in the study file. A file that is not in it counts by its
+            path.
+    """
+    return digest_of(KEY_FORMAT, _settings(trial, weights))
+
+
+def teacher_key(teachers: Sequence[TeacherConfig], weights: Mapping[str, str] = NO_WEIGHTS) -> str:
+    """What identifies the teachers of a student: one key for each teacher, joined by `+`.
+
+    Two teachers that differ in anything have two keys. How several teachers are combined is not part of it.
+
+    Args:
+        teachers: of one student; none for a student that learns from labels.
+        weights: as in `training_key`.
+    """
+    return "+".join(training_key(teacher_trial(teacher), weights) for teacher in teachers)
+
+
+def logits_key(teacher: TrialConfig, images: str, weights: Mapping[str, str] = NO_WEIGHTS) -> str:
+    """What identifies the stored logits of one teacher, and its stored weights.
+
+    Args:
+        teacher: its training (`teacher_trial`).
+        images: the digest of the data set it learns from: images, labels and splits.
+        weights: as in `training_key`.
+    """
+    return digest_of(training_key(teacher, weights), images)
+
+
+def _settings(trial: TrialConfig, weights: Mapping[str, str]) -> dict[str, Any]:
+    """Every relevant setting that differs from its default."""
+    if trial.weights is not None:  # nothing is trained, so nothing else matters
+        return {"network": trial.network, "weights": weights.get(trial.weights, trial.weights)}
+    excluded = IRRELEVANT_TO_A_TRIAL | {"teachers", "train"}
+    if not trial.has_noise:
+        excluded |= {"sigma", "alpha", "noise"}
+    if len(trial.teachers) == 1 and trial.combine != "mean_distribution":
+        excluded |= {"combine"}  # one teacher is its own geometric mean
+    settings = trial.model_dump(mode="json", exclude_defaults=True, exclude=set(excluded))
+    if trial.method in ("noisy_teacher", "noisy_student") and not trial.has_noise:
+        settings["method"] = "logit_regression"
+    settings["train"] = _train_settings(trial.train)
+    if trial.teachers:
+        settings["teachers"] = [_settings(teacher_trial(teacher), weights) for teacher in trial.teachers]
+    return settings
+
+
+def _train_settings(train: TrainConfig) -> dict[str, Any]:
+    excluded = set(IRRELEVANT_TO_TRAINING)
+    if train.optimizer != "sgd":
+        excluded.add("momentum")
+    return train.model_dump(mode="json", exclude_defaults=True, exclude=excluded)
