@@ -15,6 +15,9 @@ __all__ = ["Study", "load_study", "run", "table"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from study.shadows import refuse_shadows
+
+    refuse_shadows()
     from study import api
 
     return getattr(api, name)

@@ -26,9 +26,11 @@ from ray._private import ray_constants
 from ray._private.ray_logging import stdout_deduplicator
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
+from study.adapters.ray_paths import job_config, keeps_folders_out
 from study.config import ResourcesConfig
 from study.errors import UserError
 from study.interrupts import SIGNALS, end_at_once
+from study.shadows import refuse_shadows_in
 
 # Read by Ray when it starts: no usage statistics; no display, no signal handling and no result files of its own; and
 # workers stay in the folder that a study file's relative paths start from. Workers start side by side and not one after
@@ -115,6 +117,8 @@ def ray_engine(address: str | None, verbose: bool, how_to_go_on: Callable[[], st
     Raises:
         UserError: no Ray answers at the address.
     """
+    if not keeps_folders_out():
+        refuse_shadows_in(Path.cwd())
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if not verbose:
@@ -196,6 +200,7 @@ def _quiet(verbose: bool) -> dict[str, Any]:
         "log_to_driver": verbose,
         "logging_level": logging.INFO if verbose else logging.ERROR,
         "configure_logging": verbose,
+        "job_config": job_config(),
     }
 
 

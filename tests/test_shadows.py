@@ -1,0 +1,104 @@
+"""A user's file with the name of one of our packages is refused in one line, and harms no worker."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from study.errors import UserError
+from study.shadows import refuse_shadows, refuse_shadows_in
+
+ROOT = Path(__file__).parents[1]
+STUDY = """
+name: shadowed
+data: {name: digits}
+teachers: [{network: FC10, train: {epochs: 1}}]
+student: {network: FC10}
+train: {epochs: 1}
+arms: [{method: noisy_teacher, sigma: 0.3}]
+seeds: [0]
+resources: {workers: 1}
+"""
+HARMFUL = "from pathlib import Path\nPath(__file__).with_suffix('.imported').touch()\n"
+"""Leaves a trace where it is imported."""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an ordinary installation of this package: from a wheel, not editable."""
+    folder = tmp_path_factory.mktemp("installed")
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    sources = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")
+    checkout = folder / "checkout"
+    for name in filter(None, map(os.fsdecode, sources)):
+        if name.startswith(("study/", "models/", "search_spaces/")) or name in (
+            "pyproject.toml",
+            "README.md",
+            "LICENSE",
+        ):
+            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+            (checkout / name).write_bytes((ROOT / name).read_bytes())
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, checkout]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    subprocess.run([*pip, "install", "--no-deps", "--target", folder / "packages", wheel], check=True)
+    return folder / "packages"
+
+
+def _python(packages: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    environment |= {"PYTHONPATH": str(packages)}
+    command = [sys.executable, *words]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.mark.parametrize("name", ["models.py", "search_spaces/__init__.py"])
+def test_a_script_beside_such_a_file_ends_with_one_line(installed: Path, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("", encoding="utf-8")
+    (tmp_path / "script.py").write_text("from study import run\n", encoding="utf-8")
+    ran = _python(installed, tmp_path, "script.py")
+    assert ran.returncode == 1
+    last = ran.stderr.splitlines()[-1]
+    assert last.startswith(f"study.errors.UserError: {file} hides the package")
+    assert "rename that file or folder" in last
+
+
+def test_a_namespace_folder_hides_nothing(installed: Path, tmp_path: Path) -> None:
+    """Python takes a regular package before a folder without `__init__.py`, wherever on the path it lies."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "script.py").write_text("from study import run\n", encoding="utf-8")
+    assert _python(installed, tmp_path, "script.py").returncode == 0
+
+
+def test_workers_never_import_such_a_file(installed: Path, tmp_path: Path) -> None:
+    for name in ("models.py", "search_spaces.py", "study.py"):
+        (tmp_path / name).write_text(HARMFUL, encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(STUDY, encoding="utf-8")
+    # As the installed command does, Python leaves the working folder off the driver's own path.
+    program = "import sys; sys.path.remove(''); from study.cli import main; sys.argv[1:] = ['run', 'mine.yaml']; main()"
+    ran = _python(installed, tmp_path, "-c", program)
+    assert ran.returncode == 0, ran.stderr
+    assert "shadowed: improvement over the baseline" in ran.stdout
+    assert not list(tmp_path.glob("*.imported"))
+
+
+def test_our_own_packages_are_no_shadows() -> None:
+    refuse_shadows()
+    refuse_shadows_in(ROOT)
+
+
+@pytest.mark.parametrize("name", ["study.py", "models.py", "search_spaces/__init__.py"])
+def test_a_folder_that_workers_would_import_from_is_refused(tmp_path: Path, name: str) -> None:
+    """What is checked where Ray's private parts are not those that keep the folder off the workers' path."""
+    refuse_shadows_in(tmp_path)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    with pytest.raises(UserError, match="hides the package"):
+        refuse_shadows_in(tmp_path)
