@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from study.results.read import ERROR_METRICS, not_a_share
 from study.tracking.address import answering, asked_again
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def read_histories(tracking_uri: str, run_ids: Sequence[str], metric: str) -> di
         are not in it.
 
     Raises:
-        UserError: the server does not answer, or has no such run.
+        UserError: the server does not answer, has no such run, or a value of an error metric lies outside [0, 1].
     """
     with answering(tracking_uri):
         from mlflow import MlflowClient
@@ -40,7 +41,12 @@ def read_histories(tracking_uri: str, run_ids: Sequence[str], metric: str) -> di
         client = MlflowClient(tracking_uri=tracking_uri)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             found = list(pool.map(lambda run_id: asked_again(client.get_metric_history, run_id, metric), run_ids))
-    return {run_id: _series(history) for run_id, history in zip(run_ids, found, strict=True) if history}
+    series = {run_id: _series(history) for run_id, history in zip(run_ids, found, strict=True) if history}
+    if metric in ERROR_METRICS:
+        for run_id, values in series.items():
+            for value in values[(values < 0) | (values > 1)]:
+                raise not_a_share(f"run {run_id}", metric, value)
+    return series
 
 
 def _series(history: Sequence["Metric"]) -> "pd.Series[float]":

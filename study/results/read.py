@@ -30,6 +30,9 @@ OUTCOMES = ("completed", "running", "pruned", "diverged", "failed", "unfinished"
 STAGES_OF_A_TABLE = ("grid", "confirm")
 """Search trials chose a point by it; their errors are no fair account of the point."""
 
+ERROR_METRICS = (schema.TEST_ERROR, schema.BEST_VAL_ERROR, schema.VAL_ERROR)
+"""Shares of misclassified images: whatever reads one may rely on a value in [0, 1]."""
+
 _RUN_COLUMNS = ("run_id", "status", "start_time", "end_time")
 _TAG_COLUMNS = tuple(f"tags.{tag}" for tag in (schema.KIND, schema.ROLE, schema.STAGE, schema.OUTCOME))
 
@@ -45,6 +48,9 @@ class TrackedStudy:
             values are missing as pandas has them.
         teachers: the same for teacher runs.
         params, tags, status: of the parent run; empty and None where there is none.
+
+    Raises:
+        UserError: an error metric of a run lies outside [0, 1]; names the run.
     """
 
     name: str
@@ -53,6 +59,15 @@ class TrackedStudy:
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     status: str | None = None
+
+    def __post_init__(self) -> None:
+        for runs in (self.trials, self.teachers):
+            for metric in ERROR_METRICS:
+                if (column := f"metrics.{metric}") in runs:
+                    errors = pd.to_numeric(runs[column], errors="coerce")
+                    wrong = errors[(errors < 0) | (errors > 1)]
+                    for index, error in wrong.items():
+                        raise not_a_share(f"study {self.name}, run {runs['run_id'].loc[index]}", metric, error)
 
     def completed(self) -> pd.DataFrame:
         """The trials that may enter a table: completed, and not of the search."""
@@ -78,6 +93,14 @@ class TrackedStudy:
         return self.trials[f"tags.{schema.OUTCOME}"].fillna(without)
 
 
+def not_a_share(where: str, metric: str, value: float) -> UserError:
+    """What to say of an error metric outside [0, 1]. An infinite value comes back from MLflow as 1.8e308."""
+    return UserError(
+        f"{where}: metric `{metric}` is {value:g}; expected a share of misclassified images from 0 to 1; "
+        "correct or delete the run"
+    )
+
+
 def epochs_trained(trials: pd.DataFrame) -> int | None:
     """Epochs that trials were trained for, together; None where no run says.
 
@@ -98,8 +121,8 @@ def read_study(tracking_uri: str, study: str) -> TrackedStudy:
         study: the study's name.
 
     Raises:
-        UserError: the server does not answer, or has no study of that name. No message holds the address's
-            credentials.
+        UserError: the server does not answer, has no study of that name, or an error metric of a run lies outside
+            [0, 1]. No message holds the address's credentials.
     """
     _require_existing_store(tracking_uri)
     with answering(tracking_uri):

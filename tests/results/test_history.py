@@ -94,3 +94,12 @@ def test_a_server_that_misses_a_request_is_asked_again(monkeypatch: pytest.Monke
             server.shutdown()
     assert list(history["f" * 32]) == [0.5]
     assert len(requests) == 2
+
+
+def test_an_error_outside_0_to_1_in_a_history_is_named_with_its_run(
+    new_study: NewStudy, client: MlflowClient, uri: str
+) -> None:
+    run = new_study().trial(0, 0.1, sigma=0.5, alpha=0.5)
+    _log(client, run, (1, 7.27, 10), (2, 0.2, 20))
+    with pytest.raises(UserError, match=f"run {run}: metric `val_error` is 7.27; expected a share"):
+        read_histories(uri, [run], schema.VAL_ERROR)

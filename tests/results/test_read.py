@@ -161,3 +161,19 @@ def test_a_table_is_made_without_torch_and_ray(uri: str) -> None:
         "assert not {'torch', 'ray', 'optuna'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("metric", ["test_error", "best_val_error", "val_error"])
+@pytest.mark.parametrize("kind", ["trial", "teacher"])
+def test_an_error_outside_0_to_1_is_named_with_its_run(uri: str, new_study: NewStudy, metric: str, kind: str) -> None:
+    study = new_study()
+    run = study.run({"noisy_study.kind": kind, "noisy_study.stage": "grid"}, {}, {metric: 1.01})
+    with pytest.raises(UserError, match=f"study {study.name}, run {run}: metric `{metric}` is 1.01; expected a share"):
+        read_study(uri, study.name)
+
+
+def test_errors_of_0_and_1_and_no_number_are_read(uri: str, new_study: NewStudy) -> None:
+    study = new_study()
+    for seed, error in enumerate((0.0, 1.0, float("nan"))):
+        study.trial(seed, error)
+    assert len(read_study(uri, study.name).trials) == 3

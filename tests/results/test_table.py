@@ -547,3 +547,17 @@ def test_a_parameter_that_is_no_number_is_named_with_its_run(
     study.trial(0, 0.1, **settings)
     with pytest.raises(UserError, match=rf"run [0-9a-f]{{32}}: parameter {named}"):
         table_of(study)
+
+
+@pytest.mark.parametrize("error", [math.inf, -math.inf, 7.27, -0.01])
+def test_an_error_that_is_no_share_is_named_with_its_run(
+    new_study: NewStudy, table_of: BuildTable, error: float
+) -> None:
+    """MLflow stores an infinite value as the largest finite number, which overflows when it is squared."""
+    study = new_study()
+    study.baseline({0: 0.1, 1: 0.11})
+    study.arm({0: 0.09}, sigma=0.1, alpha=0.5)
+    wrong = study.trial(1, error, sigma=0.1, alpha=0.5)
+    with pytest.raises(UserError, match=rf"run {wrong}: metric `test_error` is .*; expected a share") as raised:
+        table_of(study)
+    assert "\n" not in str(raised.value)
