@@ -110,7 +110,7 @@ def build(reference: str, input_shape: Shape, classes: int) -> nn.Module:
     if network.notation is not None:
         if network.classes != classes:
             raise NotationError(
-                f"network {shown(reference)} gives {network.classes} classes, {classes} are wanted; "
+                f"network {shown(reference)} gives {network.classes} classes, expected {classes}; "
                 "name one whose last layer fits"
             )
         return notation.build(network.notation, input_shape)

@@ -6,11 +6,12 @@ of tensors, networks, Ray, Optuna or MLflow: whether a network fits its data is 
 
 import difflib
 import math
+import re
 import reprlib
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -19,6 +20,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    ModelWrapValidatorHandler,
     SerializerFunctionWrapHandler,
     Tag,
     ValidationError,
@@ -195,6 +197,11 @@ class TrainConfig(Model):
         None, ge=0, lt=1, description="a validation error; epochs and seconds until it is reached are then tracked"
     )
 
+    def without_effect(self) -> "Idle":
+        """Settings that the training of one network does not look at."""
+        if self.optimizer != "sgd":
+            yield ("momentum",), _WITHOUT_SGD
+
 
 # --------------------------------------------------------------------------------------------------------- methods
 
@@ -238,6 +245,60 @@ def _check_method(method: Method, given: Mapping[str, object], combinations: Seq
         )
 
 
+_WITHOUT_SGD = "with the optimizer adam"
+
+Idle = Iterator[tuple[tuple[str | int, ...], str]]
+"""Settings that have no effect whatever their value is: where they stand, and why they have none.
+
+A study file may not give them, and a printed one leaves them out.
+"""
+
+
+def _within(part: str | int, idle: Idle) -> Idle:
+    return (((part, *path), why) for path, why in idle)
+
+
+def _idle_settings(
+    teachers: int,
+    sigma: Sequence[Sigma] | None,
+    alpha: Sequence[float] | None,
+    hard_loss_weight: Sequence[float] | None,
+    combine: Sequence[Combination] | None,
+    sigma_is_optional: bool,
+) -> Idle:
+    """Which settings of a training with teachers have no effect. Where a setting has several values, all are looked at.
+
+    Args:
+        teachers: how many it has.
+        sigma, alpha, hard_loss_weight, combine: their values; None where they are not given.
+        sigma_is_optional: whether the method does without noise, so that nobody had to give a `sigma`.
+    """
+    if hard_loss_weight and all(weight == 1 for weight in hard_loss_weight):
+        for name in ("temperature", "combine", *_NOISE):
+            yield (name,), "with hard_loss_weight 1, which learns from the labels alone"
+        return
+    without = None
+    if sigma is None:
+        without = "without `sigma`"
+    elif not any(_largest(value) for value in sigma):
+        without = "with sigma 0"
+    if without is not None:
+        yield ("alpha",), without
+    if without is None and alpha is not None and not any(alpha):
+        without = "with alpha 0"
+        if sigma_is_optional:
+            yield ("sigma",), without
+    if without is not None:
+        yield ("noise",), without
+    # The logarithm of one teacher's distribution is its logits less a constant, which only noise tells apart.
+    if teachers == 1 and not (combine and "mean_distribution" in combine and without is None):
+        yield ("combine",), "with one teacher"
+
+
+def _largest(sigma: Sigma) -> float:
+    return sigma.high if isinstance(sigma, Uniform) else sigma
+
+
 # -------------------------------------------------------------------------------------------------------- networks
 
 MAX_TEACHERS = 100
@@ -266,18 +327,20 @@ class TeacherConfig(Model):
     temperature: Temperature | None = None
     hard_loss_weight: Share | None = None
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _defaults_of_an_assistant(cls, value: Any) -> Any:
+    def _defaults_of_an_assistant(cls, value: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(value, Mapping) or value.get("teachers") is None:
-            return value
+            return validate(value)
         given = {key: setting for key, setting in value.items() if setting is not None}
         defaults: dict[str, Any] = {"method": "soft_targets", "combine": DEFAULT_COMBINATION}
         if given.get("method", "soft_targets") == "soft_targets":
             defaults |= {"temperature": DEFAULT_TEMPERATURE, "hard_loss_weight": DEFAULT_HARD_LOSS_WEIGHT}
         if "sigma" in given:
             defaults |= {"alpha": DEFAULT_ALPHA, "noise": "fresh"}
-        return {**defaults, **given}
+        teacher = validate({**defaults, **given})
+        teacher.model_fields_set.difference_update(defaults.keys() - given.keys())
+        return teacher
 
     @model_validator(mode="after")
     def _is_one_training(self) -> Self:
@@ -300,6 +363,26 @@ class TeacherConfig(Model):
     def count(self) -> int:
         """How many trainings it takes: its own, and those of its teachers."""
         return 1 + sum(teacher.count for teacher in self.teachers or ())
+
+    def without_effect(self) -> Idle:
+        """Settings that neither its training nor that of its own teachers looks at."""
+        if self.weights is not None:
+            for name in ("train", "seed"):
+                yield (name,), "for a teacher that is read from `weights`"
+            return
+        yield from _within("train", self.train.without_effect())
+        if self.teachers is None:
+            return
+        yield from _idle_settings(
+            len(self.teachers),
+            sigma=None if self.sigma is None else (self.sigma,),
+            alpha=None if self.alpha is None else (self.alpha,),
+            hard_loss_weight=None if self.hard_loss_weight is None else (self.hard_loss_weight,),
+            combine=None if self.combine is None else (self.combine,),
+            sigma_is_optional=self.method == "soft_targets",
+        )
+        for index, teacher in enumerate(self.teachers):
+            yield from _within("teachers", _within(index, teacher.without_effect()))
 
 
 class StudentConfig(Model):
@@ -342,6 +425,32 @@ class ArmConfig(Model):
         of_the_student = (self.dropout, self.weight_decay, self.student.network if self.student is not None else None)
         grid = (*settings, *of_the_student, *(self.train or {}).values())
         return math.prod(len(values) for values in grid if values)
+
+    @property
+    def training(self) -> dict[str, tuple[Any, ...]]:
+        """The training settings that it has itself, each with its values."""
+        decay = {} if self.weight_decay is None else {"weight_decay": self.weight_decay}
+        return {**(self.train or {}), **decay}
+
+    def without_effect(self, teachers: int) -> Idle:
+        """Settings that no point of the arm looks at, but for those of `train`, which depend on the study's.
+
+        Args:
+            teachers: how many the study has.
+        """
+        if self.method == "labels":
+            yield ("teachers",), "with the method labels, which has no teachers"
+            return
+        yield from _idle_settings(
+            teachers if self.teachers is None else len(self.teachers),
+            sigma=self.sigma,
+            alpha=self.alpha,
+            hard_loss_weight=self.hard_loss_weight,
+            combine=self.combine,
+            sigma_is_optional=self.method == "soft_targets",
+        )
+        for index, teacher in enumerate(self.teachers or ()):
+            yield from _within("teachers", _within(index, teacher.without_effect()))
 
     @model_validator(mode="after")
     def _settings_of_the_method(self) -> Self:
@@ -429,12 +538,18 @@ class SearchConfig(Model):
         {}, description="training settings to search beside the space, for instance lr: {log_uniform: [0.0001, 0.01]}"
     )
     sampler: Sampler = "tpe"
-    trials: int = Field(60, ge=1, le=MAX_TRIALS, description="not used by the sampler grid, which has its own number")
-    startup_trials: int = Field(10, ge=1, description="random trials before the sampler's model takes over")
+    trials: int = Field(60, ge=1, le=MAX_TRIALS, description="every sampler but grid, which has its own number")
+    startup_trials: int = Field(
+        10,
+        ge=1,
+        description="tpe, gp, cmaes: random trials before the model; median: completed trials before it stops one",
+    )
     grid_points: int = Field(5, ge=1, le=10_000, description="sampler grid: values of every continuous parameter")
     scheduler: Scheduler = Field("fifo", description="what stops trials early: nothing, successive halving, the median")
-    grace_epochs: int = Field(1, ge=1, le=100_000, description="epochs that every trial gets (asha: the lowest rung)")
-    reduction_factor: int = Field(4, ge=2, le=1000, description="asha: one of so many goes on from a rung to the next")
+    grace_epochs: int = Field(
+        1, ge=1, le=100_000, description="asha, median: epochs that every trial gets (asha: the lowest rung)"
+    )
+    reduction_factor: int = Field(4, ge=2, le=1000, description="asha: one of so many is promoted to the next rung")
     objectives: tuple[Objective, ...] = Field(
         ("val_error",), min_length=1, description="what is minimised; with two, the Pareto front is confirmed"
     )
@@ -453,6 +568,19 @@ class SearchConfig(Model):
             raise ValueError("sampler: cmaes has one objective; for two take tpe, gp, random or qmc")
         return self
 
+    def without_effect(self) -> Idle:
+        """Settings that neither the sampler nor the scheduler looks at."""
+        if self.sampler == "grid":
+            yield ("trials",), "with the sampler grid, which has as many trials as its grid has points"
+        else:
+            yield ("grid_points",), f"with the sampler {self.sampler}"
+        if self.sampler not in ("tpe", "gp", "cmaes") and self.scheduler != "median":
+            yield ("startup_trials",), f"with the sampler {self.sampler} and the scheduler {self.scheduler}"
+        if self.scheduler == "fifo":
+            yield ("grace_epochs",), "with the scheduler fifo, which stops no trial early"
+        if self.scheduler != "asha":
+            yield ("reduction_factor",), f"with the scheduler {self.scheduler}"
+
 
 def _check_searched(key: str, setting: SettingRange | tuple[Any, ...]) -> None:
     """Whether a training setting can take everything a search may choose for it."""
@@ -466,7 +594,7 @@ def _check_searched(key: str, setting: SettingRange | tuple[Any, ...]) -> None:
         except ValidationError as error:
             raise ValueError(f"train.{one_line(error)}") from None
         if is_range and whole and value != int(value):
-            raise ValueError(f"train.{key}: whole numbers are wanted, not {value:g}")
+            raise ValueError(f"train.{key}: expected whole numbers, not {value:g}")
 
 
 class ResourcesConfig(Model):
@@ -500,6 +628,18 @@ def unused_seeds(seeds: Sequence[int]) -> Iterator[int]:
             yield seed
 
 
+class _Training(NamedTuple):
+    """How the students of the baseline, of an arm or of the search are trained.
+
+    Attributes:
+        own: the training settings that they do not take from the study.
+        may_use_sgd: whether the optimizer of any of them can be sgd.
+    """
+
+    own: frozenset[str]
+    may_use_sgd: bool
+
+
 class StudyConfig(Model):
     """One study: its data, its teachers, its arms over seeds, its search."""
 
@@ -528,7 +668,62 @@ class StudyConfig(Model):
         points = sum(arm.size for arm in self.arms) * len(self.seeds)
         if points > MAX_TRIALS:
             raise ValueError(f"arms: {points} trainings (points times seeds); at most {MAX_TRIALS} fit one study")
+        for path, why in self.without_effect():
+            if self._is_given(path):
+                raise ValueError(f"{'.'.join(map(str, path))}: has no effect {why}; leave it out")
         return self
+
+    def without_effect(self) -> Idle:
+        """Settings that no training and no stage of the study looks at: they may not be given, and are not printed."""
+        for index, teacher in enumerate(self.teachers):
+            yield from _within("teachers", _within(index, teacher.without_effect()))
+        yield from _within("train", self._training_without_effect())
+        arms: list[tuple[tuple[str | int, ...], ArmConfig]] = [(("baseline",), self.baseline)]
+        arms += [(("arms", index), arm) for index, arm in enumerate(self.arms)]
+        for where, arm in arms:
+            for path, why in arm.without_effect(len(self.teachers)):
+                yield (*where, *path), why
+            if "momentum" in (arm.train or {}) and not self._of_arm(arm).may_use_sgd:
+                yield (*where, "train", "momentum"), _WITHOUT_SGD
+        if self.search is not None:
+            yield from _within("search", self.search.without_effect())
+            searched = [self._of_search(self.search), *([self._of_arm(self.baseline)] if self.baseline.search else [])]
+            if "momentum" in self.search.train and not any(training.may_use_sgd for training in searched):
+                yield ("search", "train", "momentum"), _WITHOUT_SGD
+
+    def _training_without_effect(self) -> Idle:
+        """Which of `train` no student takes: its arm, or the search, has a value of its own."""
+        trainings = [self._of_arm(arm) for arm in (self.baseline, *self.arms)]
+        if self.search is not None:
+            trainings.append(self._of_search(self.search))
+        for name in TrainConfig.model_fields:
+            takers = [training for training in trainings if name not in training.own]
+            if not takers:
+                yield (name,), "because every training of a student has a value of its own"
+            elif name == "momentum" and not any(training.may_use_sgd for training in takers):
+                yield (name,), _WITHOUT_SGD
+
+    def _of_arm(self, arm: ArmConfig) -> "_Training":
+        own: dict[str, SearchedSetting] = {**arm.training}
+        if isinstance(arm, BaselineConfig) and arm.search is not None and self.search is not None:
+            own |= self.search.train
+        return _Training(frozenset(own), self._has_sgd(own))
+
+    def _of_search(self, search: SearchConfig) -> "_Training":
+        # What else a user's own space sets is not known.
+        return _Training(frozenset(search.train), ":" in search.space or self._has_sgd(search.train))
+
+    def _has_sgd(self, own: Mapping[str, SearchedSetting]) -> bool:
+        optimizers = own.get("optimizer", (self.train.optimizer,))
+        return not isinstance(optimizers, SettingRange) and "sgd" in optimizers
+
+    def _is_given(self, path: tuple[str | int, ...]) -> bool:
+        here: Any = self
+        for part in path[:-1]:
+            here = getattr(here, str(part)) if isinstance(here, Model) else here[part]
+        if not isinstance(here, Model):
+            return path[-1] in here
+        return path[-1] in here.model_fields_set and getattr(here, str(path[-1])) is not None
 
     def _check_searched_baseline(self) -> None:
         if self.search is None or not self.search.train:
@@ -543,8 +738,9 @@ class StudyConfig(Model):
                 "baseline.search: a searched baseline has settings that the `arms` do not have; they need a study of "
                 "their own"
             )
-        if taken := set(self.search.train) & set(self.baseline.train or {}):
-            raise ValueError(f"baseline.train: {min(taken)} is searched, so it cannot be given as well")
+        if taken := set(self.search.train) & set(self.baseline.training):
+            where = "baseline.train" if min(taken) in (self.baseline.train or {}) else "baseline"
+            raise ValueError(f"{where}: {min(taken)} is searched, so it cannot be given as well")
 
     @property
     def search_seed(self) -> int:
@@ -640,6 +836,7 @@ def one_line(error: ValidationError, document: Any = None) -> str:
     what = first["msg"].removeprefix("Value error, ")
     if first["type"] in _IN_YAML_TERMS:
         what = _IN_YAML_TERMS[first["type"]].format(**first.get("ctx", {}))
+        what = re.sub(r"\b(1 item)s\b", r"\1", what)
     if first["type"] not in ("value_error", "missing"):
         what = f"{what[0].lower()}{what[1:]}, not {shown(first['input'])}"
     # A value that may be of several types has one error for each of them.
@@ -649,11 +846,11 @@ def one_line(error: ValidationError, document: Any = None) -> str:
 
 
 _IN_YAML_TERMS = {
-    "tuple_type": "a list is wanted",
-    "too_short": "at least {min_length} item is wanted",
-    "too_long": "at most {max_length} items are wanted",
-    "model_type": "a mapping of keys is wanted",
-    "dict_type": "a mapping of keys is wanted",
+    "tuple_type": "expected a list",
+    "too_short": "expected at least {min_length} items",
+    "too_long": "expected at most {max_length} items",
+    "model_type": "expected a mapping of keys",
+    "dict_type": "expected a mapping of keys",
 }
 """What pydantic says in terms of Python."""
 
@@ -728,8 +925,14 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), name: str
 
 
 def dump_study(config: StudyConfig) -> str:
-    """The study file with every default filled in; `parse_study` reads back an equal config."""
-    return yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)
+    """The study file with every default filled in that has an effect; `parse_study` reads back an equal config."""
+    document = config.model_dump(mode="json", exclude_none=True)
+    for path, _ in config.without_effect():
+        here: Any = document
+        for part in path[:-1]:
+            here = here.get(part, {}) if isinstance(here, dict) else here[part]
+        here.pop(path[-1], None)
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 
 def read_text(path: Path) -> str:

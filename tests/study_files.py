@@ -3,8 +3,9 @@
 from typing import Any
 
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from study.config import MAX_SEED, METHOD_SETTINGS
+from study.config import MAX_SEED, METHOD_SETTINGS, StudyConfig
 
 Document = dict[str, Any]
 
@@ -29,9 +30,22 @@ _train: dict[str, st.SearchStrategy[Any]] = {
     "precision": st.sampled_from(["fp32", "bf16"]),
     "target_error": st.floats(0, 1, exclude_max=True),
 }
-_trains = st.fixed_dictionaries({}, optional=_train)
+
+
+def _without(keys: set[str], document: Document) -> Document:
+    return {key: value for key, value in document.items() if key not in keys}
+
+
+def _with_effect(train: Document) -> Document:
+    """Momentum is for sgd alone."""
+    return train if train.get("optimizer") == "sgd" else _without({"momentum"}, train)
+
+
+_trains = st.fixed_dictionaries({}, optional=_train).map(_with_effect)
 _trained = {"train": _trains, "seed": _seeds}
-_simple_teachers = st.fixed_dictionaries({"network": _networks}, optional={"weights": _text, **_trained})
+_simple_teachers = st.fixed_dictionaries({"network": _networks}, optional={"weights": _text, **_trained}).map(
+    lambda teacher: _without({"train", "seed"}, teacher) if "weights" in teacher else teacher
+)
 _assistants = st.fixed_dictionaries(
     {"network": _networks, "teachers": st.lists(_simple_teachers, min_size=1, max_size=2)},
     optional={"sigma": _sigmas, "temperature": st.floats(1, 20), "hard_loss_weight": _shares, **_trained},
@@ -52,6 +66,18 @@ _datas = st.fixed_dictionaries(
 _ranges = st.tuples(st.floats(0.001, 1), st.floats(1.001, 9)).flatmap(
     lambda ends: st.sampled_from([{"uniform": list(ends)}, {"log_uniform": list(ends)}])
 )
+
+
+def _search_with_effect(search: Document) -> Document:
+    """Each sampler and each scheduler with its own settings only."""
+    sampler, scheduler = search.get("sampler", "tpe"), search.get("scheduler", "fifo")
+    idle = {"trials"} if sampler == "grid" else {"grid_points"}
+    if sampler not in ("tpe", "gp", "cmaes") and scheduler != "median":
+        idle.add("startup_trials")
+    idle |= {"fifo": {"grace_epochs", "reduction_factor"}, "median": {"reduction_factor"}, "asha": set()}[scheduler]
+    return _without(idle, search)
+
+
 _search = st.fixed_dictionaries(
     {},
     optional={
@@ -69,7 +95,7 @@ _search = st.fixed_dictionaries(
         "seed": _seeds,
         "confirm": st.fixed_dictionaries({}, optional={"top": st.integers(1, 9), "seeds": st.integers(1, 9)}),
     },
-)
+).map(_search_with_effect)
 _resources = st.fixed_dictionaries(
     {},
     optional={
@@ -99,16 +125,32 @@ def _arms(draw: st.DrawFn, several: bool = True) -> Document:
     needed = {"sigma": own.pop("sigma")} if method.startswith("noisy") else {}
     if several:
         own["student"] = st.fixed_dictionaries({"network": _grids(_networks)})
-    if method != "labels":
-        own["combine"] = grids(st.sampled_from(["geometric_mean", "signed_geometric_mean"]))
     train = {name: grids(value) for name, value in _train.items() if name != "weight_decay"}
     own |= {
-        "teachers": _teachers,
         "dropout": grids(st.floats(0, 1, exclude_max=True)),
         "weight_decay": grids(_train["weight_decay"]),
         "train": st.fixed_dictionaries({}, optional=train),
     }
-    return {"method": method, **draw(st.fixed_dictionaries(needed, optional=own))}
+    if method != "labels":
+        own["teachers"] = _teachers
+    arm: Document = {"method": method, **draw(st.fixed_dictionaries(needed, optional=own))}
+    if "sigma" not in arm:
+        arm = _without({"alpha", "noise"}, arm)
+    if len(arm.get("teachers", ())) > 1 and draw(st.booleans()):
+        arm["combine"] = draw(grids(st.sampled_from(["geometric_mean", "signed_geometric_mean"])))
+    optimizer = arm.get("train", {}).get("optimizer", ())
+    if "train" in arm and "sgd" not in optimizer:
+        arm["train"] = _without({"momentum"}, arm["train"])
+    return arm
+
+
+def _is_valid(document: Document) -> bool:
+    """Whether it is a study: a strategy draws 0 and 1 often, and with them other settings may have no effect."""
+    try:
+        StudyConfig.model_validate(document)
+    except ValidationError:
+        return False
+    return True
 
 
 studies: st.SearchStrategy[Document] = st.fixed_dictionaries(
@@ -127,7 +169,7 @@ studies: st.SearchStrategy[Document] = st.fixed_dictionaries(
         "search": _search,
         "resources": _resources,
     },
-)
+).filter(_is_valid)
 
 anything: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(10**400),

@@ -156,5 +156,5 @@ def test_a_line_alone_has_no_cost_without_an_image() -> None:
 
 
 def test_the_cost_for_another_number_of_classes_is_refused_where_a_line_fixes_it() -> None:
-    with pytest.raises(NotationError, match=r"'nin' gives 10 classes, 100 are wanted"):
+    with pytest.raises(NotationError, match=r"'nin' gives 10 classes, expected 100"):
         network_cost("nin", classes=100)
