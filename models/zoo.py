@@ -12,12 +12,13 @@ on plain CNNs (`takd-*`); `digits-*` are this project's own.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models import notation
-from models.notation import NotationError, Shape, shown
+from models.notation import Conv, NotationError, Shape, shown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -136,6 +137,45 @@ def with_dropout(reference: str, probability: float) -> str:
             f"network {shown(reference)} is no line of notation, which is what `dropout` can be added to"
         )
     return notation.format_network(notation.with_dropout(notation.parse(line), probability))
+
+
+def smallest_batch(reference: str, input_shape: Shape, classes: int) -> int:
+    """The fewest images that one step of training can take: 1, or 2 where batch normalisation needs them.
+
+    Batch normalisation takes the variance of every channel over images and pixels. Over larger maps one image is
+    enough; where a map is 1x1, or there is none, PyTorch refuses a batch of one.
+
+    Args:
+        reference: a network.
+        input_shape: of one image.
+        classes: how many the images have.
+
+    Raises `NotationError` as `build` does.
+    """
+    line = get(reference).notation
+    if line is not None:
+        layers = notation.parse(line)
+        outputs = zip(layers, notation.shapes(layers, input_shape), strict=True)
+        alone = [isinstance(layer, Conv) and layer.batch_norm and math.prod(after[1:]) == 1 for layer, after in outputs]
+        return 2 if any(alone) else 1
+    import torch
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    from models.products import meta_copy
+
+    found: list[bool] = []
+
+    def look(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        found.append(inputs[0].numel() == inputs[0].shape[1])
+
+    with torch.random.fork_rng(devices=[]):  # a look draws nothing from the caller's generator
+        network = meta_copy(build(reference, input_shape, classes))
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
+            module.register_forward_pre_hook(look)
+    with torch.no_grad():
+        network(torch.empty(1, *input_shape, device="meta"))
+    return 2 if any(found) else 1
 
 
 def _unknown(reference: str, known: tuple[str, ...]) -> NotationError:

@@ -1,4 +1,4 @@
-"""Every point of a grid over a define-by-run space.
+"""Every point of a grid over a define-by-run space, and the points at its edges.
 
 Works on any function of an Optuna trial. A space is not a list of parameters: which ones it has comes to light by
 running it, and may depend on the values it was given. So it is run once for each point, by a trial that takes the
@@ -8,6 +8,8 @@ values.
 
 import heapq
 import math
+import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from functools import lru_cache
@@ -20,6 +22,9 @@ from study.config import MAX_TRIALS
 from study.errors import UserError
 
 T = TypeVar("T")
+
+MAX_EDGE_POINTS = 10_000
+"""Most points at the edges of a space: as many as a list of values in a study file may have."""
 
 Path = tuple[int, ...]
 """Which value each parameter takes, as an index, in the order in which the space asks for them."""
@@ -65,18 +70,54 @@ def grid_points(space: Callable[[BaseTrial], object], points: int) -> list[dict[
     return [found[path] for path in sorted(found)]
 
 
+def edge_points(space: Callable[[BaseTrial], object]) -> list[dict[str, Any]]:
+    """Points that together have the low and the high end of every number and every choice at least once.
+
+    One of them has the low end or the first choice everywhere, one the high end or the last choice everywhere. What a
+    space or its study refuses, it refuses at one of these points, unless it depends on several parameters at once.
+
+    Args:
+        space: as `grid_points`; it is run once for each point.
+
+    Returns:
+        the points, at most `MAX_EDGE_POINTS`; there may be equal ones.
+
+    Raises:
+        UserError: as `grid_points`; whatever the space itself raises is passed on.
+    """
+    found: list[dict[str, Any]] = []
+    seen: set[tuple[str, int]] = set()
+    waiting: deque[Path] = deque([()])
+    is_last = True
+    while waiting and len(found) < MAX_EDGE_POINTS:
+        beginning = waiting[0] if is_last else waiting.popleft()
+        trial = _GridTrial(beginning, points=2, room=sys.maxsize, takes_last=is_last)
+        is_last = False
+        space(trial)
+        found.append(trial.params)
+        seen.update(zip(trial.names, trial.path, strict=True))
+        for depth, (name, size) in enumerate(zip(trial.names, trial.sizes, strict=True)):
+            for index in range(size):
+                if (name, index) not in seen:
+                    seen.add((name, index))
+                    waiting.append((*trial.path[:depth], index))
+    return found
+
+
 class _GridTrial(FixedTrial):
-    """Answers with the values that a path's beginning names, then with the first value of every parameter.
+    """Answers with the values that a path's beginning names, then with the first or the last of every parameter.
 
     Attributes:
+        names: the parameters in the order in which they were asked for.
         path: the index of the value each parameter took.
         sizes: how many values each parameter has.
     """
 
-    def __init__(self, beginning: Path, points: int, room: int) -> None:
+    def __init__(self, beginning: Path, points: int, room: int, takes_last: bool = False) -> None:
         self._values: dict[str, Any] = {}
         super().__init__(self._values)  # which keeps this very dictionary, and answers from what is put into it
-        self._beginning, self._points, self._room = beginning, points, room
+        self._beginning, self._points, self._room, self._takes_last = beginning, points, room, takes_last
+        self.names: list[str] = []
         self.path: list[int] = []
         self.sizes: list[int] = []
 
@@ -98,7 +139,7 @@ class _GridTrial(FixedTrial):
         if name in self._values:  # asked for twice, it has the value it had
             return
         depth = len(self.path)
-        index = self._beginning[depth] if depth < len(self._beginning) else 0
+        index = self._beginning[depth] if depth < len(self._beginning) else (len(values) - 1) * self._takes_last
         if index >= len(values):
             raise _other_parameters()
         if depth >= len(self._beginning):
@@ -109,6 +150,7 @@ class _GridTrial(FixedTrial):
                     f"than {MAX_TRIALS} points; take fewer, or another sampler"
                 )
         self._values[name] = values[index]
+        self.names.append(name)
         self.path.append(index)
         self.sizes.append(len(values))
 

@@ -1,5 +1,6 @@
 """Strategies for study files: valid ones, nearly valid ones, and anything at all."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -193,3 +194,80 @@ def changed(draw: st.DrawFn) -> Document:
         place = draw(st.text())
     here[place] = draw(anything)
     return document
+
+
+_PLAIN, _LINEAR, _NORMALISED = "digits-fc32", "FC10", "C8(S1P0)@4B-FC8-FC10"
+_fitting = st.sampled_from(
+    [_PLAIN, _PLAIN, "digits-cnn", "[C3(S1P1)@4B-MP2(S2)]-FC8-FC10", _LINEAR, _NORMALISED, "FC16-D0.5-FC10", "resnet8"]
+)
+_quick: dict[str, st.SearchStrategy[Any]] = {
+    "epochs": st.integers(1, 9),
+    "batch_size": st.sampled_from([64, 16, 2, 1]),
+    "optimizer": st.sampled_from(["adam", "sgd"]),
+    "lr": st.floats(0.001, 1),
+    "momentum": st.floats(0, 0.9),
+    "weight_decay": st.floats(0, 0.1),
+}
+_quick_trains = st.fixed_dictionaries({}, optional=_quick).map(_with_effect)
+_small_teachers = st.lists(
+    st.fixed_dictionaries({"network": _fitting}, optional={"train": _quick_trains})
+    | st.fixed_dictionaries(
+        {
+            "network": _fitting,
+            "teachers": st.lists(st.fixed_dictionaries({"network": _fitting}), min_size=1, max_size=2),
+        },
+        optional={"sigma": st.floats(0.1, 1), "temperature": st.floats(1, 20), "train": _quick_trains},
+    ),
+    min_size=1,
+    max_size=2,
+)
+_small_arms = st.fixed_dictionaries(
+    {"method": st.sampled_from(["logit_regression", "soft_targets", "labels"])},
+    optional={
+        "dropout": st.sampled_from([0, 0.5]),
+        "weight_decay": _quick["weight_decay"],
+        "train": _quick_trains,
+    },
+) | st.fixed_dictionaries({"method": st.just("noisy_teacher"), "sigma": _grids(st.floats(0, 2))})
+_with_students = st.tuples(
+    _small_arms, st.fixed_dictionaries({}, optional={"student": st.fixed_dictionaries({"network": _grids(_fitting)})})
+)
+_searched_settings: dict[str, st.SearchStrategy[Any]] = {
+    "lr": st.just({"log_uniform": [0.001, 0.1]}) | st.just([0.1, "1e-2", 1]),
+    "weight_decay": st.just({"uniform": [0, 0.1]}),
+    "batch_size": st.sampled_from([[64, 1], {"uniform": [1, 64]}, {"log_uniform": [2, 64]}, [16]]),
+    "optimizer": st.just(["adam", "sgd"]),
+    "momentum": st.just({"uniform": [0, 0.9]}),
+    "target_error": st.just([None, 0.1]),
+    "epochs": st.just({"log_uniform": [1, 9]}),
+}
+
+
+def small_studies(spaces: Sequence[str]) -> st.SearchStrategy[Document]:
+    """Studies of digits whose networks mostly fit, with searches over these spaces; most can be run, some cannot."""
+    search = st.fixed_dictionaries(
+        {"space": st.sampled_from(spaces)},
+        optional={
+            "train": st.fixed_dictionaries({}, optional=_searched_settings),
+            "sampler": st.sampled_from(["grid", "random", "tpe"]),
+            "objectives": st.just(["val_error", "multiplications"]),
+            "grid_points": st.integers(1, 2),
+            "confirm": st.fixed_dictionaries({}, optional={"top": st.integers(1, 3), "seeds": st.integers(1, 4)}),
+        },
+    ).map(_search_with_effect)
+    own = st.fixed_dictionaries({}, optional={"search": st.just("equal"), "teachers": _small_teachers})
+    return st.fixed_dictionaries(
+        {
+            "name": st.just("small"),
+            "data": st.just({"name": "digits"}),
+            "teachers": _small_teachers,
+            "student": st.fixed_dictionaries({"network": _fitting}),
+            "search": search,
+        },
+        optional={
+            "train": _quick_trains,
+            "baseline": st.tuples(_small_arms, own).map(lambda parts: parts[0] | parts[1]),
+            "arms": st.lists(_with_students.map(lambda parts: parts[0] | parts[1]), max_size=2),
+            "seeds": st.just([0, 1]),
+        },
+    )

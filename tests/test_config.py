@@ -582,7 +582,7 @@ def test_a_printed_study_leaves_out_what_has_no_effect() -> None:
 
 
 @given(studies)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_whatever_has_no_effect_is_neither_printed_nor_taken(document: Document) -> None:
     config = StudyConfig.model_validate(document)
     for path, _ in config.without_effect():

@@ -201,12 +201,16 @@ class DistillationTrainer:
             logits = logits * factors
         elif factors is not None:
             target = target * factors
-        if self.trial.method == "soft_targets":
-            assert self.trial.temperature is not None
-            assert self.trial.hard_loss_weight is not None
-            labels = self.data.train.labels(indices)
-            return losses.soft_targets(logits, target, labels, self.trial.temperature, self.trial.hard_loss_weight)
-        return losses.logit_regression(logits, target)
+        match self.trial.method:
+            case "soft_targets":
+                assert self.trial.temperature is not None
+                assert self.trial.hard_loss_weight is not None
+                labels = self.data.train.labels(indices)
+                return losses.soft_targets(logits, target, labels, self.trial.temperature, self.trial.hard_loss_weight)
+            case "logit_regression" | "noisy_teacher" | "noisy_student":
+                return losses.logit_regression(logits, target)
+            case unknown:
+                raise ValueError(f"method {unknown}: the trainer has no loss for it")
 
     def _perturbation(self) -> Perturbation | None:
         """The noise on the teacher's or the student's logits; σ = 0 or α = 0 is none, which is the baseline."""

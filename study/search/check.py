@@ -1,22 +1,31 @@
-"""Whether a study can be run at all, asked before anything is made or downloaded.
+"""Whether a study can be run to its end, asked before anything is made or downloaded.
 
-Works on a study file and on what is known of its images. Knows nothing of tensors: costs and shapes are counted.
+Works on a study file and on what is known of its images. What later stages will build is built here first: the
+trainings of the grid, what the search proposes at the edges of its space and at random, and the baseline of every
+student among them. Knows nothing of tensors: costs and shapes are counted.
 """
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import optuna
 
 from models import cost, zoo
 from models.notation import NotationError
-from search_spaces.grid import grid_points
+from search_spaces.grid import edge_points, grid_points
 from search_spaces.published import published_table
 from search_spaces.spaces import get_space
-from study.config import StudyConfig
+from study.config import ArmConfig, ConfirmConfig, Role, StudyConfig, TrialConfig
 from study.data.dataset import DatasetFacts
 from study.errors import UserError
 from study.search import plan
-from study.search.sources import arms_of
+from study.search.sources import arms_of, baseline_of
+
+RANDOM_PROPOSALS = 10
+"""How often a search's space is asked at random, beside the edges of its ranges."""
 
 
 def check_study(config: StudyConfig, facts: DatasetFacts, runs_here: bool = True) -> None:
@@ -30,38 +39,148 @@ def check_study(config: StudyConfig, facts: DatasetFacts, runs_here: bool = True
     Raises:
         UserError: names the network and what does not fit.
     """
-    if config.search is not None:
-        _check_space(config)
     if config.published is not None:
         published_table(config.published)
-    trials = plan.teacher_trials(config) + plan.grid_trials(config)
-    for reference in dict.fromkeys([*(trial.network for trial in trials), config.student.network]):
-        try:
-            zoo.get(reference)
-            if facts.input_shape is not None and facts.class_count is not None:
-                cost.network_cost(reference, facts.input_shape, facts.class_count)
-        except NotationError as error:
-            images = "×".join(map(str, facts.input_shape or ()))
-            raise UserError(f"network {reference} for {images} images of {config.data.name}: {error}") from None
-    for network, dropout in dict.fromkeys((trial.network, trial.dropout) for trial in trials if trial.dropout > 0):
-        try:
-            zoo.with_dropout(network, dropout)
-        except NotationError as error:
-            raise UserError(f"dropout {dropout:g} for the student {network}: {error}") from None
-    for trial in trials:
+    fits = Fits(config, facts)
+    fits.network(config.student.network)
+    teachers = plan.teacher_trials(config)
+    for trial in (*teachers, *plan.grid_trials(_over_one_seed(config))):
+        fits(trial)
+    if config.search is not None:
+        _check_search(config, fits)
+    for trial in teachers:
         if trial.weights is None or (not runs_here and os.path.isabs(trial.weights)):
             continue
         if not os.path.isfile(trial.weights):
             raise UserError(f"teacher {trial.network}: weights {trial.weights}: no such file")
 
 
-def _check_space(config: StudyConfig) -> None:
-    """Whether the search's space proposes something this study can train, asked once for nothing."""
-    assert config.search is not None
-    space = get_space(config.search.space)
+@dataclass(frozen=True)
+class _Demand:
+    """What a training asks of its network beside images and classes.
+
+    Attributes:
+        role: whose training it is, for messages.
+        dropout: drop probability after the hidden fully connected layers.
+        single: whether its mini-batches are of one image.
+    """
+
+    role: Role
+    dropout: float
+    single: bool
+
+    @staticmethod
+    def of(trial: TrialConfig) -> "_Demand":
+        return _Demand(trial.role, trial.dropout, trial.train.batch_size == 1 and trial.weights is None)
+
+
+@dataclass
+class Fits:
+    """Whether a training's network fits its images, and the baseline of a student fits that student.
+
+    Called with every training that is planned or proposed; what was found to fit is not looked at again.
+    """
+
+    config: StudyConfig
+    facts: DatasetFacts
+    _networks: set[str] = field(default_factory=set)
+    _demands: set[tuple[str, _Demand]] = field(default_factory=set)
+
+    def __call__(self, trial: TrialConfig) -> None:
+        """Look at a training, and at the baseline of its student.
+
+        Raises:
+            UserError: names the network and what does not fit.
+        """
+        self._look(trial.network, _Demand.of(trial))
+        if trial.role == "arm":
+            for demand in self._of_the_baseline:
+                self._look(trial.network, demand)
+
+    def network(self, reference: str) -> None:
+        """Whether there is such a network, and it takes the images and gives their classes.
+
+        Raises:
+            UserError: says why not.
+        """
+        if reference in self._networks:
+            return
+        shape, classes = self.facts.input_shape, self.facts.class_count
+        with self._naming(f"network {reference}"):
+            zoo.get(reference)
+            if shape is not None and classes is not None:
+                cost.network_cost(reference, shape, classes)
+        self._networks.add(reference)
+
+    def _look(self, network: str, demand: _Demand) -> None:
+        if (network, demand) in self._demands:
+            return
+        self._demands.add((network, demand))
+        self.network(network)
+        if demand.dropout > 0:
+            with self._naming(f"dropout {demand.dropout:g} of the {demand.role} for the student {network}", False):
+                zoo.with_dropout(network, demand.dropout)
+        shape, classes = self.facts.input_shape, self.facts.class_count
+        if shape is None or classes is None:
+            return
+        if demand.single and zoo.smallest_batch(network, shape, classes) > 1:
+            raise UserError(
+                f"batch_size 1 of the {demand.role} for the network {network}: its batch normalisation would get one "
+                "value per channel and needs two or more; use a larger batch_size"
+            )
+
+    @cached_property
+    def _of_the_baseline(self) -> list[_Demand]:
+        trials = (plan.search_trial(self.config, arm, "baseline") for arm in _baselines(self.config))
+        return list(dict.fromkeys(map(_Demand.of, trials)))
+
+    @contextmanager
+    def _naming(self, what: str, with_images: bool = True) -> Iterator[None]:
+        try:
+            yield
+        except NotationError as error:
+            images = "×".join(map(str, self.facts.input_shape or ()))
+            of_images = f" for {images} images of {self.config.data.name}" if with_images else ""
+            raise UserError(f"{what}{of_images}: {error}") from None
+
+
+def _check_search(config: StudyConfig, fits: Callable[[TrialConfig], None]) -> None:
+    """Whether everything that the search may propose can be trained and confirmed, as far as asking it tells."""
+    search = config.search
+    assert search is not None
+    proposed: list[ArmConfig] = []
+    propose = arms_of(config, get_space(search.space), fits)
+
+    def noted(trial: optuna.trial.BaseTrial) -> None:
+        arm = propose(trial)
+        if len(proposed) < search.confirm.top:
+            proposed.append(arm)
+
+    edge_points(noted)
+    if search.sampler == "grid":
+        grid_points(propose, search.grid_points)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
-    propose = arms_of(config, space)
-    propose(trial)
-    if config.search.sampler == "grid":
-        grid_points(propose, config.search.grid_points)
+    # Of one study, so that parameters that change from trial to trial are found out.
+    asked = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(RANDOM_PROPOSALS):
+        propose(asked.ask())
+    for trial in plan.confirmation_trials(_over_one_seed(config), proposed, _baselines(config)[-1]):
+        fits(trial)
+
+
+def _baselines(config: StudyConfig) -> list[ArmConfig]:
+    """The baseline; where it is searched, with the training settings at the edges of their ranges."""
+    if config.baseline.search is None:
+        return [config.baseline]
+    found: list[ArmConfig] = []
+    propose = baseline_of(config)
+    edge_points(lambda trial: found.append(propose(trial)))
+    return found
+
+
+def _over_one_seed(config: StudyConfig) -> StudyConfig:
+    """The study with the same settings and one seed: whether a training fits does not depend on its seed."""
+    search = config.search
+    if search is not None:
+        search = search.model_copy(update={"confirm": ConfirmConfig(top=search.confirm.top, seeds=1)})
+    return config.model_copy(update={"seeds": config.seeds[:1], "search": search})

@@ -27,12 +27,13 @@ from study.config import (
     teacher_trial,
 )
 from study.data.batches import ImageTensors
-from study.data.dataset import Dataset
+from study.data.dataset import Dataset, DatasetFacts
 from study.distill.logit_store import LogitStore, tensor_digest
 from study.distill.teachers import combined, load_weights, logits_of
 from study.errors import StudyFailed
 from study.keys import digest_of, logits_key, teacher_key
 from study.search import plan
+from study.search.check import Fits
 from study.search.engine import Capacity
 from study.search.journal import StageJournal
 from study.search.sources import Planned, Searched, Source, arms_of, baseline_of
@@ -103,7 +104,8 @@ class Pipeline:
 
     def _search_and_confirm(self, search: SearchConfig, placement: Placement) -> list[str]:
         """The arms' search, the baseline's own where it has one, and the best of both over fresh seeds."""
-        arms = Searched(self._config, arms_of(self._config, get_space(search.space)), self._multiplications)
+        fits = Fits(self._config, DatasetFacts(self._dataset.input_shape, self._dataset.class_count))
+        arms = Searched(self._config, arms_of(self._config, get_space(search.space), fits), self._multiplications)
         winners, failures = self._searched("search", arms, search.confirm.top, placement)
         baseline: ArmConfig | None = None
         if self._config.baseline.search is not None:

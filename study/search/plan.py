@@ -116,7 +116,8 @@ def search_trial(config: StudyConfig, arm: ArmConfig, role: Role = "arm") -> Tri
     Raises:
         ValueError: the arm is a grid of several points, or has teachers that the study does not train.
     """
-    if arm.teachers not in (None, config.teachers):
+    trained = config.baseline.teachers if role == "baseline" else None
+    if arm.teachers not in (None, config.teachers, trained):
         raise ValueError("a search space proposes no `teachers` of its own: the study's are trained before it begins")
     points = expand(config, arm, "search", role, [config.search_seed])
     if len(points) != 1:

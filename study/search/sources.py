@@ -188,10 +188,18 @@ class Searched:
         return [of[objective] for objective in self._search.objectives]
 
 
-def arms_of(config: StudyConfig, space: Space) -> Callable[[BaseTrial], ArmConfig]:
+def arms_of(
+    config: StudyConfig, space: Space, fits: Callable[[TrialConfig], None] = lambda trial: None
+) -> Callable[[BaseTrial], ArmConfig]:
     """What the search of a study proposes: an arm of the space, with the training settings that are searched too.
 
-    The function raises `UserError` where the space, which may be a user's, does not propose one arm.
+    Args:
+        config: the study.
+        space: may be a user's.
+        fits: raises `UserError` where a proposed training cannot be.
+
+    Returns:
+        a function of a trial. It raises `UserError` where the space does not propose one arm that can be trained.
     """
     assert config.search is not None
     name, settings = config.search.space, config.search.train
@@ -199,7 +207,7 @@ def arms_of(config: StudyConfig, space: Space) -> Callable[[BaseTrial], ArmConfi
     def propose(trial: BaseTrial) -> ArmConfig:
         try:
             arm = with_training(space(trial, config), suggest_training(trial, settings))
-            search_trial(config, arm)
+            fits(search_trial(config, arm))
         except UserError:
             raise
         except Exception as error:  # noqa: BLE001 - a user's own function may raise anything

@@ -365,3 +365,9 @@ def test_seconds_and_images_of_every_epoch_are_counted() -> None:
     assert all(record.images_per_second >= 45 / record.seconds for record in trainer.history)
     stamps = [record.timestamp_ms for record in trainer.history]
     assert stamps == sorted(stamps)
+
+
+def test_a_method_that_the_trainer_does_not_know_is_an_error() -> None:
+    unknown = trial().model_copy(update={"method": "a method of tomorrow"})
+    with pytest.raises(ValueError, match="method a method of tomorrow: the trainer has no loss for it"):
+        trainer_of(unknown).run_epoch()

@@ -182,3 +182,34 @@ def test_what_torchvision_says_of_an_image_it_cannot_take_is_passed_on_in_one_li
     shape = "x".join(map(str, input_shape))
     assert str(caught.value).startswith(f"network '{reference}' does not take images of {shape}: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("reference", "shape", "fewest"),
+    [
+        ("FC8-FC10", (1, 8, 8), 1),
+        ("[C3(S1P1)@4B-MP2(S2)]-FC10", (1, 8, 8), 1),
+        ("C8(S1P0)@4B-FC10", (1, 8, 8), 2),
+        ("C8(S1P0)@4-FC10", (1, 8, 8), 1),
+        ("[C3(S1P1)@4B-MP8(S8)]-C1(S1P0)@10B", (1, 8, 8), 2),
+        ("resnet8", (1, 8, 8), 1),
+        ("resnet8", (1, 4, 4), 2),
+        ("torchvision:mobilenet_v3_small", (3, 32, 32), 2),
+        ("torchvision:mobilenet_v3_small", (3, 224, 224), 1),
+    ],
+)
+def test_the_smallest_batch_is_the_smallest_that_pytorch_trains(
+    reference: str, shape: tuple[int, ...], fewest: int
+) -> None:
+    assert zoo.smallest_batch(reference, shape, 10) == fewest
+    network = zoo.build(reference, shape, 10).train()
+    network(torch.zeros(fewest, *shape))
+    if fewest == 2:
+        with pytest.raises(ValueError, match="more than 1 value per channel"):
+            network(torch.zeros(1, *shape))
+
+
+def test_the_smallest_batch_is_asked_without_a_draw() -> None:
+    before = torch.random.get_rng_state()
+    zoo.smallest_batch("resnet8", (1, 8, 8), 10)
+    assert torch.equal(torch.random.get_rng_state(), before)

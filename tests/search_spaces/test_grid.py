@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import BaseTrial, FixedTrial
 
-from search_spaces.grid import grid_points
+from search_spaces.grid import MAX_EDGE_POINTS, edge_points, grid_points
 from search_spaces.library import recipe_text
 from search_spaces.spaces import SPACES
 from study.config import MAX_TRIALS, ArmConfig, StudyConfig, parse_study
@@ -353,3 +353,40 @@ def test_a_grid_is_the_same_every_time() -> None:
     assert grid_points(space, 4) == grid_points(space, 4)
     begun = [point["noise_kind"] for point in grid_points(space, 2)]
     assert begun == ["fixed"] * 4 + ["random"] * 8 + ["student"] * 4 + ["none"]
+
+
+# ------------------------------------------------------------------------------------------------- points at the edges
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(_number, _categorical()), max_size=4))
+def test_edges_are_each_end_once_and_all_low_and_all_high(parameters: list[Parameter]) -> None:
+    points = edge_points(_all_of(parameters))
+    for place, parameter in enumerate(parameters):
+        assert {parameter.low, parameter.high} <= {point[f"x{place}"] for point in points}
+    assert {f"x{place}": parameter.low for place, parameter in enumerate(parameters)} in points
+    assert {f"x{place}": parameter.high for place, parameter in enumerate(parameters)} in points
+    assert len(points) <= 2 + sum(4 for _ in parameters)
+
+
+@settings(deadline=None)
+@given(_branch)
+def test_edges_have_every_choice_of_every_branch(branch: Branch) -> None:
+    found = {item for point in edge_points(branch.run) for item in point.items()}
+    assert found == {item for point in branch.points() for item in point.items()}
+
+
+def test_edges_are_at_most_so_many() -> None:
+    def space(trial: BaseTrial) -> None:
+        trial.suggest_categorical("x", range(2 * MAX_EDGE_POINTS))
+
+    assert len(edge_points(space)) == MAX_EDGE_POINTS
+
+
+def test_an_error_of_the_space_at_an_edge_is_passed_on() -> None:
+    def space(trial: BaseTrial) -> None:
+        if trial.suggest_float("x", 0, 1) == 1:
+            raise KeyError("the high end")
+
+    with pytest.raises(KeyError, match="the high end"):
+        edge_points(space)
