@@ -31,6 +31,9 @@ from study.tracking.names import run_name
 STAGE_WORDS = {"teacher": "teachers", "grid": "grid", "search": "search", "confirm": "confirmation"}
 
 
+SECONDS_BETWEEN_LINES = 30.0
+"""In a log, of two lines about a teacher's epochs."""
+
 CHEAP = 0.01
 """Seconds that an estimate of the time left may take for every epoch that is reported."""
 
@@ -68,6 +71,7 @@ class TerminalProgress(Watcher):
         self._best: tuple[float, str] | None = None
         self._estimate: tuple[float | None, float | None] = None, None  # when the study ends, epochs per second
         self._estimate_again = -math.inf
+        self._teacher_line_again = -math.inf
 
     def __enter__(self) -> "TerminalProgress":
         self._progress.start()
@@ -86,7 +90,9 @@ class TerminalProgress(Watcher):
         self._show(STAGE_WORDS[name.partition("-")[0]])
 
     def trial_begins(self, name: str, trial_id: str, trial: TrialConfig) -> None:
-        if trial.stage != "teacher":
+        if trial.stage == "teacher":
+            self._show(_of_a_teacher(trial, 0))
+        else:
             self._time_left.trial_begins(name, trial_id, trial, time.monotonic())
 
     def trial_reports(self, trial_id: str, trial: TrialConfig, report: TrialReport) -> None:
@@ -126,8 +132,12 @@ class TerminalProgress(Watcher):
             self._show(STAGE_WORDS["teacher"])
             return
         last = report.epochs[-1]
-        words = f"teacher {trial.network}: epoch {last.epoch} of {trial.train.epochs}, {last.val_error:.2%}"
-        self._show(words, time.monotonic() + last.seconds * (trial.train.epochs - last.epoch))
+        words = f"{_of_a_teacher(trial, last.epoch)}, {last.val_error:.2%}"
+        now = time.monotonic()
+        self._show(words, now + last.seconds * (trial.train.epochs - last.epoch))
+        if self._lines and now >= self._teacher_line_again:
+            self._teacher_line_again = now + SECONDS_BETWEEN_LINES
+            self.says(words)
 
     def _show(self, description: str, end: float | None = None, rate: float | None = None) -> None:
         if self._task is None:
@@ -160,6 +170,12 @@ class _WhereItFits(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         return Text(self._words(task), no_wrap=True, overflow="ellipsis")
+
+
+def _of_a_teacher(trial: TrialConfig, epochs_done: int) -> str:
+    if trial.weights is not None:
+        return f"teacher {trial.network}"
+    return f"teacher {trial.network}: epoch {epochs_done} of {trial.train.epochs}"
 
 
 def _of_teachers(stage: str) -> bool:

@@ -87,3 +87,35 @@ def test_nothing_is_drawn_where_there_is_no_terminal(config: StudyConfig) -> Non
         progress.stage_begins("grid", 4, 0, 1)
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue() == ""
+
+
+def test_a_teacher_s_epochs_are_told_from_the_first_on(config: StudyConfig) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=140, height=20, color_system=None)
+    (teacher,) = plan.teacher_trials(config)
+    with TerminalProgress(config, console) as progress:
+        progress.stage_begins("teacher", 1, 0, 1)
+        progress.trial_begins("teacher", "teacher-0000", teacher)
+        (task,) = progress._progress.tasks
+        assert task.description == "teacher digits-cnn: epoch 0 of 10"
+        given = teacher.model_copy(update={"weights": "w.safetensors"})
+        progress.trial_begins("teacher", "teacher-0001", given)
+        assert task.description == "teacher digits-cnn"
+
+
+def test_a_log_has_a_line_about_a_teacher_every_half_minute(
+    config: StudyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("study.progress.time.monotonic", lambda: now)
+    console = Console(file=io.StringIO(), width=140)
+    (teacher,) = plan.teacher_trials(config)
+    with TerminalProgress(config, console, lines=True) as progress:
+        progress.stage_begins("teacher", 1, 0, 1)
+        progress.trial_begins("teacher", "teacher-0000", teacher)
+        for number in range(1, 9):
+            progress.trial_reports("teacher-0000", teacher, TrialReport(number=0, epochs=(epoch(number),)))
+            now += 12
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().splitlines() == [
+        f"teacher digits-cnn: epoch {number} of 10, 25.00%" for number in (1, 4, 7)
+    ]

@@ -30,6 +30,7 @@ from study.data.batches import ImageTensors
 from study.data.dataset import Dataset, DatasetFacts
 from study.distill.logit_store import LogitStore, tensor_digest
 from study.distill.teachers import combined, load_weights, logits_of
+from study.distill.threads import worthwhile_threads
 from study.errors import StudyFailed
 from study.keys import digest_of, logits_key, teacher_key
 from study.search import plan
@@ -141,7 +142,7 @@ class Pipeline:
                 }
             )
             name = "teacher" if level == 0 else f"teacher-{level}"
-            journal = self._run("teacher", Planned(trials, self._weights), self._teacher_placement(), name)
+            journal = self._run("teacher", Planned(trials, self._weights), self._teacher_placement(trials), name)
             lost = [reason for outcome in ("failed", "diverged") for reason in journal.reasons(outcome)]
             if lost:
                 raise StudyFailed(f"a teacher could not be trained: {lost[0]}")
@@ -168,13 +169,14 @@ class Pipeline:
         workers = fit if wanted.workers == "auto" else wanted.workers
         return Placement(workers, wanted.cpus_per_trial, wanted.gpus_per_trial)
 
-    def _teacher_placement(self) -> Placement:
-        """A teacher gets a whole node's CPUs, and a GPU where trials get a part of one."""
+    def _teacher_placement(self, trials: Sequence[TrialConfig]) -> Placement:
+        """A teacher gets as many of a node's CPUs as the largest teacher is worth, and a GPU where trials get a part
+        of one."""
         wanted = self._config.resources
         with_gpu = wanted.gpus_per_trial > 0
         node = self._capacity.largest(with_gpu)
         # What a trial gets is the least: a cluster may have to grow before there is a node for it.
-        cpus = max(node.cpus, wanted.cpus_per_trial)
+        cpus = max(min(node.cpus, max(map(self._threads, trials))), wanted.cpus_per_trial)
         gpus = max(min(1.0, node.gpus), wanted.gpus_per_trial) if with_gpu else 0.0
         return Placement(self._capacity.workers(cpus, gpus), cpus, gpus)
 
@@ -185,8 +187,13 @@ class Pipeline:
         if trial.stage == "teacher":
             # Its folder is its key's: another study that asks for the same teacher finds it trained.
             key = logits_key(trial, self._whole.digest, self._weights)
-            return TrialJob(number, trial, (self._root / "teachers" / key).absolute(), target, self._logits, key)
-        return TrialJob(number, trial, self._folder.trial(trial_id).absolute(), target, self._logits)
+            folder = (self._root / "teachers" / key).absolute()
+            return TrialJob(number, trial, folder, target, self._logits, key, self._threads(trial))
+        folder = self._folder.trial(trial_id).absolute()
+        return TrialJob(number, trial, folder, target, self._logits, threads=self._threads(trial))
+
+    def _threads(self, trial: TrialConfig) -> int:
+        return worthwhile_threads(self._multiplications(trial.network), trial.train.batch_size)
 
     def _params(self, trial: TrialConfig) -> dict[str, str]:
         teachers = None

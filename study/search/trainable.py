@@ -39,8 +39,8 @@ class DistillationTrainable(tune.Trainable):
         self, config: dict[str, Any], node_refs: NodeRefs | None = None, threads: int = 1, device: str = "cpu"
     ) -> None:
         assert node_refs is not None
-        torch.set_num_threads(threads)
         keep_freed_memory()
+        self._threads = threads
         self._targets: dict[str, FloatArray] = ray.get(node_refs.targets)
         self._images = DeviceImages(ray.get(node_refs.dataset), device)
         self._run: TrialRun | None = None
@@ -59,6 +59,7 @@ class DistillationTrainable(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         if self._run is None:
+            torch.set_num_threads(min(self._threads, self._job.threads))
             self._run = TrialRun(self._job, self._targets, self._images)
         report = self._run.step()
         if report.summary is not None or report.fatal is not None:

@@ -84,6 +84,8 @@ class TrialJob:
     logit_store: Path
     logit_key: str | None = None
     """For a teacher: under which key its logits are stored."""
+    threads: int = 1
+    """The most threads that its network is worth."""
 
 
 class StoredResult(Model):

@@ -1,0 +1,64 @@
+"""What a worker does around its trials: threads that wait do so asleep, and small networks get one."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from study.config import TrialConfig
+from study.records import TrialReport
+from study.search import trainable
+from study.search.trainable import JOB, DistillationTrainable, NodeRefs
+from study.search.trial import TrialJob, TrialRun
+
+ROOT = Path(__file__).parents[2]
+LIKE_A_WORKER = "import ray.tune; import study.search.trainable"
+"""A worker has Ray Tune before it has the trainable."""
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_that_wait_sleep_unless_the_user_says_otherwise(given: str | None, used: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_DISPLAY_ENV": "true"} | ({} if given is None else {"OMP_WAIT_POLICY": given})
+    command = [sys.executable, "-c", LIKE_A_WORKER]
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    if "OMP_WAIT_POLICY" not in ran.stderr:
+        pytest.skip("this PyTorch's OpenMP does not show its settings")
+    assert f"OMP_WAIT_POLICY = '{used}'" in ran.stderr
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize(("cpus", "worth", "used"), [(4, 1, 1), (4, 3, 3), (2, 284, 2)])
+def test_a_trial_uses_the_threads_it_is_worth_and_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cpus: int, worth: int, used: int
+) -> None:
+    seen: list[int] = []
+
+    def step(run: TrialRun) -> TrialReport:
+        seen.append(torch.get_num_threads())
+        return TrialReport(number=0)
+
+    monkeypatch.setattr(TrialRun, "step", step)
+    monkeypatch.setattr("study.search.trainable.ray.get", lambda reference: reference)
+    monkeypatch.setattr(trainable, "keep_freed_memory", lambda: True)
+    trial = TrialConfig.model_validate(
+        {"stage": "grid", "role": "arm", "network": "FC3", "method": "labels", "seed": 0, "train": {}}
+    )
+    job = TrialJob(0, trial, tmp_path, None, tmp_path, threads=worth)
+    worker = DistillationTrainable.__new__(DistillationTrainable)
+    nothing: Any = {}
+    worker.setup({JOB: job}, node_refs=NodeRefs(nothing, nothing), threads=cpus)
+    worker.step()
+    assert seen == [used]
