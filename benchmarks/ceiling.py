@@ -118,7 +118,7 @@ def source_of(sampler: str, trials: int) -> tuple[Stage, Source]:
     config = study_of(trials, sampler)
     if sampler == "grid":
         return "grid", Planned(grid_trials(config))
-    return "search", Searched(config, arms_of(config, sigma_alpha), multiplications=len)
+    return "search", Searched(config, arms_of(config, sigma_alpha), multiplications=len, classes=10)
 
 
 def opened(url: str, sampler: str, trials: int) -> StageJournal:

@@ -21,12 +21,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from study.config import Outcome, Stage, TrialConfig
 from study.errors import UserError
 from study.records import EpochRecord, TrialReport
+from study.search.diverged import OUTCOME, has_diverged
 from study.search.sole_writer import SoleWriter
 from study.search.sources import Source
 from study.tracking.address import told, without_credentials
 
-OUTCOME, REASON = "outcome", "reason"
-"""User attributes of a trial: how it ended (`pruned` as soon as that is decided), and why where it failed."""
+REASON = "reason"
+"""User attribute of a trial: why it failed or diverged."""
 
 
 @dataclass
@@ -65,7 +66,11 @@ class StageJournal:
             load_if_exists=True,
         )
         # What failed when the study last ran is made up for: the reason may be mended.
-        self._forgiven = {t.number for t in self._trials() if t.user_attrs.get(OUTCOME) == "failed"}
+        self._forgiven = {
+            trial.number
+            for trial in self._trials()
+            if trial.state.is_finished() and trial.user_attrs.get(OUTCOME) == "failed"
+        }
         self._opened: dict[int, _Open] = {}
 
     def unfinished(self) -> list[tuple[int, TrialConfig]]:
@@ -115,21 +120,25 @@ class StageJournal:
         )
 
     def tell(self, report: TrialReport) -> None:
-        """Close a trial: completed with what it is judged by, pruned with the epochs it has, all others as failed.
+        """Close a trial: complete with what it is judged by, pruned with the epochs it has, or failed.
 
-        A pruned trial is told no value, so that Optuna knows it for half-trained.
+        A pruned trial is told no value, so that Optuna knows it for half-trained. A diverged trial of a search is
+        complete to Optuna, with the error of guessing: samplers do not learn from failed ones, and would propose its
+        neighbourhood again.
         """
         summary = report.summary
         assert summary is not None
         running = self._open(report.number)
         self._storage.set_trial_user_attr(running.trial_id, OUTCOME, summary.outcome)
-        if summary.outcome == "completed":
-            values = self.source.values(running.trial, summary)
+        if summary.outcome in ("diverged", "failed"):
+            self._storage.set_trial_user_attr(running.trial_id, REASON, summary.reason or "")
+        judged = summary.outcome in ("completed", "diverged")
+        values = self.source.values(running.trial, summary) if judged else None
+        if values is not None:
             self._study.tell(report.number, values)
         elif summary.outcome == "pruned":
             self._study.tell(report.number, state=TrialState.PRUNED)
         else:
-            self._storage.set_trial_user_attr(running.trial_id, REASON, summary.reason or "")
             self._study.tell(report.number, state=TrialState.FAIL)
         del self._opened[report.number]
 
@@ -139,16 +148,16 @@ class StageJournal:
         With one objective those with the lowest, best first, equal ones in order of their number. With two, points of
         the Pareto front, evenly along it, both ends among them.
         """
+        complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        completed = [trial for trial in complete if not has_diverged(trial)]
         if self.source.objectives == 1:
-            completed = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
             return [*sorted(completed, key=lambda trial: (trial.value, trial.number))[:count]]
-        front = sorted(self._study.best_trials, key=lambda trial: (*trial.values, trial.number))
-        distinct = list({tuple(trial.values): trial for trial in reversed(front)}.values())[::-1]
-        if len(distinct) <= count:
-            return [*distinct]
+        front = _pareto_front(completed)
+        if len(front) <= count:
+            return [*front]
         if count == 1:
-            return [distinct[0]]
-        return [distinct[round(place * (len(distinct) - 1) / (count - 1))] for place in range(count)]
+            return [front[0]]
+        return [front[round(place * (len(front) - 1) / (count - 1))] for place in range(count)]
 
     def reasons(self, outcome: Outcome) -> list[str]:
         """Why trials ended with this outcome, one line each; failures before the last resume are left out."""
@@ -180,6 +189,18 @@ class StageJournal:
 
     def _trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
+
+
+def _pareto_front(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Of trials with two values, both the smaller the better, those that no other one equals or beats in both.
+
+    By their first value; of trials that are equal in both, the first is kept.
+    """
+    front: list[FrozenTrial] = []
+    for trial in sorted(trials, key=lambda trial: (*trial.values, trial.number)):
+        if not front or trial.values[1] < front[-1].values[1]:
+            front.append(trial)
+    return front
 
 
 def _opened(trial: optuna.Trial | FrozenTrial, known: FrozenTrial | None) -> _Open:

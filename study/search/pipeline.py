@@ -105,12 +105,15 @@ class Pipeline:
 
     def _search_and_confirm(self, search: SearchConfig, placement: Placement) -> list[str]:
         """The arms' search, the baseline's own where it has one, and the best of both over fresh seeds."""
-        fits = Fits(self._config, DatasetFacts(self._dataset.input_shape, self._dataset.class_count))
-        arms = Searched(self._config, arms_of(self._config, get_space(search.space), fits), self._multiplications)
+        classes = self._dataset.class_count
+        fits = Fits(self._config, DatasetFacts(self._dataset.input_shape, classes))
+        space = arms_of(self._config, get_space(search.space), fits)
+        arms = Searched(self._config, space, self._multiplications, classes)
         winners, failures = self._searched("search", arms, search.confirm.top, placement)
         baseline: ArmConfig | None = None
         if self._config.baseline.search is not None:
-            settings = Searched(self._config, baseline_of(self._config), self._multiplications, role="baseline")
+            own = baseline_of(self._config)
+            settings = Searched(self._config, own, self._multiplications, classes, role="baseline")
             found, failed = self._searched("search-baseline", settings, 1, placement)
             baseline, failures = found[0], failures + failed
         confirmation = plan.confirmation_trials(self._config, winners, baseline)

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler
+from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
+from optuna.samplers import BaseSampler, CmaEsSampler, QMCSampler, RandomSampler
 from optuna.trial import BaseTrial, TrialState, create_trial
 
 from search_spaces.grid import grid_points
@@ -24,6 +24,7 @@ from study.config import MAX_SEED, ArmConfig, Role, Sampler, Scheduler, SearchCo
 from study.errors import UserError
 from study.keys import training_key
 from study.records import TrainingSummary
+from study.search.diverged import GPWithinResults, MedianOfResults, chance_error
 from study.search.plan import search_trial, with_training
 from study.search.tpe import EndedTrials, tpe
 
@@ -63,8 +64,8 @@ class Source(Protocol):
     def trial_config(self, trial: BaseTrial) -> TrialConfig:
         """What to train for a trial; the same each time it is asked for the same trial."""
 
-    def values(self, trial: BaseTrial, summary: TrainingSummary) -> list[float]:
-        """What a completed trial is judged by."""
+    def values(self, trial: BaseTrial, summary: TrainingSummary) -> list[float] | None:
+        """What a completed or diverged trial is judged by; None where nobody learns from one that diverged."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,8 @@ class Planned:
             raise _not_planned(f"trial {trial.number}")
         return self._by_key[key]
 
-    def values(self, trial: BaseTrial, summary: TrainingSummary) -> list[float]:
-        return _values(summary)
+    def values(self, trial: BaseTrial, summary: TrainingSummary) -> list[float] | None:
+        return None if summary.outcome == "diverged" else [_best_val_error(summary)]
 
 
 @dataclass(frozen=True)
@@ -129,13 +130,15 @@ class Searched:
     Args:
         config: the study.
         arm: what a trial proposes: an arm, or the baseline with other training settings (`arms_of`, `baseline_of`).
-        role: of its trials.
         multiplications: of a network, where that is an objective.
+        classes: of the images; a diverged trial is judged as one that guesses among them.
+        role: of its trials.
     """
 
     config: StudyConfig
     arm: Callable[[BaseTrial], ArmConfig]
     multiplications: Callable[[str], int]
+    classes: int
     role: Role = "arm"
 
     @property
@@ -178,13 +181,12 @@ class Searched:
     def trial_config(self, trial: BaseTrial) -> TrialConfig:
         return search_trial(self.config, self.arm(trial), self.role)
 
-    def values(self, trial: BaseTrial, summary: TrainingSummary) -> list[float]:
+    def values(self, trial: BaseTrial, summary: TrainingSummary) -> list[float] | None:
+        diverged = summary.outcome == "diverged"
+        error = chance_error(self.classes) if diverged else _best_val_error(summary)
         if self.objectives == 1:
-            return _values(summary)
-        of = {
-            "val_error": _values(summary)[0],
-            "multiplications": self.multiplications(self.trial_config(trial).network),
-        }
+            return [error]
+        of = {"val_error": error, "multiplications": self.multiplications(self.trial_config(trial).network)}
         return [of[objective] for objective in self._search.objectives]
 
 
@@ -247,7 +249,9 @@ def make_sampler(search: SearchConfig, seed: int, asked: int, ended: EndedTrials
         ),
         # In groups: parameters that depend on a choice, and those of two objectives, are modelled together too.
         "tpe": lambda: tpe(fresh, startup, ended),
-        "gp": lambda: GPSampler(seed=fresh, n_startup_trials=startup, warn_independent_sampling=False),
+        "gp": lambda: GPWithinResults(
+            search.objectives.index("val_error"), seed=fresh, n_startup_trials=startup, warn_independent_sampling=False
+        ),
         "cmaes": lambda: CmaEsSampler(seed=fresh, n_startup_trials=startup, warn_independent_sampling=False),
     }
     with warnings.catch_warnings():
@@ -262,7 +266,7 @@ def make_pruner(search: SearchConfig) -> BasePruner:
         "asha": lambda: SuccessiveHalvingPruner(
             min_resource=search.grace_epochs, reduction_factor=search.reduction_factor
         ),
-        "median": lambda: MedianPruner(n_startup_trials=search.startup_trials, n_warmup_steps=search.grace_epochs),
+        "median": lambda: MedianOfResults(n_startup_trials=search.startup_trials, n_warmup_steps=search.grace_epochs),
     }
     return makers[search.scheduler]()
 
@@ -294,6 +298,6 @@ def _not_planned(what: str) -> UserError:
     )
 
 
-def _values(summary: TrainingSummary) -> list[float]:
+def _best_val_error(summary: TrainingSummary) -> float:
     assert summary.best_val_error is not None
-    return [summary.best_val_error]
+    return summary.best_val_error

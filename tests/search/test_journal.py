@@ -54,7 +54,7 @@ def epochs(*errors: float) -> list[EpochRecord]:
 
 
 def searched(study: StudyConfig) -> Searched:
-    return Searched(study, arms_of(study, sigma_alpha), multiplications=len)
+    return Searched(study, arms_of(study, sigma_alpha), multiplications=len, classes=10)
 
 
 def drain(journal: StageJournal) -> list[tuple[int, TrialConfig]]:
@@ -294,7 +294,7 @@ def test_of_two_objectives_the_pareto_front_is_the_best(storage: Reopened) -> No
         network = trial.suggest_categorical("network", sorted(costs))
         return arm[0].model_copy(update={"student": ArmStudent(network=(network,))})
 
-    source = Searched(study, propose, multiplications=costs.__getitem__)
+    source = Searched(study, propose, multiplications=costs.__getitem__, classes=10)
     journal = StageJournal(storage(), "s", "search", source)
     while (asked := journal.ask()) is not None:
         asked_of[asked[0]] = (costs[asked[1].network], next(lengths))

@@ -58,7 +58,7 @@ class Search:
             FILE, "test", [f"search={json.dumps(keys)}", f"name=s{seed}", f"train.epochs={epochs}"]
         )
         self.uri = f"sqlite:///{folder / 'mlflow.db'}"
-        source = Searched(self.config, arms_of(self.config, sigma_alpha), multiplications=len)
+        source = Searched(self.config, arms_of(self.config, sigma_alpha), multiplications=len, classes=10)
         storage = open_storage(f"sqlite:///{folder / f'{self.config.name}.db'}")
         self.journal = StageJournal(storage, self.config.name, "search", source)
         tracking = TrackingClient(self.uri, self.config.name)

@@ -34,7 +34,7 @@ def config(sampler: Sampler = "random", **search: object) -> StudyConfig:
 
 
 def searched(study: StudyConfig, arm: Callable[[BaseTrial], ArmConfig] | None = None) -> Searched:
-    return Searched(study, arm or arms_of(study, sigma_alpha), multiplications=len)
+    return Searched(study, arm or arms_of(study, sigma_alpha), multiplications=len, classes=10)
 
 
 def completed(number: int, trial: TrialConfig) -> TrialReport:
@@ -118,7 +118,7 @@ def test_searched_training_settings_come_beside_those_of_the_space() -> None:
 
 def test_the_baselines_own_search_has_the_budget_and_the_settings_of_the_arms_and_no_noise() -> None:
     study = config("random", train=TRAINING)
-    source = Searched(study, baseline_of(study), multiplications=len, role="baseline")
+    source = Searched(study, baseline_of(study), multiplications=len, classes=10, role="baseline")
     proposals = _proposals(source)
     assert source.total == searched(study).total
     assert all((trial.role, trial.method, trial.alpha) == ("baseline", "logit_regression", 0.0) for trial in proposals)

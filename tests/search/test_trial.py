@@ -17,8 +17,8 @@ from study.data.dataset import Dataset, Split
 from study.distill.logit_store import LogitStore
 from study.distill.streams import Streams
 from study.distill.teachers import logits_of
-from study.distill.trainer import TrainingData, error_of, initial_network
-from study.records import TrainingSummary, TrialReport
+from study.distill.trainer import DistillationTrainer, TrainingData, error_of, initial_network
+from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.search.checkpoint import read_checkpoint, write_checkpoint
 from study.search.trial import DeviceImages, FloatArray, TrialJob, TrialRun, checkpoints
 
@@ -369,6 +369,20 @@ def test_a_training_that_raises_has_failed_for_a_reason_in_one_line(trials: Tria
     assert summary.reason.startswith("NotationError: ")
     assert "\n" not in summary.reason
     assert trials.run(_student(network=network)).step() == report
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), torch.OutOfMemoryError("CUDA out of memory")])
+def test_a_training_that_ran_out_of_memory_has_failed(
+    trials: Trials, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine may have enough memory, so it has not diverged: no sampler must learn from it."""
+
+    def run_epoch(self: DistillationTrainer) -> EpochRecord:
+        raise error
+
+    monkeypatch.setattr(DistillationTrainer, "run_epoch", run_epoch)
+    summary = _summary(trials.run(_student()).step())
+    assert (summary.outcome, summary.reason) == ("failed", f"{type(error).__name__}: {error}")
 
 
 def test_a_target_that_is_missing_or_of_other_images_is_a_failure(trials: Trials) -> None:
