@@ -29,7 +29,11 @@ class EndedTrials:
     """A trial's place in all that follows, by its number."""
     _params: list[dict[str, Any]] = field(default_factory=list)
     _values: list[float] = field(default_factory=list)
-    """NaN for a pruned trial, and where there are several objectives."""
+    """NaN for a pruned trial, and where there are several objectives.
+
+    Optuna keeps a pruned trial's last epoch as its value; it ranks pruned trials by their deepest step all the same,
+    behind all completed ones.
+    """
     _columns: dict[tuple[str, BaseDistribution], list[float]] = field(default_factory=dict)
     """Parameters as their distribution's internal numbers; NaN for a trial that has none of that name."""
 
@@ -46,7 +50,8 @@ class EndedTrials:
     def _keep(self, trial: FrozenTrial) -> None:
         self._rows[trial.number] = len(self._params)
         self._params.append(trial.params)
-        self._values.append(float("nan") if len(trial.values or ()) != 1 else trial.values[0])
+        has_value = trial.state == TrialState.COMPLETE and len(trial.values) == 1
+        self._values.append(trial.values[0] if has_value else float("nan"))
         names = tuple(trial.distributions)
         if trial.number <= self._first.setdefault(names, trial).number:
             self._first[names] = trial
@@ -95,7 +100,8 @@ class _TPE(TPESampler):
         values = self.ended.values(rows)
         good = default_gamma(len(over))
         if len(study.directions) > 1 or np.count_nonzero(~np.isnan(values)) < good:
-            return super()._sample(study, trial, search_space)  # what is good is not a matter of one value
+            # What is good is not a matter of one value: Optuna ranks the pruned trials, or the points of a front.
+            return super()._sample(study, trial, search_space)
         best = np.argsort(-values if study.direction == StudyDirection.MAXIMIZE else values, kind="stable")[:good]
         is_below = np.zeros(len(over), dtype=bool)
         is_below[best] = True
