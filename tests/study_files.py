@@ -69,7 +69,7 @@ _ranges = st.tuples(st.floats(0.001, 1), st.floats(1.001, 9)).flatmap(
 )
 
 
-def _search_with_effect(search: Document) -> Document:
+def search_with_effect(search: Document) -> Document:
     """Each sampler and each scheduler with its own settings only."""
     sampler, scheduler = search.get("sampler", "tpe"), search.get("scheduler", "fifo")
     idle = {"trials"} if sampler == "grid" else {"grid_points"}
@@ -96,7 +96,7 @@ _search = st.fixed_dictionaries(
         "seed": _seeds,
         "confirm": st.fixed_dictionaries({}, optional={"top": st.integers(1, 9), "seeds": st.integers(1, 9)}),
     },
-).map(_search_with_effect)
+).map(search_with_effect)
 _resources = st.fixed_dictionaries(
     {},
     optional={
@@ -254,7 +254,7 @@ def small_studies(spaces: Sequence[str]) -> st.SearchStrategy[Document]:
             "grid_points": st.integers(1, 2),
             "confirm": st.fixed_dictionaries({}, optional={"top": st.integers(1, 3), "seeds": st.integers(1, 4)}),
         },
-    ).map(_search_with_effect)
+    ).map(search_with_effect)
     own = st.fixed_dictionaries({}, optional={"search": st.just("equal"), "teachers": _small_teachers})
     return st.fixed_dictionaries(
         {

@@ -66,8 +66,9 @@ class TrackedStudy:
                 if (column := f"metrics.{metric}") in runs:
                     errors = pd.to_numeric(runs[column], errors="coerce")
                     wrong = errors[(errors < 0) | (errors > 1)]
-                    for index, error in wrong.items():
-                        raise not_a_share(f"study {self.name}, run {runs['run_id'].loc[index]}", metric, error)
+                    if len(wrong):
+                        run = runs["run_id"][wrong.index[0]]
+                        raise not_a_share(f"study {self.name}, run {run}", metric, wrong.iloc[0])
 
     def completed(self) -> pd.DataFrame:
         """The trials that may enter a table: completed, and not of the search."""

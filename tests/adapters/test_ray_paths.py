@@ -1,7 +1,7 @@
 """The contract with Ray's private `JobConfig`, and what happens without it."""
 
 import pytest
-from ray.core.generated.common_pb2 import JobConfig as Message
+from ray.core.generated import common_pb2
 from ray.job_config import JobConfig
 
 from study.adapters import ray_paths
@@ -9,8 +9,9 @@ from study.adapters import ray_paths
 
 def _folders(job: JobConfig) -> list[str]:
     """The folders that Ray's `init` adds to a job, as its workers read them."""
+    message = vars(common_pb2)["JobConfig"]  # a generated class, which no type checker sees
     job._py_driver_sys_path.extend(["/the/script's/folder", "/the/working/folder"])
-    return list(Message.FromString(job._serialize()).py_driver_sys_path)
+    return list(message.FromString(job._serialize()).py_driver_sys_path)
 
 
 def test_the_installed_ray_is_the_one_this_was_written_for() -> None:

@@ -79,7 +79,7 @@ def test_a_teacher_without_teachers_learns_from_labels() -> None:
             "mean_distribution is for soft_targets",
         ),
         ({**EIGHT, "weights": "w.safetensors"}, "`weights` stand in for training"),
-        ({**EIGHT, "teachers": []}, "teachers: at least 1 item is wanted"),
+        ({**EIGHT, "teachers": []}, "teachers: expected at least 1 item"),
         ({**EIGHT, "teachers": [{**TEN, "sede": 1}]}, "teachers.0: unknown key `sede`; did you mean `seed`?"),
     ],
 )

@@ -162,7 +162,7 @@ def test_a_searched_baseline_may_have_teachers_of_its_own() -> None:
     baseline = {"method": "logit_regression", "search": "equal", "teachers": [{"network": "digits-fc32"}]}
     config = _study(baseline=baseline, search={"train": {"lr": {"log_uniform": [0.001, 0.1]}}})
     _check(config)
-    source = Searched(config, baseline_of(config), lambda network: 1, role="baseline")
+    source = Searched(config, baseline_of(config), lambda network: 1, classes=10, role="baseline")
     trial = source.trial_config(optuna.trial.FixedTrial({"lr": 0.01}))
     assert trial.teachers == config.baseline.teachers
     assert trial.teachers in [teachers for teachers, _ in plan.targets(config)]
@@ -230,14 +230,14 @@ def _all_trainings(config: StudyConfig, seed: int) -> list[TrialConfig]:
     if config.search is None:
         return trials
     fits = Fits(config, describe_dataset(config.data, Path("nowhere")))
-    arms = Searched(config, arms_of(config, get_space(config.search.space), fits), _multiplications)
+    arms = Searched(config, arms_of(config, get_space(config.search.space), fits), _multiplications, classes=10)
     sampler = optuna.samplers.RandomSampler(seed=seed)
     asked = [optuna.create_study(sampler=sampler, directions=["minimize"] * arms.objectives) for _ in range(2)]
     proposed = [asked[0].ask() for _ in range(3)]
     trials += [arms.trial_config(trial) for trial in proposed]
     winner = None
     if config.baseline.search is not None:
-        baseline = Searched(config, baseline_of(config), _multiplications, role="baseline")
+        baseline = Searched(config, baseline_of(config), _multiplications, classes=10, role="baseline")
         trial = asked[1].ask()
         trials.append(baseline.trial_config(trial))
         winner = baseline.arm(trial)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 from reopened import Reopened
+from study_files import search_with_effect
 
 from search_spaces.spaces import sigma_alpha
 from study.config import ArmConfig, ArmStudent, Outcome, StudyConfig, TrialConfig, parse_study
@@ -32,7 +33,7 @@ seeds: [0, 1]
 
 
 def config(**search: object) -> StudyConfig:
-    keys = {"sampler": "random", "trials": 6, "startup_trials": 3, **search}
+    keys = search_with_effect({"sampler": "random", "trials": 6, **search})
     return parse_study(FILE, "test", [f"search={json.dumps(keys)}"])
 
 

@@ -9,6 +9,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
 from optuna.trial import BaseTrial
 from reopened import Reopened
+from study_files import search_with_effect
 
 from search_spaces.spaces import noise_kind, sigma_alpha
 from study.config import MAX_SEED, ArmConfig, Sampler, StudyConfig, TrialConfig, parse_study
@@ -30,7 +31,7 @@ SAMPLERS: tuple[Sampler, ...] = ("grid", "random", "qmc", "tpe", "gp", "cmaes")
 
 def config(sampler: Sampler = "random", **search: object) -> StudyConfig:
     keys = {"sampler": sampler, "trials": 9, "grid_points": 3, "startup_trials": 3, **search}
-    return parse_study(FILE, "test", [f"search={json.dumps(keys)}"])
+    return parse_study(FILE, "test", [f"search={json.dumps(search_with_effect(keys))}"])
 
 
 def searched(study: StudyConfig, arm: Callable[[BaseTrial], ArmConfig] | None = None) -> Searched:

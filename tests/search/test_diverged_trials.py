@@ -14,6 +14,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import BaseTrial, TrialState, create_trial
 from reopened import Reopened
 from simulated import Course, Ended, run
+from study_files import search_with_effect
 
 from search_spaces.spaces import sigma_alpha
 from study.config import ArmConfig, ArmStudent, Outcome, StudyConfig, TrialConfig, parse_study
@@ -38,7 +39,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalW
 
 def config(**search: object) -> StudyConfig:
     keys = {"sampler": "random", "trials": 6, **search}
-    return parse_study(FILE, "test", [f"search={json.dumps(keys)}"])
+    return parse_study(FILE, "test", [f"search={json.dumps(search_with_effect(keys))}"])
 
 
 def journal_of(study: StudyConfig, storage: optuna.storages.BaseStorage | None = None) -> StageJournal:
@@ -284,7 +285,7 @@ def test_gp_takes_a_diverged_trial_for_the_worst_result(error: int) -> None:
                 )
             )
         study.sampler = sampler
-        return study.ask({"x": FloatDistribution(0.0, 1.0)}).params["x"]
+        return float(study.ask({"x": FloatDistribution(0.0, 1.0)}).params["x"])
 
     outcomes: list[Outcome] = ["completed", "diverged", "completed", "completed"] * 2
     known = [(rng.random(), outcome, 0.02 + 0.01 * rng.random(), rng.random()) for outcome in outcomes]
