@@ -28,7 +28,11 @@ def reference() -> str:
         "# Study file",
         "",
         "Every key with its values, default and meaning. `noisy-study validate FILE` prints a file with every default "
-        "filled in, or says in one line what is wrong with it.",
+        "filled in that has an effect, or says in one line what is wrong with it.",
+        "",
+        "A setting that has no effect is refused where it is given: `momentum` with the optimizer adam, "
+        "`reduction_factor` with the scheduler fifo, `train` for a teacher that is read from `weights`. The message "
+        "says why it has none.",
         "",
         *_section("The study", schema),
     ]

@@ -131,7 +131,7 @@ def copy_recipe(
 
 @app.command()
 def validate(study: StudyArgument, settings: SetOption = None, data_root: DataRootOption = None) -> None:
-    """Print the resolved study file with every default filled in."""
+    """Try what every stage will build, and print the study file with every default that has an effect."""
     config = study_of(study, settings or ())
     from study.data.load import describe_dataset
     from study.search.check import check_study

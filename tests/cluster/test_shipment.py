@@ -19,7 +19,7 @@ def quickstart(**changes: Any) -> StudyConfig:
 
 
 def with_weights(name: str) -> StudyConfig:
-    return quickstart(**{"teachers.0.weights": name})
+    return quickstart(**{"teachers.0": f"{{network: digits-cnn, weights: {name}}}"})
 
 
 @pytest.fixture

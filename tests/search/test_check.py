@@ -22,6 +22,9 @@ from study.search import plan
 from study.search.check import Fits, check_study
 from study.search.sources import Searched, arms_of, baseline_of
 
+SHAPE, CLASSES = (1, 8, 8), 10
+"""Of digits."""
+
 LINEAR = "FC10"
 """A network without a hidden layer."""
 NORMALISED = "C8(S1P0)@4B-FC10"
@@ -162,7 +165,7 @@ def test_a_searched_baseline_may_have_teachers_of_its_own() -> None:
     baseline = {"method": "logit_regression", "search": "equal", "teachers": [{"network": "digits-fc32"}]}
     config = _study(baseline=baseline, search={"train": {"lr": {"log_uniform": [0.001, 0.1]}}})
     _check(config)
-    source = Searched(config, baseline_of(config), lambda network: 1, classes=10, role="baseline")
+    source = Searched(config, baseline_of(config), lambda network: 1, CLASSES, role="baseline")
     trial = source.trial_config(optuna.trial.FixedTrial({"lr": 0.01}))
     assert trial.teachers == config.baseline.teachers
     assert trial.teachers in [teachers for teachers, _ in plan.targets(config)]
@@ -217,7 +220,6 @@ _SPACES = (
     *SPACES,
     *(f"{__name__}:{space.__name__}" for space in (takes_several_students, sets_the_rate_in_one_branch)),
 )
-SHAPE, CLASSES = (1, 8, 8), 10
 
 
 def _multiplications(network: str) -> int:
@@ -230,14 +232,14 @@ def _all_trainings(config: StudyConfig, seed: int) -> list[TrialConfig]:
     if config.search is None:
         return trials
     fits = Fits(config, describe_dataset(config.data, Path("nowhere")))
-    arms = Searched(config, arms_of(config, get_space(config.search.space), fits), _multiplications, classes=10)
+    arms = Searched(config, arms_of(config, get_space(config.search.space), fits), _multiplications, CLASSES)
     sampler = optuna.samplers.RandomSampler(seed=seed)
     asked = [optuna.create_study(sampler=sampler, directions=["minimize"] * arms.objectives) for _ in range(2)]
     proposed = [asked[0].ask() for _ in range(3)]
     trials += [arms.trial_config(trial) for trial in proposed]
     winner = None
     if config.baseline.search is not None:
-        baseline = Searched(config, baseline_of(config), _multiplications, classes=10, role="baseline")
+        baseline = Searched(config, baseline_of(config), _multiplications, CLASSES, role="baseline")
         trial = asked[1].ask()
         trials.append(baseline.trial_config(trial))
         winner = baseline.arm(trial)
