@@ -23,8 +23,8 @@ from study.errors import UserError
 
 T = TypeVar("T")
 
-MAX_EDGE_POINTS = 10_000
-"""Most points at the edges of a space: as many as a list of values in a study file may have."""
+MAX_EDGE_POINTS = 1000
+"""Most points at the edges of a space, so that a list of thousands of choices does not delay a study for minutes."""
 
 Path = tuple[int, ...]
 """Which value each parameter takes, as an index, in the order in which the space asks for them."""

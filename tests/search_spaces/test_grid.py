@@ -378,7 +378,7 @@ def test_edges_have_every_choice_of_every_branch(branch: Branch) -> None:
 
 def test_edges_are_at_most_so_many() -> None:
     def space(trial: BaseTrial) -> None:
-        trial.suggest_categorical("x", range(2 * MAX_EDGE_POINTS))
+        trial.suggest_categorical("x", range(MAX_EDGE_POINTS + 1))
 
     assert len(edge_points(space)) == MAX_EDGE_POINTS
 
