@@ -6,7 +6,8 @@ prints images per second, of the clock and of its processor time. Knows nothing 
     python -m benchmarks.by_hand bare|script|torchdistill CASE DATA_ROOT [--precision bf16] [--workers 2] [--threads 1]
 
 - `bare` does what a trial does and nothing else: images and stored logits in memory, channels last, fused Adam, freed
-  memory kept, oneDNN's products, one validation an epoch. Timed from the end of its first epoch to the end of its last.
+  memory kept, oneDNN's products, denormal numbers as zero, one validation an epoch. Timed from the end of its first
+  epoch to the end of its last.
 - `script` is what a distillation is usually written as: a torchvision set, a DataLoader, the teacher in every step.
 - `torchdistill` is version 1.1.5 of that package, used as its own examples are: a DistillationBox made from a
   configuration, its data loaders, hooks, losses and optimiser, and the loop of its example script.
@@ -31,6 +32,7 @@ from torchvision import datasets, transforms
 from benchmarks.cases import Case, case_named, data_of
 from models import zoo
 from study.data.batches import shared_tensor
+from study.distill.denormals import flushed_denormals
 from study.distill.linear import mkl_is_slow, multiply_with_onednn
 from study.search.allocator import keep_freed_memory
 
@@ -55,6 +57,7 @@ class Watch:
         return images / self.seconds, images / (time.process_time() - self._processor)
 
 
+@flushed_denormals()
 def bare_loop(case: Case, root: Path, precision: str) -> tuple[float, float]:
     """The fastest loop that was found: everything in memory, nothing but training and validation."""
     keep_freed_memory()

@@ -31,7 +31,7 @@ from study.search.trial import DeviceImages, TrialJob, TrialRun
 
 SIZES = {"mnist-fc800": (50_000, 10_000), "nin-student3": (45_000, 5_000), "nin-lenet-cifar10": (5_000, 500)}
 """Training and validation images."""
-EPOCHS = 4
+EPOCHS = 10
 
 
 def sized(case: Case) -> Case:

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from study.config import DEFAULT_COMBINATION, Combination
 from study.data.batches import ImageTensors
+from study.distill.denormals import flushed_denormals
 from study.errors import UserError
 
 
+@flushed_denormals()
 def logits_of(teacher: nn.Module, images: ImageTensors, block: int = 500) -> Tensor:
     """The teacher's logits for every image in order, mirror images behind the images.
 
@@ -28,6 +30,7 @@ def logits_of(teacher: nn.Module, images: ImageTensors, block: int = 500) -> Ten
         return torch.cat([teacher(batch).float().cpu() for batch, _ in images.blocks(block)])
 
 
+@flushed_denormals()
 def combined(logits: Sequence[Tensor], how: Combination = DEFAULT_COMBINATION) -> Tensor:
     """The target of one or several teachers: logits for every image.
 
@@ -57,6 +60,7 @@ def combined(logits: Sequence[Tensor], how: Combination = DEFAULT_COMBINATION) -
     return stacked.mean(dim=0)
 
 
+@flushed_denormals()
 def load_weights(network: nn.Module, file: Path) -> None:
     """Load a safetensors file into a network.
 

@@ -20,6 +20,7 @@ from models import zoo
 from study.config import TrialConfig
 from study.data.batches import ImageTensors
 from study.distill import losses
+from study.distill.denormals import flushed_denormals
 from study.distill.linear import mkl_is_slow, multiply_with_onednn
 from study.distill.noise import Perturbation
 from study.distill.optimizers import Optimizer
@@ -65,6 +66,7 @@ class DistillationTrainer:
         >>> error_of(trainer.network, test_images)
     """
 
+    @flushed_denormals()
     def __init__(
         self, trial: TrialConfig, data: TrainingData, target: Tensor | None, device: torch.device | str = "cpu"
     ):
@@ -129,6 +131,7 @@ class DistillationTrainer:
 
     # ------------------------------------------------------------------------------------------------- training
 
+    @flushed_denormals()
     def run_epoch(self) -> EpochRecord:
         """Train on every image once, then validate.
 
@@ -162,6 +165,7 @@ class DistillationTrainer:
         """Share of misclassified images by the weights as they are, in the precision of the training."""
         return error_of(self.network, images, self._autocast)
 
+    @flushed_denormals()
     def load_best(self) -> None:
         """Put the weights of the best validation epoch into the network."""
         self.network.load_state_dict(self._best_weights)
@@ -248,6 +252,7 @@ class DistillationTrainer:
             "history": [record.model_dump() for record in self.history],
         }
 
+    @flushed_denormals()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly where `state_dict` was taken, for a trainer made with the same arguments."""
         self.network.load_state_dict(state["network"])
@@ -271,6 +276,7 @@ def initial_network(trial: TrialConfig, data: TrainingData) -> nn.Module:
         return zoo.build(network, data.input_shape, data.classes)
 
 
+@flushed_denormals()
 def error_of(network: nn.Module, images: ImageTensors, autocast: Callable[[], Any] = nullcontext) -> float:
     """Share of misclassified images, without noise and without dropout."""
     network.eval()

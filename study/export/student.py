@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from study.data.dataset import PixelMean
 from study.data.lcn import FLOOR, window_matrix
+from study.distill.denormals import flushed_denormals
 
 
 class Preprocessing(nn.Module):
@@ -94,6 +95,7 @@ class Probabilities(nn.Module):
         return probabilities
 
 
+@flushed_denormals()
 def logits_on(student: nn.Module, images: npt.NDArray[np.uint8], block: int = 500) -> npt.NDArray[np.float32]:
     """A student's logits (N, classes) for raw images (N, C, H, W), `block` at a time."""
     with torch.inference_mode():

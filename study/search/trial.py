@@ -23,6 +23,7 @@ from safetensors.torch import save
 from study.config import Model, TrialConfig
 from study.data.batches import ImageTensors, shared_tensor
 from study.data.dataset import Dataset
+from study.distill.denormals import flushed_denormals
 from study.distill.logit_store import LogitStore
 from study.distill.teachers import load_weights, logits_of
 from study.distill.trainer import DistillationTrainer, Diverged, TrainingData, error_of, initial_network
@@ -110,6 +111,7 @@ class TrialRun:
     _written_at: float = field(default=0.0, init=False)
     _write_seconds: float = field(default=0.0, init=False)
 
+    @flushed_denormals()
     def step(self) -> TrialReport:
         """Train one epoch, or report what a former process left; nothing yet while another process trains here.
 
