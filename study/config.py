@@ -181,6 +181,10 @@ class DataConfig(Model):
 # -------------------------------------------------------------------------------------------------------- training
 
 
+Precision = Literal["fp32", "tf32", "bf16"]
+"""What training multiplies in; weights, sums and losses are float32 in each of them. Errors are measured in fp32."""
+
+
 class TrainConfig(Model):
     """How one network is trained. Paper: Adam, mini-batch 64, ended by validation; the rest is ours."""
 
@@ -192,7 +196,9 @@ class TrainConfig(Model):
     weight_decay: float = Field(0.0, ge=0, le=10)
     schedule: Literal["constant", "cosine"] = "constant"
     patience: int = Field(15, ge=0, description="epochs without a better validation error before stopping; 0: never")
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = Field(
+        "fp32", description="of products in training: fp32; tf32 (fp32 where there is no such GPU); bf16"
+    )
     target_error: float | None = Field(
         None, ge=0, lt=1, description="a validation error; epochs and seconds until it is reached are then tracked"
     )

@@ -42,18 +42,19 @@ def _forward(layer: nn.Linear, inputs: Tensor) -> Tensor:
 
 
 class _Linear(torch.autograd.Function):
-    """y = x·Wᵀ + b of (batch, in) inputs, (out, in) weights and (out,) bias, with its three gradients."""
+    """y = x·Wᵀ + b of (batch, in) inputs, (out, in) weights and (out,) bias or None, with the gradients of each."""
 
     @staticmethod
-    def forward(context: Any, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(context: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         context.save_for_backward(inputs, weight)
         return _product(inputs, weight, bias)
 
     @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
         (gradient,), (inputs, weight) = gradients, context.saved_tensors
         of_inputs = _product(gradient, weight.t()) if context.needs_input_grad[0] else None
-        return of_inputs, _product(gradient.t(), inputs.t()), gradient.sum(dim=0)
+        of_bias = gradient.sum(dim=0) if context.needs_input_grad[2] else None
+        return of_inputs, _product(gradient.t(), inputs.t()), of_bias
 
 
 def _product(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

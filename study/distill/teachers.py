@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from study.config import DEFAULT_COMBINATION, Combination
 from study.data.batches import ImageTensors
 from study.distill.denormals import flushed_denormals
+from study.distill.precision import fp32_products
 from study.errors import UserError
 
 
 @flushed_denormals()
+@fp32_products()
 def logits_of(teacher: nn.Module, images: ImageTensors, block: int = 500) -> Tensor:
     """The teacher's logits for every image in order, mirror images behind the images.
 

@@ -61,3 +61,13 @@ def test_small_layers_are_left_alone() -> None:
     multiply_with_onednn(network)
     assert network[0].forward == before
     assert network[1].forward.__func__ is linear._forward  # type: ignore[attr-defined]
+
+
+def test_a_layer_without_bias_has_no_gradient_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "LEAST_WEIGHTS", 0)
+    plain, fast = (nn.Sequential(nn.Linear(20, 12, bias=False)) for _ in range(2))
+    fast.load_state_dict(plain.state_dict())
+    multiply_with_onednn(fast)
+    images = torch.randn(7, 20)
+    for a, b in zip(_results(fast, images), _results(plain, images), strict=True):
+        torch.testing.assert_close(a, b)
