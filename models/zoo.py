@@ -126,6 +126,27 @@ def build(reference: str, input_shape: Shape, classes: int) -> nn.Module:
     return _torchvision_model(reference, input_shape, classes)
 
 
+def has_batch_norm(reference: str) -> bool:
+    """Whether a network has batch normalisation, which cannot be trained on mini-batches of one image.
+
+    Builds no weights. Raises `NotationError` as `get` does.
+    """
+    network = get(reference)
+    if network.notation is not None:
+        return any(isinstance(layer, Conv) and layer.batch_norm for layer in notation.parse(network.notation))
+    if reference in _RESNETS:
+        return True
+    from torch import nn
+    from torchvision import models
+
+    from models.products import WeightsWithoutMemory
+
+    name = reference.removeprefix(_TORCHVISION)
+    with WeightsWithoutMemory():
+        model: nn.Module = models.get_model(name, weights=None, **_torchvision_options(name))
+    return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules())
+
+
 def with_dropout(reference: str, probability: float) -> str:
     """The network's line with dropout after every hidden fully connected layer; weights fit both networks.
 
@@ -190,6 +211,11 @@ def _torchvision_names() -> tuple[str, ...]:
     return tuple(f"{_TORCHVISION}{name}" for name in models.list_models(module=models))
 
 
+def _torchvision_options(name: str) -> dict[str, object]:
+    # Auxiliary classifiers would return a tuple in training; the explicit start silences a warning.
+    return {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
+
+
 def _torchvision_model(reference: str, input_shape: Shape, classes: int) -> nn.Module:
     """Built and tried on one image: a torchvision model finds out in its forward pass what it cannot take."""
     import torch
@@ -198,11 +224,8 @@ def _torchvision_model(reference: str, input_shape: Shape, classes: int) -> nn.M
     from models.products import meta_copy
 
     name = reference.removeprefix(_TORCHVISION)
-    options: dict[str, object] = {}
-    if name in ("googlenet", "inception_v3"):
-        # Auxiliary classifiers would return a tuple in training; the explicit start silences a warning.
-        options = {"aux_logits": False, "init_weights": True}
-    elif name.startswith("vit_"):
+    options = _torchvision_options(name)
+    if name.startswith("vit_"):
         options = {"image_size": input_shape[1]}
     try:
         model: nn.Module = models.get_model(name, weights=None, num_classes=classes, **options)

@@ -125,6 +125,20 @@ def _flip_where(mirrored: Tensor, images: Tensor) -> Tensor:
     return both.index_select(0, rows)
 
 
+def batch_sizes(images: int, size: int, least: int = 1) -> list[int]:
+    """How many images each mini-batch of an epoch has, in order.
+
+    Args:
+        images: of the epoch.
+        size: of every mini-batch but the last.
+        least: a last mini-batch of fewer images joins the one before it, where there is one.
+    """
+    whole, rest = divmod(images, size)
+    if 0 < rest < least and whole:
+        return [*[size] * (whole - 1), size + rest]
+    return [size] * whole + [rest] * (rest > 0)
+
+
 def shared_tensor(array: npt.NDArray[np.uint8] | npt.NDArray[np.float32] | npt.NDArray[np.int64]) -> Tensor:
     """A tensor over the array's own memory, read-only or not."""
     with warnings.catch_warnings():

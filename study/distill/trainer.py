@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from models import zoo
 from study.config import TrialConfig
-from study.data.batches import ImageTensors
+from study.data.batches import ImageTensors, batch_sizes
 from study.distill import losses
 from study.distill.denormals import flushed_denormals
 from study.distill.linear import mkl_is_slow, multiply_with_onednn
@@ -82,6 +82,9 @@ class DistillationTrainer:
         self.network = initial_network(trial, data).to(self.device).to(memory_format=torch.channels_last)
         if self.device.type == "cpu" and trial.train.precision == "fp32" and mkl_is_slow():
             multiply_with_onednn(self.network)
+        # Batch norm of one image whose maps have one pixel has nothing to take a variance of, and PyTorch refuses it.
+        normalised = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in self.network.modules())
+        self._least_images = 2 if normalised else 1
         self.history: list[EpochRecord] = []
         self._target = None if target is None else target.to(self.device)
         self._streams = Streams.of(trial.seed)
@@ -174,12 +177,13 @@ class DistillationTrainer:
 
     def _train_on_all(self) -> float:
         self.network.train()
-        images, size = self.data.train, self.trial.train.batch_size
+        images = self.data.train
+        sizes = batch_sizes(len(images), self.trial.train.batch_size, self._least_images)
         order = torch.randperm(len(images), generator=self._streams.order)
         # An epoch waits for an accelerator once, at its end: what is drawn goes there before the first step, and the
         # loss is summed there.
-        factors = self._factors(torch.split(order, size))
-        batches = torch.split(order.to(self.device), size)
+        factors = self._factors(torch.split(order, sizes))
+        batches = torch.split(order.to(self.device), sizes)
         total = torch.zeros((), device=self.device)
         for step, indices in enumerate(batches):
             with self._autocast():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from dataset_files import pictures
 
-from study.data.batches import ImageTensors, shared_tensor
+from study.data.batches import ImageTensors, batch_sizes, shared_tensor
 from study.data.dataset import Dataset, Split
 from study.data.preprocess import mean_image
 
@@ -116,3 +116,21 @@ def test_moving_to_another_device_keeps_everything_but_the_memory() -> None:
     assert tensors.device.type == "meta"
     assert len(tensors) == 24
     assert tensors.batch(torch.arange(24, device="meta")).shape == (24, 3, 5, 7)
+
+
+@pytest.mark.parametrize(
+    ("images", "size", "least", "sizes"),
+    [
+        (48, 16, 1, [16, 16, 16]),
+        (49, 16, 1, [16, 16, 16, 1]),
+        (49, 16, 2, [16, 16, 17]),
+        (50, 16, 2, [16, 16, 16, 2]),
+        (17, 16, 2, [17]),
+        (1, 16, 2, [1]),
+        (3, 1, 2, [1, 1, 1]),
+    ],
+)
+def test_a_last_mini_batch_that_is_too_small_joins_the_one_before(
+    images: int, size: int, least: int, sizes: list[int]
+) -> None:
+    assert batch_sizes(images, size, least) == sizes

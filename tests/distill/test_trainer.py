@@ -185,6 +185,27 @@ def test_the_order_is_another_in_every_epoch() -> None:
     assert not torch.equal(first, _order(trainer)[len(first) :])
 
 
+def _sizes(network: str, images: int, method: str = "noisy_teacher") -> list[int]:
+    """Of the mini-batches of the first epoch."""
+    noise: dict[str, Any] = {} if method == "labels" else {"sigma": 0.5, "alpha": 0.5}
+    trainer = trainer_of(trial(method, network=network, batch_size=16, **noise), small_data(images))
+    trainer.run_epoch()
+    watched = trainer.data.train
+    assert isinstance(watched, WatchedImages)
+    return [len(drawn) for drawn in watched.drawn]
+
+
+@pytest.mark.parametrize("method", ["noisy_teacher", "noisy_student", "soft_targets", "labels"])
+def test_a_last_image_alone_joins_the_mini_batch_before_for_batch_norm(method: str) -> None:
+    """Batch norm of one image's maps of 1x1 pixels has a single value a channel, and PyTorch refuses it."""
+    assert _sizes("C3(S1P1)@4-MP4(S4)-C1(S1P0)@4B-FC3", 49, method) == [16, 16, 17]
+
+
+def test_other_networks_and_other_remainders_keep_their_mini_batches() -> None:
+    assert _sizes(NETWORK, 49) == [16, 16, 16, 1]
+    assert _sizes(CONVOLUTIONAL, 50) == [16, 16, 16, 2]
+
+
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_the_learning_rate_follows_the_schedule_over_all_steps(schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
