@@ -485,3 +485,17 @@ def test_nothing_is_written_into_shared_images_or_targets(trials: Trials) -> Non
     for method in ("noisy_teacher", "noisy_student"):
         _to_the_end(trials.run(_student(method=method), method))
     assert digest() == before
+
+
+def test_a_student_trained_in_bf16_errs_in_float32_as_tracked(tmp_path: Path, targets: dict[str, FloatArray]) -> None:
+    """An exported file answers in float32. In bf16 many logits tie, so errors of the two precisions differ."""
+    splits = (_split(TRAIN_IMAGES // 2, 1), _split(3000, 2), _split(3000, 3))
+    many = DeviceImages(Dataset("small", ("a", "b", "c"), *splits, 255.0, None, mirror=True, digest="d"))
+    trial = _student(network="FC8-FC3", train={"precision": "bf16", "epochs": 20})
+    run = Trials(tmp_path, many, targets).run(trial)
+    summary = _summary(_to_the_end(run)[-1])
+    data = TrainingData(many.train, many.validation, many.dataset.input_shape, many.dataset.class_count)
+    network = initial_network(trial, data)
+    network.load_state_dict(load_file(run.weights_file))
+    assert summary.test_error == error_of(network, many.test)
+    assert summary.best_val_error == error_of(network, many.validation)
