@@ -214,11 +214,13 @@ def main() -> None:
             torch.set_flush_denormal = lambda mode: False  # type: ignore[assignment]
         print(json.dumps(student(study_named(name), int(seed), given.data_root, given.target)))
         return
+    torch.set_num_threads(1)  # beside other work, two that wait for each other take minutes
     known = stored("denormals", {"trainings": {}})["trainings"]
     for study in [study_named(given.study)] if given.study else STUDIES:
         known[study.name] = [asdict(each) for each in measured(study, given.data_root.resolve())]
-    rows = [row(study, [Trained(**each) for each in known[study.name]]) for study in STUDIES if study.name in known]
-    publish(PERFORMANCE, "denormals", table(HEAD, rows), {"processor": machine(), "trainings": known})
+        done = [study for study in STUDIES if study.name in known]
+        rows = [row(study, [Trained(**each) for each in known[study.name]]) for study in done]
+        publish(PERFORMANCE, "denormals", table(HEAD, rows), {"processor": machine(), "trainings": known})
 
 
 if __name__ == "__main__":
