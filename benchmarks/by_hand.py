@@ -33,7 +33,8 @@ from benchmarks.cases import Case, case_named, data_of
 from models import zoo
 from study.data.batches import shared_tensor
 from study.distill.denormals import flushed_denormals
-from study.distill.linear import mkl_is_slow, multiply_with_onednn
+from study.distill.linear import multiply_with_onednn
+from study.distill.processor import measured_processor
 from study.search.allocator import keep_freed_memory
 
 BATCH, LR, SIGMA, ALPHA, CLASSES = 64, 1e-3, 0.5, 0.5, 10
@@ -67,7 +68,7 @@ def bare_loop(case: Case, root: Path, precision: str) -> tuple[float, float]:
     mean = torch.zeros(data.input_shape) if data.pixel_mean is None else torch.from_numpy(data.pixel_mean)
     targets = torch.randn(data.train_size, CLASSES)
     network = zoo.build(case.student, data.input_shape, CLASSES).to(memory_format=torch.channels_last)
-    if precision == "fp32" and mkl_is_slow():
+    if precision == "fp32" and measured_processor().onednn_is_faster:
         multiply_with_onednn(network)
     optimizer = torch.optim.Adam(network.parameters(), lr=LR, fused=True)
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")

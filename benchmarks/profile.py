@@ -25,7 +25,7 @@ from torch.utils.flop_counter import flop_registry
 from benchmarks.cases import CASES
 from benchmarks.page import PERFORMANCE, ROOT, publish, table
 from benchmarks.steps import MEASURES, training_step
-from study.distill.linear import mkl_is_slow
+from study.distill.processor import measured_processor
 
 KINDS = {
     "convolution": "convolutions",
@@ -106,7 +106,7 @@ def best_gflops(precision: str) -> float:
     left, right = (torch.randn(LARGE, LARGE).to(torch.bfloat16 if precision == "bf16" else torch.float32) for _ in "ab")
 
     def product() -> Tensor:
-        if precision == "fp32" and mkl_is_slow():
+        if precision == "fp32" and measured_processor().onednn_is_faster:
             found: Tensor = torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], "")
             return found
         return torch.mm(left, right)

@@ -30,9 +30,10 @@ from models import zoo
 from study.config import TrainConfig
 from study.data.batches import ImageTensors
 from study.distill.denormals import flushed_denormals
-from study.distill.linear import mkl_is_slow, multiply_with_onednn
+from study.distill.linear import multiply_with_onednn
 from study.distill.losses import logit_regression
 from study.distill.optimizers import Optimizer
+from study.distill.processor import measured_processor
 from study.search.allocator import keep_freed_memory
 
 MEASURES = ("as written", "channels last", "freed memory kept", "max pooling before ReLU", "oneDNN's products")
@@ -77,7 +78,7 @@ def training_step(name: str, precision: str, measure: str) -> Callable[[], None]
         keep_freed_memory()
     if wanted < MEASURES.index("max pooling before ReLU"):
         network = relu_first(network)
-    if wanted >= MEASURES.index("oneDNN's products") and precision == "fp32" and mkl_is_slow():
+    if wanted >= MEASURES.index("oneDNN's products") and precision == "fp32" and measured_processor().onednn_is_faster:
         multiply_with_onednn(network)
     images = [batch.contiguous(memory_format=layout) for batch in torch.split(drawn, BATCH)]
     batches = itertools.cycle(zip(images, target, strict=True))

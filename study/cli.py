@@ -137,6 +137,12 @@ def validate(study: StudyArgument, settings: SetOption = None, data_root: DataRo
     from study.search.check import check_study
 
     check_study(config, describe_dataset(config.data, data_root_of(data_root)))
+    from study.search.precision import slow_precision, trains_in_bf16_on_cpus
+
+    if trains_in_bf16_on_cpus(config):
+        from study.distill.processor import measured_processor  # loads PyTorch, which other studies need not wait for
+
+        _say(slow_precision(config, measured_processor()) or "", 0)
     print(dump_study(config), end="")  # noqa: T201 - a study file and nothing else
 
 

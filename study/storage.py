@@ -48,6 +48,29 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             temporary.unlink()
 
 
+def write_once(path: Path, write: Callable[[Path], object]) -> bool:
+    """As `write_whole`, but what is there already stays: of several processes that write at once, one does.
+
+    Returns:
+        whether it was this call that wrote.
+
+    Raises:
+        UserError: as `write_whole`.
+    """
+    mine = path.with_name(f".{path.name}.{secrets.token_hex(4)}.once{_TEMPORARY}")
+    write_whole(mine, write)
+    try:
+        os.link(mine, path)  # fails where there is something, which a rename would replace
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}; make room or choose another place") from None
+    finally:
+        with suppress(OSError):
+            mine.unlink()
+    return True
+
+
 def can_be_study_name(name: str) -> bool:
     """Whether a study may be called so; another name could lead out of the folder of all studies."""
     return re.fullmatch(NAME_PATTERN, name) is not None
@@ -106,6 +129,11 @@ class StudyFolder:
 
     def trial(self, trial_id: str) -> Path:
         return self.path / "trials" / trial_id
+
+    @property
+    def processors(self) -> Path:
+        """What was measured of the processors that the study trains on, a file for each kind."""
+        return self.path / "processors"
 
     @property
     def _start_file(self) -> Path:

@@ -2,7 +2,7 @@
 
 Works on the floating-point setting of the calling thread. Knows nothing of networks. Adam's first moment of a weight
 whose gradient has become zero shrinks by a tenth every step until it is denormal (below 1.2e-38 in float32), and stays
-there. Intel's processors take a hundred times as long for such numbers (docs/performance.md).
+there. Intel's processors take 26 times as long for a product of such numbers (docs/performance.md).
 """
 
 import sys

@@ -1,12 +1,12 @@
 """Large fully connected layers, multiplied by oneDNN where that is faster.
 
-Works on the `nn.Linear` modules of a network that trains in single precision on a CPU. Knows nothing of trainings.
-PyTorch leaves such products to MKL, which on AMD's processors does half of what they can (docs/performance.md); oneDNN,
-which is part of PyTorch too and does its convolutions, does all. Results differ in the last bits, so everywhere else
-everything stays as it is.
+Works on the `nn.Linear` modules of a network that trains in single precision on a CPU. Knows nothing of trainings, nor
+of where oneDNN is the faster (`study.distill.processor`). PyTorch leaves such products to MKL, which does half of what
+AMD's processors can (docs/performance.md); oneDNN, which is part of PyTorch too and does its convolutions, does all.
+Results differ in the last bits.
 """
 
-from pathlib import Path
+from collections.abc import Iterator
 from types import MethodType
 from typing import Any, cast
 
@@ -18,21 +18,21 @@ LEAST_WEIGHTS = 100_000
 """Smaller layers gain nothing: what a function of our own costs in Python is more."""
 
 
-def mkl_is_slow() -> bool:
-    """Whether this machine's processor is AMD's, and there is oneDNN."""
-    try:
-        processor = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:  # not Linux
-        return False
-    has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return "AuthenticAMD" in processor and has_onednn
-
-
 def multiply_with_onednn(network: nn.Module) -> None:
     """Have the large fully connected layers of a network trained by oneDNN; without gradients nothing changes."""
+    for module in _large_layers(network):
+        module.forward = MethodType(_forward, module)  # type: ignore[method-assign]
+
+
+def has_large_layers(network: nn.Module) -> bool:
+    """Whether there is a fully connected layer that oneDNN may multiply."""
+    return any(True for _ in _large_layers(network))
+
+
+def _large_layers(network: nn.Module) -> Iterator[nn.Linear]:
     for module in network.modules():
         if type(module) is nn.Linear and module.weight.numel() >= LEAST_WEIGHTS:
-            module.forward = MethodType(_forward, module)  # type: ignore[method-assign]
+            yield module
 
 
 def _forward(layer: nn.Linear, inputs: Tensor) -> Tensor:

@@ -21,10 +21,11 @@ from study.config import TrialConfig
 from study.data.batches import ImageTensors, batch_sizes
 from study.distill import losses
 from study.distill.denormals import flushed_denormals
-from study.distill.linear import mkl_is_slow, multiply_with_onednn
+from study.distill.linear import has_large_layers, multiply_with_onednn
 from study.distill.noise import Perturbation
 from study.distill.optimizers import Optimizer
 from study.distill.precision import fp32_products
+from study.distill.processor import measured_processor
 from study.distill.streams import Streams, derived
 from study.records import EpochRecord
 
@@ -55,6 +56,8 @@ class DistillationTrainer:
         target: the teachers' combined logits for every training image, mirror images behind the images, float32
             (train images, classes); None where the method is `labels`.
         device: where to train.
+        onednn: whether oneDNN multiplies the large fully connected layers, on a CPU and not in bf16, which changes the
+            last bits; None: where it is the faster, measured in this process.
 
     Raises:
         ValueError: the target is missing, not wanted, or not of the images' shape.
@@ -69,7 +72,12 @@ class DistillationTrainer:
 
     @flushed_denormals()
     def __init__(
-        self, trial: TrialConfig, data: TrainingData, target: Tensor | None, device: torch.device | str = "cpu"
+        self,
+        trial: TrialConfig,
+        data: TrainingData,
+        target: Tensor | None,
+        device: torch.device | str = "cpu",
+        onednn: bool | None = None,
     ):
         if (target is None) != (trial.method == "labels"):
             raise ValueError(f"method {trial.method} {'needs a target' if target is None else 'takes no target'}")
@@ -80,7 +88,10 @@ class DistillationTrainer:
         self.device = torch.device(device)
         # Convolutions are a third faster with the channels innermost, on CPUs in fp32 too (docs/performance.md).
         self.network = initial_network(trial, data).to(self.device).to(memory_format=torch.channels_last)
-        if self.device.type == "cpu" and trial.train.precision == "fp32" and mkl_is_slow():
+        single = self.device.type == "cpu" and trial.train.precision != "bf16"
+        if single and onednn is None and has_large_layers(self.network):
+            onednn = measured_processor().onednn_is_faster
+        if single and onednn:
             multiply_with_onednn(self.network)
         # Batch norm of one image whose maps have one pixel has nothing to take a variance of, and PyTorch refuses it.
         normalised = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in self.network.modules())

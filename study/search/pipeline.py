@@ -187,13 +187,14 @@ class Pipeline:
 
     def _job(self, number: int, trial_id: str, trial: TrialConfig) -> TrialJob:
         target = self._target_key(trial.teachers, trial.combine) if trial.teachers else None
+        threads, processors = self._threads(trial), self._folder.processors.absolute()
         if trial.stage == "teacher":
             # Its folder is its key's: another study that asks for the same teacher finds it trained.
             key = logits_key(trial, self._whole.digest, self._weights)
             folder = (self._root / "teachers" / key).absolute()
-            return TrialJob(number, trial, folder, target, self._logits, key, self._threads(trial))
+            return TrialJob(number, trial, folder, target, self._logits, key, threads, processors)
         folder = self._folder.trial(trial_id).absolute()
-        return TrialJob(number, trial, folder, target, self._logits, threads=self._threads(trial))
+        return TrialJob(number, trial, folder, target, self._logits, None, threads, processors)
 
     def _threads(self, trial: TrialConfig) -> int:
         return worthwhile_threads(self._multiplications(trial.network), trial.train.batch_size)

@@ -19,6 +19,7 @@ from study.config import StudyConfig, dump_study, nearest, parse_study, read_tex
 from study.data.dataset import Dataset, DatasetFacts
 from study.data.load import describe_dataset, load_dataset
 from study.distill.logit_store import file_digest
+from study.distill.processor import recorded_processor
 from study.errors import StudyFailed, Undelivered, UserError
 from study.search import plan
 from study.search.check import check_study
@@ -26,6 +27,7 @@ from study.search.engine import ray_engine
 from study.search.journal import is_taken, open_storage
 from study.search.nodes import check_storage
 from study.search.pipeline import Pipeline
+from study.search.precision import slow_precision
 from study.search.watcher import Watcher
 from study.storage import DEFAULT_ROOT, StartRecord, StudyFolder, can_be_study_name
 from study.tracking.address import store_exists, told, without_credentials
@@ -177,6 +179,10 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
         tracking = TrackingClient(settings.tracking_uri, config.name)
         outbox = Outbox(folder.outbox, tracking.apply, watcher.says)
         try:
+            if settings.address is None:  # on a cluster, the first trial on a kind of processor measures it and says so
+                processor, _ = recorded_processor(folder.processors)
+                if (slow := slow_precision(config, processor)) is not None:
+                    watcher.says(slow)
             params, tags = provenance(config, dataset.digest)
             used = datasets_of(config.data, dataset)
             outbox.put(StudyBegan(study_file=dump_study(config), params=params, tags=tags, datasets=used))

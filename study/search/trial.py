@@ -25,6 +25,7 @@ from study.data.batches import ImageTensors, shared_tensor
 from study.data.dataset import Dataset
 from study.distill.denormals import flushed_denormals
 from study.distill.logit_store import LogitStore
+from study.distill.processor import recorded_processor
 from study.distill.teachers import load_weights, logits_of
 from study.distill.trainer import DistillationTrainer, Diverged, TrainingData, error_of, initial_network
 from study.errors import UserError
@@ -87,6 +88,8 @@ class TrialJob:
     """For a teacher: under which key its logits are stored."""
     threads: int = 1
     """The most threads that its network is worth."""
+    processors: Path | None = None
+    """Where its study keeps what was measured of processors; None: measured in this process."""
 
 
 class StoredResult(Model):
@@ -286,8 +289,7 @@ class TrialRun:
 
     def _resumed_trainer(self) -> DistillationTrainer:
         """A trainer that goes on from the newest checkpoint that can be read, or starts."""
-        target = None if self.job.target is None else shared_tensor(self.targets[self.job.target])
-        trainer = DistillationTrainer(self.job.trial, self._training_data(), target, self.images.device)
+        trainer = self._fresh_trainer()
         for file in self._checkpoints:
             if not file.exists():
                 continue
@@ -300,11 +302,27 @@ class TrialRun:
                 reason = " ".join(str(error).split())[:120]
                 self._messages.append(f"{file}: unreadable checkpoint ({reason}); going further back")
                 file.unlink(missing_ok=True)  # the next one written must not push it over the good one
-                trainer = DistillationTrainer(self.job.trial, self._training_data(), target, self.images.device)
+                trainer = self._fresh_trainer()
                 continue
             self._unreported = list(trainer.history)
             break
         return trainer
+
+    def _fresh_trainer(self) -> DistillationTrainer:
+        target = None if self.job.target is None else shared_tensor(self.targets[self.job.target])
+        return DistillationTrainer(
+            self.job.trial, self._training_data(), target, self.images.device, self._onednn_is_faster
+        )
+
+    @cached_property
+    def _onednn_is_faster(self) -> bool | None:
+        """What the study knows of this processor; the first trial on a kind of processor measures it."""
+        if self.job.processors is None or self.images.device != "cpu":
+            return None
+        processor, is_new = recorded_processor(self.job.processors)
+        if is_new and processor.slow_bf16 is not None and self.job.trial.train.precision == "bf16":
+            self._messages.append(processor.slow_bf16)
+        return processor.onednn_is_faster
 
     # -------------------------------------------------------------------------------------------------- the data
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from study.config import TrialConfig
 from study.data.dataset import Dataset, Split
 from study.distill.logit_store import LogitStore
+from study.distill.processor import MeasuredProcessor
 from study.distill.streams import Streams
 from study.distill.teachers import logits_of
 from study.distill.trainer import DistillationTrainer, TrainingData, error_of, initial_network
@@ -499,3 +500,16 @@ def test_a_student_trained_in_bf16_errs_in_float32_as_tracked(tmp_path: Path, ta
     network.load_state_dict(load_file(run.weights_file))
     assert summary.test_error == error_of(network, many.test)
     assert summary.best_val_error == error_of(network, many.validation)
+
+
+def test_the_first_trial_on_a_processor_says_where_bf16_is_slow(
+    trials: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = MeasuredProcessor(name="a processor", onednn_speed=1.0, bf16_speed=0.5)
+    monkeypatch.setattr("study.distill.processor.measured_processor", lambda: slow)
+    said = []
+    for name in ("first", "second"):
+        run = trials.run(_student(train={"precision": "bf16"}), name)
+        run.job = replace(run.job, processors=trials.folder / "processors")
+        said.append([message for report in _to_the_end(run) for message in report.messages])
+    assert said == [[slow.slow_bf16], []]
