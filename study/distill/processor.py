@@ -21,8 +21,8 @@ from study.config import Model
 from study.storage import write_once, write_whole
 
 ONEDNN_IS_FASTER = 1.2
-"""From this many times MKL's speed on, oneDNN multiplies the large fully connected layers. The speed is 2.1 on AMD's Zen
-5, and 0.9 on an Intel Xeon with AMX."""
+"""From this many times MKL's speed on, oneDNN multiplies the large fully connected layers. It is 2.1 on AMD's
+Zen 5, 0.9 on an Intel Xeon with AMX."""
 
 BF16_IS_SLOWER = 0.95
 """Below this many times the speed of fp32, somebody who asked for bf16 is told."""
