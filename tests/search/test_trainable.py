@@ -23,13 +23,15 @@ LIKE_A_WORKER = "import ray.tune; import study.search.trainable"
 
 @pytest.mark.parametrize(("given", "used"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
 def test_threads_that_wait_sleep_unless_the_user_says_otherwise(given: str | None, used: str) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    environment |= {"OMP_DISPLAY_ENV": "true"} | ({} if given is None else {"OMP_WAIT_POLICY": given})
+    set_here = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    environment = {name: value for name, value in os.environ.items() if name not in set_here}
+    environment |= {"OMP_DISPLAY_ENV": "verbose"} | ({} if given is None else {"OMP_WAIT_POLICY": given})
     command = [sys.executable, "-c", LIKE_A_WORKER]
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     if "OMP_WAIT_POLICY" not in ran.stderr:
         pytest.skip("this PyTorch's OpenMP does not show its settings")
     assert f"OMP_WAIT_POLICY = '{used}'" in ran.stderr
+    assert ("GOMP_SPINCOUNT = '1000'" in ran.stderr) == (given is None)
 
 
 @pytest.fixture
