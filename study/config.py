@@ -10,6 +10,7 @@ import re
 import reprlib
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
@@ -754,6 +755,18 @@ class StudyConfig(Model):
         if self.search is not None and self.search.seed is not None:
             return self.search.seed
         return next(unused_seeds(self.seeds))
+
+    @property
+    def confirmation_seeds(self) -> tuple[int, ...]:
+        """The seeds over which the search's winners are confirmed; none where there is no search.
+
+        The search never trained with them: the study's own seeds, and as many more as the confirmation asks for.
+        """
+        if self.search is None:
+            return ()
+        wanted = self.search.confirm.seeds or len(self.seeds)
+        own = [seed for seed in self.seeds if seed != self.search_seed]
+        return tuple(islice(chain(own, unused_seeds([*self.seeds, self.search_seed])), wanted))
 
 
 # ---------------------------------------------------------------------------------------------------- one training

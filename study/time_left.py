@@ -53,7 +53,7 @@ def expected_trials(config: StudyConfig) -> dict[str, list[Expected]]:
         stages["search"] = searched
         if config.baseline.search is not None:
             stages["search-baseline"] = list(searched)
-        seeds = plan.confirmation_seeds(config)
+        seeds = config.confirmation_seeds
         baselines = set(seeds) - set(config.seeds if config.arms else ())
         stages["confirm"] = [usual] * (len(seeds) * min(search.confirm.top, search.trials) + len(baselines))
     return stages

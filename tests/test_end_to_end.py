@@ -253,7 +253,7 @@ def test_a_study_whose_driver_was_killed_ends_with_the_table_of_an_undisturbed_o
 
 def _without_correction(rows: list[dict[str, object]]) -> list[dict[str, object]]:
     """Holm's correction, and what it says, depend on how many arms a table has."""
-    return [{**row, "p_holm": None, "verdict": None} for row in rows]
+    return [{**row, "p_corrected": None, "p_holm": None, "verdict": None} for row in rows]
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from study.export.weights import OpenedStudent
 from study.results.figures.words import arm_words, count, plain, signed
 from study.results.statistics import Interval
 from study.results.table import Row
+from study.results.verdicts import WORDS
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def _data(data: DataConfig, opened: OpenedStudent) -> list[str]:
 def _errors(row: Row, own: float) -> list[str]:
     lines = [
         f"- Test error of these weights: {_percent(own)}.",
-        f"- Test error of the row, mean over {count(row.n, 'seed')}: {_percent(row.test_error_mean)}"
+        f"- Test error of the row, mean over {count(row.n, 'seed')}: {_percent(row.mean)}"
         f"{_interval(row.test_error_ci95, 100, '%')}.",
     ]
     if row.role == "baseline":
@@ -170,7 +171,7 @@ def _errors(row: Row, own: float) -> list[str]:
             f"- Improvement over plain distillation: {signed(row.improvement_percent)} %"
             f"{_interval(row.improvement_ci95, 1, '%')}."
         )
-    return [*lines, f"- Verdict: {row.verdict}."]
+    return [*lines, f"- Verdict: {WORDS[row.verdict]}."]
 
 
 def _latency(measured: Latency) -> list[str]:

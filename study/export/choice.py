@@ -2,7 +2,7 @@
 
 Works on what `study.results` reads off the tracking server: the rows of the table, the baseline's among them, for
 where no noise helped the plain student is the one to take. The row with the lowest mean validation error wins, and of
-its seeds the one with the lowest. Knows nothing of weights.
+its seeds the one with the lowest. A row that lost a seed is never chosen. Knows nothing of weights.
 """
 
 import math
@@ -48,12 +48,17 @@ def choose(tracked: TrackedStudy) -> Choice:
     """Choose the best student.
 
     Raises:
-        UserError: no trial of the stages grid and confirm is completed, none knows its validation error, or one's
-            parameters cannot be read.
+        UserError: no trial of the stages grid and confirm is completed, none knows its validation error, every row lost
+            a seed, or a trial's parameters cannot be read.
     """
     table, validation = table_of(tracked), by_validation(tracked)
     row = validation.best(table.rows)
     mean = None if row is None else validation.error(row)
+    if row is None and any(row.is_lost for row in table.rows):
+        raise UserError(
+            f"study {tracked.name}: every row with a completed student lost seeds to trainings that diverged or "
+            f"failed, so no student can be chosen; see noisy-study table {tracked.name}"
+        )
     if row is None or mean is None:
         raise UserError(f"study {tracked.name} has no completed student yet; go on: noisy-study resume {tracked.name}")
     seeds = runs_of_rows(tracked)[table.rows.index(row)]

@@ -1,4 +1,4 @@
-"""What a table is made of: arms, and their completed trials.
+"""What a table is made of: arms, and what became of each of their seeds.
 
 Works on the runs of a tracked study, whose parameters are text, and makes numbers of them. Knows nothing of baselines,
 statistics or published numbers.
@@ -7,8 +7,9 @@ statistics or published numbers.
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -16,18 +17,23 @@ import pandas as pd
 from study.config import METHOD_SETTINGS
 from study.errors import UserError
 from study.results.phrases import count, some
-from study.results.read import TrackedStudy
+from study.results.read import STAGES_OF_A_TABLE, TrackedStudy
 from study.results.statistics import Interval
 from study.tracking import schema
 
 Setting = int | float | str
 """A parameter of the tracking server: a number where its text is one."""
 
-# Parameters that are columns of their own, or say what a network costs and follow from its name.
+LOST = ("diverged", "failed", "pruned")
+"""Outcomes of a training that ended without a test error."""
+
+# Parameters that are columns of their own, or say what a network costs and follow from its name. Every other parameter
+# of a run counts: a parameter that nobody listed makes a new row.
 _NO_SETTINGS = frozenset(
     {
         schema.STUDENT,
         schema.TEACHER,
+        schema.TEACHER_KEY,
         schema.METHOD,
         schema.SIGMA,
         schema.SIGMA_MODE,
@@ -46,14 +52,16 @@ _SETTINGS_OF_METHOD: dict[str, tuple[str, ...]] = {str(method): names for method
 class Arm:
     """What the trials of one row have in common: everything but the seed.
 
-    `sigma`, `sigma_mode`, `noise` and `alpha` are None for methods without noise. A baseline's stage is `grid`
-    wherever its trials come from: those that were added to confirm a searched point are more seeds of the same.
+    `sigma`, `sigma_mode`, `noise` and `alpha` are None for methods without noise. `teacher_key` identifies the
+    teachers (`study.keys.teacher_key`); None for runs that do not have it. A baseline's stage is `grid` wherever its
+    trials come from: those that were added to confirm a searched point are more seeds of the same.
     """
 
     role: str
     stage: str
     student: str
     teacher: str
+    teacher_key: str | None
     method: str
     sigma: float | Interval | None
     sigma_mode: str | None
@@ -76,66 +84,198 @@ class Arm:
 
 @dataclass(frozen=True)
 class Trial:
-    """One completed training of a student: its run, arm, stage and seed, and its test error as a fraction of 1."""
+    """One training of a student: its run, arm, stage and seed, how it ended, and its test error as a fraction of 1.
+
+    Attributes:
+        outcome: as `TrackedStudy.outcomes` has it.
+        test_error: None where the training has none (yet).
+        ended_ms: Unix time in milliseconds; for a training that has not ended, when it began.
+        predicted_classes: how many different classes the network predicts for the test images; None where the run
+            does not say.
+    """
 
     run_id: str
     arm: Arm
     stage: str
     seed: int
-    test_error: float
+    outcome: str
+    test_error: float | None
     ended_ms: float
+    predicted_classes: int | None
     multiplications: int | None
     compression_ratio: float | None
     epochs_to_target: float | None
     seconds_to_target: float | None
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the training ended without a test error."""
+        return self.outcome in LOST
 
-BySeed = Mapping[int, Trial]
+
+@dataclass(frozen=True)
+class ArmSeeds:
+    """The seeds of one arm.
+
+    A seed is lost when its training diverged, failed or was stopped early. A seed whose training has not ended, or has
+    not begun, is not lost: the row is incomplete.
+
+    Attributes:
+        trials: the training that counts, by seed, ascending; trainings that have not ended are among them.
+        planned: all seeds of the arm, ascending.
+    """
+
+    trials: Mapping[int, Trial]
+    planned: tuple[int, ...]
+
+    @cached_property
+    def completed(self) -> dict[int, Trial]:
+        """The trainings that have a test error, by seed."""
+        return {seed: trial for seed, trial in self.trials.items() if trial.test_error is not None}
+
+    @cached_property
+    def errors(self) -> dict[int, float]:
+        """Test errors by seed, fractions of 1: also those of an arm that lost other seeds."""
+        return {seed: trial.test_error for seed, trial in self.trials.items() if trial.test_error is not None}
+
+    @cached_property
+    def lost(self) -> dict[int, Trial]:
+        """The trainings of the lost seeds."""
+        return {seed: trial for seed, trial in self.trials.items() if trial.is_lost}
+
+    @property
+    def usable_errors(self) -> dict[int, float]:
+        """Test errors by seed; none where a seed is lost.
+
+        Which seeds survive depends on what a training does, so the survivors alone speak for nothing.
+        """
+        return {} if self.lost else self.errors
+
+    @property
+    def any_trial(self) -> Trial:
+        """One of the trainings, for what all of them have in common."""
+        return next(iter(self.trials.values()))
 
 
-def trials_of(tracked: TrackedStudy) -> tuple[list[Trial], list[str]]:
-    """The trials a table stands on, and notes on those it cannot use."""
-    notes = []
-    counts = tracked.counts()
-    left_out = {
-        outcome: int(number)
-        for outcome, number in counts.reindex(["grid", "confirm"]).sum().items()
-        if outcome != "completed" and number > 0
+def arms_of(tracked: TrackedStudy) -> tuple[dict[Arm, ArmSeeds], list[str]]:
+    """Every arm that has a training of the stages grid or confirm, and notes on the trainings.
+
+    Raises:
+        UserError: a parameter of a run cannot be read.
+    """
+    trials, unusable = _trials_of(tracked)
+    found: dict[Arm, dict[int, list[Trial]]] = defaultdict(lambda: defaultdict(list))
+    for trial in trials:
+        found[trial.arm][trial.seed].append(trial)
+    planned = _planned_seeds(tracked, trials)
+    arms = {
+        arm: ArmSeeds(
+            {seed: _that_counts(of_seeds[seed]) for seed in sorted(of_seeds)},
+            tuple(sorted(of_seeds.keys() | planned(arm))),
+        )
+        for arm, of_seeds in found.items()
     }
-    if left_out:
-        listed = ", ".join(f"{number} {outcome}" for outcome, number in left_out.items())
-        notes.append(f"Not in the table: {listed} (trials of the stages grid and confirm).")
+    notes = _ended_notes(tracked)
+    if unusable:
+        notes.append(f"Left out: {count(unusable, 'completed trial')} without `test_error` or `seed`.")
+    twice = [
+        f"{arm} seed {seed}"
+        for arm, of_seeds in found.items()
+        for seed, of_seed in of_seeds.items()
+        if sum(trial.test_error is not None for trial in of_seed) > 1
+    ]
+    if twice:
+        notes.append(f"More than one completed trial, the latest finished is used: {some(sorted(twice))}.")
+    return arms, notes
 
+
+def runs_of_lost_arms(tracked: TrackedStudy) -> frozenset[str]:
+    """The completed runs of arms that lost a seed: their errors are no fair account of the arm.
+
+    Raises:
+        UserError: a parameter of a run cannot be read.
+    """
+    arms, _ = arms_of(tracked)
+    return frozenset(trial.run_id for seeds in arms.values() if seeds.lost for trial in seeds.completed.values())
+
+
+def _ended_notes(tracked: TrackedStudy) -> list[str]:
+    number_of = tracked.counts().reindex(["grid", "confirm"]).sum()
+    without = {outcome: int(number) for outcome, number in number_of.items() if outcome != "completed" and number > 0}
+    if not without:
+        return []
+    listed = ", ".join(f"{number} {outcome}" for outcome, number in without.items())
+    return [f"Trials without a test error: {listed} (stages grid and confirm)."]
+
+
+def _that_counts(trials: Sequence[Trial]) -> Trial:
+    """Of several trainings of one arm and seed: the latest that ended; one that still runs where that is a retry."""
+    ended = [trial for trial in trials if trial.is_lost or trial.test_error is not None]
+    latest = max(ended or trials, key=lambda trial: trial.ended_ms)
+    retries = [trial for trial in trials if trial not in ended and trial.ended_ms > latest.ended_ms]
+    return max(retries, key=lambda trial: trial.ended_ms) if latest.is_lost and retries else latest
+
+
+def _trials_of(tracked: TrackedStudy) -> tuple[list[Trial], int]:
+    """The trainings of the stages of a table, and how many completed ones cannot be used."""
     trials, unusable = [], 0
-    for run in tracked.completed().to_dict("records"):
+    runs = tracked.trials.assign(outcome=tracked.outcomes())
+    for run in runs[runs[f"tags.{schema.STAGE}"].isin(STAGES_OF_A_TABLE)].to_dict("records"):
         known = {str(name): value for name, value in run.items() if not is_missing(value)}
         params = {
             name.removeprefix("params."): str(value)
             for name, value in known.items()
             if name.startswith("params.") and value != "None"
         }
-        error = known.get(f"metrics.{schema.TEST_ERROR}")
-        if error is None or schema.SEED not in params:
-            unusable += 1
+        outcome = str(known["outcome"])
+        error = known.get(f"metrics.{schema.TEST_ERROR}") if outcome == "completed" else None
+        unusable += outcome == "completed" and (error is None or schema.SEED not in params)
+        if schema.SEED not in params:  # a run that has just begun has its parameters a moment later
             continue
         where = f"study {tracked.name}, run {run['run_id']}"
+        classes = known.get(f"metrics.{schema.PREDICTED_CLASSES}")
         trials.append(
             Trial(
                 str(run["run_id"]),
                 _arm(known, params, where),
                 stage=str(known[f"tags.{schema.STAGE}"]),
                 seed=_integer(params[schema.SEED], schema.SEED, where),
-                test_error=float(error),
+                outcome=outcome,
+                test_error=None if error is None else float(error),
                 ended_ms=float(known.get("end_time", known.get("start_time", 0))),
+                predicted_classes=None if classes is None else int(classes),
                 multiplications=_multiplications(params, where),
                 compression_ratio=_compression(params, where),
                 epochs_to_target=known.get(f"metrics.{schema.EPOCHS_TO_TARGET}"),
                 seconds_to_target=known.get(f"metrics.{schema.SECONDS_TO_TARGET}"),
             )
         )
-    if unusable:
-        notes.append(f"Left out: {count(unusable, 'completed trial')} without `test_error` or `seed`.")
-    return trials, notes
+    return trials, unusable
+
+
+def _planned_seeds(tracked: TrackedStudy, trials: Sequence[Trial]) -> Callable[[Arm], Collection[int]]:
+    """The seeds of an arm by the parameters of the parent run; without them, all that its student has in the stage."""
+    said = {"grid": _seeds(tracked, schema.SEEDS), "confirm": _seeds(tracked, schema.CONFIRM_SEEDS)}
+    seen: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for trial in trials:
+        seen[trial.arm.student, trial.stage].add(trial.seed)
+
+    def of_stage(arm: Arm, stage: str) -> Collection[int]:
+        own = seen.get((arm.student, stage), set())
+        return (said[stage] or own) if own else ()
+
+    def planned(arm: Arm) -> Collection[int]:
+        stages = ("grid", "confirm") if arm.role == "baseline" else (arm.stage,)
+        return {seed for stage in stages for seed in of_stage(arm, stage)}
+
+    return planned
+
+
+def _seeds(tracked: TrackedStudy, parameter: str) -> tuple[int, ...]:
+    """Seeds of the parent run, `0,1,2`; none where it does not say."""
+    text = tracked.params.get(parameter, "")
+    where = f"study {tracked.name}, parent run"
+    return tuple(_integer(part, parameter, where) for part in text.strip("[]() ").split(",") if part.strip())
 
 
 def _arm(run: Mapping[str, Any], params: Mapping[str, str], where: str) -> Arm:
@@ -149,6 +289,7 @@ def _arm(run: Mapping[str, Any], params: Mapping[str, str], where: str) -> Arm:
         stage="grid" if role == "baseline" else str(run[f"tags.{schema.STAGE}"]),
         student=params.get(schema.STUDENT, ""),
         teacher=params.get(schema.TEACHER, ""),
+        teacher_key=params.get(schema.TEACHER_KEY),
         method=method,
         sigma=_sigma(params[schema.SIGMA], where) if has_noise and schema.SIGMA in params else None,
         sigma_mode=params.get(schema.SIGMA_MODE, "fixed") if has_noise else None,
@@ -209,16 +350,3 @@ def _compression(params: Mapping[str, str], where: str) -> float | None:
 def is_missing(value: object) -> bool:
     """Whether a cell of a frame has no value, as pandas or MLflow say it."""
     return value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value))
-
-
-def by_arm_and_seed(trials: Iterable[Trial]) -> tuple[dict[Arm, dict[int, Trial]], list[str]]:
-    """The latest finished trial of every arm and seed, and a note on those that came twice."""
-    found: dict[Arm, dict[int, Trial]] = defaultdict(dict)
-    twice = set()
-    for trial in sorted(trials, key=lambda trial: trial.ended_ms):
-        if trial.seed in found[trial.arm]:
-            twice.add((str(trial.arm), trial.seed))
-        found[trial.arm][trial.seed] = trial
-    named = [f"{arm} seed {seed}" for arm, seed in sorted(twice)]
-    notes = [f"More than one completed trial, the latest finished is used: {some(named)}."] if named else []
-    return dict(found), notes

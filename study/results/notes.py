@@ -6,13 +6,13 @@ is printed.
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import pandas as pd
 
 from search_spaces.published import TABLES, dropout_readings, published_teacher_percent
 from study.config import TrainConfig
-from study.results.arms import Arm, BySeed, is_missing
+from study.results.arms import Arm, ArmSeeds, is_missing
 from study.results.phrases import count, percent, some
 from study.results.read import OUTCOMES, TrackedStudy, epochs_trained
 from study.results.statistics import Comparison
@@ -43,27 +43,59 @@ def published_notes(tracked: TrackedStudy, by_arm: Iterable[Arm]) -> tuple[str |
     return name, notes
 
 
-def method_notes(kind: str, by_arm: Mapping[Arm, BySeed], corrected: Mapping[Arm, float | None]) -> list[str]:
+def method_notes(kind: str, arms: Mapping[Arm, ArmSeeds]) -> list[str]:
     """What the baseline is, how many seeds there are, what intervals and verdicts mean."""
-    if not by_arm:
+    if not any(seeds.completed or seeds.lost for seeds in arms.values()):
         return ["No completed trial of the stages grid or confirm yet."]
-    seeds = sorted({seed for trials in by_arm.values() for seed in trials})
-    sizes = sorted({len(trials) for trials in by_arm.values()})
-    each = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     notes = [
         f"Baseline: {kind}.",
-        f"Every row stands on {each} seed{'s' if sizes[-1] != 1 else ''} (all seeds: {some(list(map(str, seeds)))}).",
+        _seeds_note(list(arms.values())),
         "Intervals are 95 % and speak of the student's training only: teacher and data split are the same for all "
         "seeds. Test errors: Student's t over the seeds.",
     ]
-    tested = sum(p is not None for p in corrected.values())
-    if corrected:
+    planned = sum(arm.role != "baseline" for arm in arms)
+    if planned:
         notes.append(
             "Improvement: (baseline error - error) / baseline error over the seeds that an arm shares with the "
             "baseline of its student, interval by Fieller's theorem; p: paired t-test; p Holm: corrected over the "
-            f"{count(tested, 'tested arm')} of this table; the verdict is p Holm at 5 %."
+            f"{count(planned, 'arm')} of this table, an arm without a test counts as p = 1; the verdict is p Holm at "
+            "5 %."
         )
     return notes
+
+
+def _seeds_note(rows: Sequence[ArmSeeds]) -> str:
+    planned = some(list(map(str, sorted({seed for row in rows for seed in row.planned}))))
+    sizes = sorted({len(row.errors) for row in rows})
+    each = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    if any(len(row.errors) < len(row.planned) for row in rows):
+        return f"Rows stand on {each} of their planned seeds (all seeds: {planned})."
+    return f"Every row stands on {each} seed{'s' if sizes[-1] != 1 else ''} (all seeds: {planned})."
+
+
+def lost_notes(arms: Mapping[Arm, ArmSeeds]) -> list[str]:
+    """Which rows lost seeds, and the errors of the seeds that they have left."""
+    notes = []
+    for arm, seeds in arms.items():
+        if not seeds.lost:
+            continue
+        by_outcome: dict[str, list[str]] = defaultdict(list)
+        for seed, trial in seeds.lost.items():
+            by_outcome[trial.outcome].append(str(seed))
+        ways = [f"{_seeds_words(of_outcome)} {outcome}" for outcome, of_outcome in by_outcome.items()]
+        left = [f"seed {seed} {percent(error * 100)}" for seed, error in seeds.errors.items()]
+        notes.append(
+            f"Seeds lost, so no mean and no verdict: {arm}, {', '.join(ways)}; "
+            f"{'test errors of the others: ' + ', '.join(left) if left else 'no seed has a test error'}."
+        )
+    if any(arm.role == "baseline" and seeds.lost for arm, seeds in arms.items()):
+        notes.append("Where a baseline lost a seed, the arms of its student have no improvement and no verdict.")
+    return notes
+
+
+def _seeds_words(seeds: Sequence[str]) -> str:
+    """`seed 3`, `seeds 0, 2`."""
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
 
 
 def teacher_notes(tracked: TrackedStudy, published: str | None) -> list[str]:
@@ -94,11 +126,19 @@ def target_notes(by_arm: Iterable[Arm]) -> list[str]:
     ]
 
 
-def cost_notes(rows: int, unknown: int) -> list[str]:
-    """How the front is marked, in a table of so many rows with a cost, of which so many do not say theirs."""
+def cost_notes(rows: int, unknown: int, without_mean: int) -> list[str]:
+    """How the front is marked, in a table of so many rows with a cost.
+
+    Args:
+        rows: how many have a cost.
+        unknown: how many of them do not say theirs.
+        without_mean: how many of the others have no mean error.
+    """
     if not rows:
         return []
     left_out = f" Left out: {count(unknown, 'row')} whose multiplications are not known." if unknown else ""
+    if without_mean:
+        left_out += f" Left out: {count(without_mean, 'row')} without a mean error."
     return [
         "Front: * marks the Pareto front of mean test error against the student's multiplications, the rows that no "
         "other row equals in both and beats in one. Only means are compared, so rows may stand on it by noise."
@@ -159,20 +199,21 @@ def _varied(trials: pd.DataFrame) -> list[str]:
 
 
 def pairing_notes(
-    by_arm: Mapping[Arm, BySeed], baselines: Mapping[str, BySeed], comparisons: Mapping[Arm, Comparison | None]
+    arms: Mapping[Arm, ArmSeeds], baselines: Mapping[str, ArmSeeds], comparisons: Mapping[Arm, Comparison | None]
 ) -> list[str]:
     """Seeds that an arm and its baseline do not share, and differences without spread."""
     notes = []
     unpaired: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for arm in comparisons:
-        if arm.student in baselines:
-            missing = tuple(sorted(by_arm[arm].keys() ^ baselines[arm.student].keys()))
+        baseline = baselines.get(arm.student)
+        if baseline is not None and not baseline.lost and not arms[arm].lost:
+            missing = tuple(sorted(arms[arm].errors.keys() ^ baseline.errors.keys()))
             if missing:
                 unpaired[missing].append(str(arm))
-    for seeds, arms in unpaired.items():
+    for seeds, named in unpaired.items():
         notes.append(
             f"Not paired, so not in the comparison: seed{'s' if len(seeds) > 1 else ''} "
-            f"{some(list(map(str, seeds)))} of {some(arms)} or its baseline (the other has none)."
+            f"{some(list(map(str, seeds)))} of {some(named)} or its baseline (the other has none)."
         )
     without_spread = [
         str(arm)

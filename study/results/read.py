@@ -73,7 +73,7 @@ class TrackedStudy:
     def completed(self) -> pd.DataFrame:
         """The trials that may enter a table: completed, and not of the search."""
         stages = self.trials[f"tags.{schema.STAGE}"]
-        return self.trials[self._outcomes().eq("completed") & stages.isin(STAGES_OF_A_TABLE)]
+        return self.trials[self.outcomes().eq("completed") & stages.isin(STAGES_OF_A_TABLE)]
 
     def searched(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The search's trials of any outcome: those of arms, and those of the baseline."""
@@ -86,9 +86,10 @@ class TrackedStudy:
 
         Besides the schema's outcomes there are `running`, and `unfinished` for a run that ended without an outcome.
         """
-        return pd.crosstab(self.trials[f"tags.{schema.STAGE}"].rename("stage"), self._outcomes().rename("outcome"))
+        return pd.crosstab(self.trials[f"tags.{schema.STAGE}"].rename("stage"), self.outcomes().rename("outcome"))
 
-    def _outcomes(self) -> "pd.Series[str]":
+    def outcomes(self) -> "pd.Series[str]":
+        """What became of every trial, one of `OUTCOMES`."""
         stopped = self.status in ("KILLED", "FAILED")  # then its trials are not running, whatever their runs say
         without = self.trials["status"].map(lambda s: "running" if s == "RUNNING" and not stopped else "unfinished")
         return self.trials[f"tags.{schema.OUTCOME}"].fillna(without)

@@ -27,6 +27,7 @@ from study.errors import UserError
 from study.results.arms import Setting
 from study.results.statistics import Interval
 from study.results.table import SIGNIFICANCE, Row, Table
+from study.results.verdicts import WORDS
 
 Format = Literal["text", "md", "csv", "json", "latex", "html"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -100,12 +101,12 @@ def columns(table: Table) -> list[Column]:
         else None,
         *(_setting_column(name) for name in table.settings),
         Column("stage", lambda row: row.stage, numeric=False) if any(row.stage != "grid" for row in rows) else None,
-        Column("n", lambda row: str(row.n)),
+        Column("n", lambda row: str(row.n) if row.n == row.n_planned else f"{row.n} of {row.n_planned}"),
         Column("test error %", _error),
         Column("improvement", _improvement),
         Column("p", lambda row: _p(row.p_value)),
-        Column("p Holm", lambda row: _p(row.p_holm)),
-        Column("verdict", lambda row: "" if row.role == "baseline" else row.verdict, numeric=False),
+        Column("p Holm", lambda row: _p(row.p_corrected)),
+        Column("verdict", _verdict, numeric=False),
         *(_speed_columns() if any(row.speed is not None for row in rows) else ()),
         *(_cost_columns() if any(row.cost is not None for row in rows) else ()),
         Column("compression", lambda row: _fixed(row.compression_ratio, 2))
@@ -189,7 +190,15 @@ def _plain(value: Setting | None) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def _verdict(row: Row) -> str:
+    if row.role == "baseline":
+        return WORDS["seeds_lost"] if row.is_lost else ""
+    return WORDS[row.verdict]
+
+
 def _error(row: Row) -> str:
+    if row.test_error_mean is None:
+        return ""
     text = f"{row.test_error_mean * 100:.2f}"
     if row.test_error_ci95 is not None:
         low, high = row.test_error_ci95
@@ -410,25 +419,31 @@ def html_fragment(table: Table) -> str:
 def frame(table: Table) -> pd.DataFrame:
     """The rows as pandas has them: errors as fractions of 1, an interval as two columns `…_low` and `…_high`.
 
-    `sigma` is a number, or the text `[low, high]` for a uniform draw. The last column, `baseline_kind`, is the same in
-    all rows: how the settings of the baseline were found.
+    `sigma` is a number, or the text `[low, high]` for a uniform draw. `error_seed_0` and so on are the test errors of
+    the seeds, one column for every seed of the table, empty where a row has none. The last columns, `baseline_kind` and
+    `rule`, are the same in all rows: how the settings of the baseline were found, and the statistical rule.
     """
+    seeds = sorted({seed for row in table.rows for seed in row.errors})
     records = []
     for row in table.rows:
         record: dict[str, object] = {}
         for name, value in row.as_json().items():
             if name in _INTERVALS:
                 record[f"{name}_low"], record[f"{name}_high"] = value or (None, None)
+            elif name == "errors":
+                record |= {f"error_seed_{seed}": row.errors.get(seed) for seed in seeds}
             else:
                 record[name] = json.dumps(value) if isinstance(value, list) else value
-        records.append(record | {"baseline_kind": table.baseline_kind})
+        records.append(record | {"baseline_kind": table.baseline_kind, "rule": table.rule})
     if records:
         return pd.DataFrame.from_records(records)
-    names = [field.name for field in dataclasses.fields(Row) if field.name not in ("settings", "speed", "cost")]
+    names = [
+        field.name for field in dataclasses.fields(Row) if field.name not in ("errors", "settings", "speed", "cost")
+    ]
     columns = [
         column for name in names for column in ((f"{name}_low", f"{name}_high") if name in _INTERVALS else (name,))
     ]
-    return pd.DataFrame(columns=[*columns, "baseline_kind"])
+    return pd.DataFrame(columns=[*columns, "baseline_kind", "rule"])
 
 
 def _csv(table: Table) -> str:

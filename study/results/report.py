@@ -16,6 +16,7 @@ from study.results.history import read_histories
 from study.results.read import TrackedStudy, read_study
 from study.results.render import html_fragment
 from study.results.table import Row, Table, table_of
+from study.results.verdicts import TESTED, WORDS, Tested
 from study.storage import write_whole
 from study.tracking import schema
 from study.tracking.address import answering
@@ -27,8 +28,7 @@ PAGE = "index.html"
 ARTIFACT_FOLDER = "report"
 """Where the study's parent run keeps the same files."""
 
-Outcome = Literal["better", "worse", "within noise", "mixed", "unknown"]
-_TESTED: tuple[Outcome, ...] = ("better", "worse", "within noise")
+Outcome = Tested | Literal["mixed", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,9 @@ def verdict(table: Table, validation: ByValidation) -> Verdict:
     """
     arms = [row for row in table.rows if row.role == "arm"]
     baseline = f"baseline: {plain(table.baseline_kind, 200)}"
-    if not arms:
+    if not any(row.n or row.is_lost for row in arms):
         return Verdict("unknown", "No arm has a completed trial yet, so there is nothing to say.")
-    tested = [row for row in arms if row.verdict in _TESTED]
+    tested = [row for row in arms if row.verdict in TESTED]
     if not tested:
         return Verdict("unknown", _untested(arms, validation, baseline))
     chosen = [
@@ -120,27 +120,28 @@ def verdict(table: Table, validation: ByValidation) -> Verdict:
         if (of_student := [row for row in tested if row.student == student])
     ]
     if len(chosen) > 1:
-        return _of_students(chosen, tested, baseline)
-    return _of_arm(chosen[0], tested, baseline)
+        return _of_students(chosen, tested, baseline, table)
+    return _of_arm(chosen[0], tested, baseline, table)
 
 
-def _of_arm(row: Row, tested: Sequence[Row], baseline: str) -> Verdict:
+def _of_arm(row: Row, tested: Sequence[Row], baseline: str, table: Table) -> Verdict:
     whose = "The only arm tested" if len(tested) == 1 else "The arm that validation chose"
     relation = {
         "better": "is better than plain distillation",
         "worse": "is worse than plain distillation",
-        "within noise": "is within noise of plain distillation: no difference is shown, nor that there is none",
+        "undecided": "is undecided: the seeds show no difference from plain distillation, and do not show that there "
+        "is none",
     }[row.verdict]
     return Verdict(
         _outcome(row),
         f"{whose}, {arm_words(row)}, {relation}; improvement {_improvement(row, seeds_each([row.n]), baseline)}"
-        f"{_all_arms(tested)}.",
+        f"{_all_arms(tested)}{_lost(table)}.",
     )
 
 
-def _of_students(chosen: Sequence[Row], tested: Sequence[Row], baseline: str) -> Verdict:
+def _of_students(chosen: Sequence[Row], tested: Sequence[Row], baseline: str, table: Table) -> Verdict:
     parts = []
-    for outcome in _TESTED:
+    for outcome in TESTED:
         rows = [row for row in chosen if row.verdict == outcome]
         if rows:
             named = ", ".join(f"{plain(row.student)} {_improvement(row)}" for row in rows)
@@ -149,28 +150,29 @@ def _of_students(chosen: Sequence[Row], tested: Sequence[Row], baseline: str) ->
     return Verdict(
         outcomes.pop() if len(outcomes) == 1 else "mixed",
         f"Against plain distillation, the arm that validation chose for each student is {'; '.join(parts)} "
-        f"({seeds_each(row.n for row in chosen)}; {baseline}){_all_arms(tested)}.",
+        f"({seeds_each(row.n for row in chosen)}; {baseline}){_all_arms(tested)}{_lost(table)}.",
     )
 
 
 def _untested(arms: Sequence[Row], validation: ByValidation, baseline: str) -> str:
-    row = validation.best(arms) or arms[0]
-    if row.verdict == "one seed: no interval":
+    row = validation.best(arms) or next((row for row in arms if not row.is_lost), arms[0])
+    if row.verdict == "one_seed":
         return (
             "Nothing can be said yet: every comparison stands on one seed, which has no interval; the arm that "
             f"validation chose, {arm_words(row)}, came out at an improvement of "
             f"{_improvement(row, 'n = 1 seed', baseline)}."
         )
     why = {
-        "no baseline": "there is no baseline to compare with",
-        "no common seed": "no arm shares a seed with its baseline",
-        "no spread: no test": "the differences are the same on all seeds, which leaves no spread to test against",
-    }.get(row.verdict, row.verdict)
+        "no_baseline": "there is no baseline to compare with",
+        "no_common_seed": "no arm shares a seed with its baseline",
+        "no_spread": "the differences are the same on all seeds, which leaves no spread to test against",
+        "seeds_lost": "every arm, or its baseline, lost seeds to trainings that diverged or failed",
+    }.get(row.verdict, WORDS[row.verdict])
     return f"Nothing can be said: {why} ({seeds_each(arm.n for arm in arms)}; {baseline})."
 
 
 def _outcome(row: Row) -> Outcome:
-    return next(outcome for outcome in _TESTED if outcome == row.verdict)
+    return next(outcome for outcome in TESTED if outcome == row.verdict)
 
 
 def _improvement(row: Row, *more: str) -> str:
@@ -190,8 +192,13 @@ def _all_arms(tested: Sequence[Row]) -> str:
     verdicts = [row.verdict for row in tested]
     return (
         f"; of all {len(tested)} arms tested, {verdicts.count('better')} better, {verdicts.count('worse')} worse and "
-        f"{verdicts.count('within noise')} within noise after correction for their number"
+        f"{verdicts.count('undecided')} undecided after correction for their number"
     )
+
+
+def _lost(table: Table) -> str:
+    lost = sum(row.role == "arm" and row.verdict == "seeds_lost" for row in table.rows)
+    return f"; {count(lost, 'arm')} lost seeds and {'has' if lost == 1 else 'have'} no verdict" if lost else ""
 
 
 # ---------------------------------------------------------------------------------------------------------- the page

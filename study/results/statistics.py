@@ -139,22 +139,30 @@ def fieller(
     return (b - root) / a, (b + root) / a
 
 
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
+def holm(p_values: Sequence[float | None], planned: int | None = None) -> list[float | None]:
     """p-values corrected for their number (Holm, "A simple sequentially rejective multiple test procedure", 1979).
 
     Rejecting where the corrected value lies below a level keeps the chance of any false rejection below that level.
 
     Args:
-        p_values: in [0, 1]; None where nothing was tested, which does not count.
+        p_values: in [0, 1]; None where nothing was tested.
+        planned: how many tests were planned. Which tests can be made may depend on the results, so a planned test that
+            was not made counts as one with p = 1. None: as many as there are p-values.
 
     Returns:
         the corrected values in the same order, None where None was given.
+
+    Raises:
+        ValueError: there are more p-values than planned tests.
     """
     tested = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
+    number = len(tested) if planned is None else planned
+    if number < len(tested):
+        raise ValueError(f"{len(tested)} p-values of {number} planned tests")
     corrected: list[float | None] = [None] * len(p_values)
     largest = 0.0
     for rank, (p, index) in enumerate(tested):
-        largest = max(largest, min(1.0, p * (len(tested) - rank)))
+        largest = max(largest, min(1.0, p * (number - rank)))
         corrected[index] = largest
     return corrected
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_spaces.published import find_published, published_improvement_percent
-from study.results.arms import Arm, BySeed, Setting, Trial, by_arm_and_seed, trials_of
+from study.results.arms import Arm, ArmSeeds, Setting, arms_of
 from study.results.notes import (
     cost_notes,
+    lost_notes,
     method_notes,
     pairing_notes,
     published_notes,
@@ -22,9 +23,12 @@ from study.results.notes import (
 )
 from study.results.read import TrackedStudy, read_study
 from study.results.statistics import Comparison, Interval, compare, holm, mean, student_interval
+from study.results.verdicts import Verdict
 from study.tracking import schema
 
 SIGNIFICANCE = 0.05
+RULE = "paired-t-holm"
+"""Name of the statistical rule that judges a table: paired t-tests, corrected by Holm's method (docs/statistics.md)."""
 DEFAULT_BASELINE_KIND = "default settings"
 
 
@@ -34,7 +38,7 @@ class Speed:
 
     Attributes:
         reached: how many seeds ever did.
-        epochs, seconds: means over those seeds; None where there are none.
+        epochs, seconds: means over those seeds; None where there are none, and where the row lost a seed.
     """
 
     reached: int
@@ -51,7 +55,7 @@ class Cost:
         pareto: whether the row is on the front of mean test error against multiplications: no other row of the table
             is at most as large in both and smaller in one.
 
-    Both are None where the tracked runs do not say what the student costs.
+    Both are None where the tracked runs do not say what the student costs, and `pareto` where the row has no mean.
     """
 
     multiplications: int | None
@@ -62,18 +66,24 @@ class Cost:
 class Row:
     """One arm over its seeds.
 
+    A seed is lost when its training ended without a test error. A row that lost a seed has no mean, interval, p or
+    improvement: which seeds survive depends on the training, so the survivors alone speak for nothing.
+
     Attributes:
         role: `baseline` or `arm`.
         stage: `grid`, or `confirm` for a searched point on seeds the search never saw; a baseline that has trials of
             both is of the grid.
         student, teacher: networks; several teachers are joined by `+`.
+        teacher_key: identifies the teachers (`study.keys`); None where the runs do not say.
         sigma: a standard deviation, or (low, high) of a uniform draw; None for methods without noise.
-        n: seeds of this row.
+        n: seeds that have a test error; `n_planned` all seeds of the row; `n_diverged` lost seeds whose training
+            diverged, `n_failed` those whose training failed or was stopped early.
+        errors: test error by seed, fractions of 1, ascending in the seed; also those of a row that lost other seeds.
         test_error_mean: a fraction of 1; `test_error_ci95` its Student interval.
         improvement_percent: (mean baseline − mean error) / mean baseline × 100 over the seeds both have, with its
             Fieller interval.
-        p_value: paired t-test; `p_holm` the same after Holm's correction over the arms of the table.
-        verdict: what may be said at 5 % after the correction, in words.
+        p_value: paired t-test; `p_corrected` the same after Holm's correction over all arms of the table.
+        verdict: what may be said at 5 % after the correction.
         compression_ratio: multiplications of the teacher / of the student.
         published_error_percent, published_improvement_percent: what the source prints for this setting.
         settings: other parameters that differ between rows, by name; None where a row has no such parameter.
@@ -85,19 +95,24 @@ class Row:
     stage: str
     student: str
     teacher: str
+    teacher_key: str | None
     method: str
     sigma: float | Interval | None
     sigma_mode: str | None
     noise: str | None
     alpha: float | None
     n: int
-    test_error_mean: float
+    n_planned: int
+    n_diverged: int
+    n_failed: int
+    errors: Mapping[int, float]
+    test_error_mean: float | None
     test_error_ci95: Interval | None
     improvement_percent: float | None
     improvement_ci95: Interval | None
     p_value: float | None
-    p_holm: float | None
-    verdict: str
+    p_corrected: float | None
+    verdict: Verdict
     compression_ratio: float | None
     published_error_percent: float | None
     published_improvement_percent: float | None
@@ -105,15 +120,34 @@ class Row:
     speed: Speed | None = None
     cost: Cost | None = None
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the row lost a seed."""
+        return self.n_diverged + self.n_failed > 0
+
+    @property
+    def mean(self) -> float:
+        """`test_error_mean` of a row that has one.
+
+        Raises:
+            ValueError: it has none.
+        """
+        if self.test_error_mean is None:
+            raise ValueError(f"a row of {self.n} of {self.n_planned} seeds has no mean error")
+        return self.test_error_mean
+
     def as_json(self) -> dict[str, Any]:
         """The row as JSON has it, the settings beside the other values.
 
-        Where the trials have a target there are `reached_target` (how many seeds), `epochs_to_target` and
-        `seconds_to_target` (means over those) too; where the students of the table differ in cost, `multiplications`
-        and `pareto` (true on the front, false off it, null where the cost is not known).
+        `errors` has the seeds as text, as keys of JSON are; `p_holm` is the former name of `p_corrected`. Where the
+        trials have a target there are `reached_target` (how many seeds), `epochs_to_target` and `seconds_to_target`
+        (means over those) too; where the students of the table differ in cost, `multiplications` and `pareto` (true on
+        the front, false off it, null where the row has no mean error or no known cost).
         """
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         settings, speed, cost = (values.pop(name) for name in ("settings", "speed", "cost"))
+        values["errors"] = {str(seed): error for seed, error in self.errors.items()}
+        values["p_holm"] = self.p_corrected
         if cost is not None:
             values |= {schema.MULTIPLICATIONS: cost.multiplications, "pareto": cost.pareto}
         if speed is not None:
@@ -130,12 +164,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The improvement-over-baseline table of one study, with everything a reader must know in `notes`."""
+    """The improvement-over-baseline table of one study, with everything a reader must know in `notes`.
+
+    `rule` names the statistical rule that gave the verdicts.
+    """
 
     study: str
     baseline_kind: str
     notes: tuple[str, ...]
     rows: tuple[Row, ...]
+    rule: str = RULE
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -147,6 +185,7 @@ class Table:
         return {
             "study": self.study,
             "baseline_kind": self.baseline_kind,
+            "rule": self.rule,
             "notes": list(self.notes),
             "rows": [row.as_json() for row in self.rows],
         }
@@ -171,55 +210,56 @@ def table_of(tracked: TrackedStudy) -> Table:
     Raises:
         UserError: a trial's parameters cannot be read.
     """
-    trials, trial_notes = trials_of(tracked)
-    by_arm, duplicate_notes = by_arm_and_seed(trials)
-    baselines, baseline_notes = _baselines(by_arm)
+    found, arm_notes = arms_of(tracked)
+    arms = {arm: found[arm] for arm in sorted(found, key=_order)}
+    baselines, baseline_notes = _baselines(arms)
     comparisons = {
-        arm: _compare(baselines.get(arm.student), of_arm) for arm, of_arm in by_arm.items() if arm.role != "baseline"
+        arm: _compare(baselines.get(arm.student), seeds) for arm, seeds in arms.items() if arm.role != "baseline"
     }
-    corrected = dict(
-        zip(comparisons, holm([found.p_value if found else None for found in comparisons.values()]), strict=True)
-    )
-    varying = _varying(by_arm)
-    published, of_published = published_notes(tracked, by_arm)
-    costs = _costs(by_arm)
+    p_values = [found.p_value if found else None for found in comparisons.values()]
+    corrected = dict(zip(comparisons, holm(p_values, planned=len(p_values)), strict=True))
+    varying = _varying(arms)
+    published, of_published = published_notes(tracked, arms)
+    costs = _costs(arms)
     rows = tuple(
         _row(
             arm,
-            by_arm[arm],
-            arm.student in baselines,
+            arms[arm],
+            baselines.get(arm.student),
             comparisons.get(arm),
             corrected.get(arm),
             varying,
             published,
             costs.get(arm),
         )
-        for arm in sorted(by_arm, key=_order)
+        for arm in arms
     )
     kind = _baseline_kind(tracked)
     notes = [
-        *method_notes(kind, by_arm, corrected),
-        *search_notes(tracked, by_arm),
+        *method_notes(kind, arms),
+        *search_notes(tracked, [arm for arm, seeds in arms.items() if seeds.completed or seeds.lost]),
         *teacher_notes(tracked, published),
         *of_published,
-        *trial_notes,
-        *duplicate_notes,
+        *lost_notes(arms),
+        *arm_notes,
         *baseline_notes,
-        *pairing_notes(by_arm, baselines, comparisons),
-        *target_notes(by_arm),
-        *cost_notes(len(costs), sum(cost.pareto is None for cost in costs.values())),
+        *pairing_notes(arms, baselines, comparisons),
+        *target_notes(arms),
+        *_cost_notes(list(costs.values())),
     ]
     return Table(tracked.name, kind, tuple(notes), rows)
 
 
 def runs_of_rows(tracked: TrackedStudy) -> tuple[Mapping[int, str], ...]:
-    """For every row of `table_of`, in its order: the run of each seed.
+    """For every row of `table_of`, in its order: the run of each seed that has a test error.
 
     Raises:
         UserError: a trial's parameters cannot be read.
     """
-    by_arm, _ = by_arm_and_seed(trials_of(tracked)[0])
-    return tuple({seed: trial.run_id for seed, trial in by_arm[arm].items()} for arm in sorted(by_arm, key=_order))
+    arms, _ = arms_of(tracked)
+    return tuple(
+        {seed: trial.run_id for seed, trial in arms[arm].completed.items()} for arm in sorted(arms, key=_order)
+    )
 
 
 def _baseline_kind(tracked: TrackedStudy) -> str:
@@ -228,122 +268,144 @@ def _baseline_kind(tracked: TrackedStudy) -> str:
     return tracked.params.get(schema.BASELINE_KIND, DEFAULT_BASELINE_KIND if of_baseline.empty else "searched")
 
 
-def _baselines(by_arm: Mapping[Arm, BySeed]) -> tuple[dict[str, BySeed], list[str]]:
+def _baselines(arms: Mapping[Arm, ArmSeeds]) -> tuple[dict[str, ArmSeeds], list[str]]:
     """The baseline of every student that has exactly one, and notes on the students that have not."""
-    of_student: dict[str, list[Arm]] = {arm.student: [] for arm in by_arm}
-    for arm in by_arm:
+    of_student: dict[str, list[Arm]] = {arm.student: [] for arm in arms}
+    for arm in arms:
         if arm.role == "baseline":
             of_student[arm.student].append(arm)
     notes = []
-    for student, arms in sorted(of_student.items()):
-        if not arms:
+    for student, found in sorted(of_student.items()):
+        if not any(arms[arm].completed or arms[arm].lost for arm in found):
             notes.append(f"No completed baseline for the student {student}: its arms stand without an improvement.")
-        elif len(arms) > 1:
+        elif len(found) > 1:
             notes.append(
-                f"{len(arms)} different baselines for the student {student}: which of them its arms are to be compared "
-                "with is not said, so they stand without an improvement."
+                f"{len(found)} different baselines for the student {student}: which of them its arms are to be "
+                "compared with is not said, so they stand without an improvement."
             )
-    return {student: by_arm[arms[0]] for student, arms in of_student.items() if len(arms) == 1}, notes
+    only = {student: arms[found[0]] for student, found in of_student.items() if len(found) == 1}
+    return {student: seeds for student, seeds in only.items() if seeds.completed or seeds.lost}, notes
 
 
-def _compare(baseline: BySeed | None, arm: BySeed) -> Comparison | None:
-    return None if baseline is None else compare(_errors(baseline), _errors(arm))
-
-
-def _errors(trials: BySeed) -> dict[int, float]:
-    return {seed: trial.test_error for seed, trial in sorted(trials.items())}
+def _compare(baseline: ArmSeeds | None, arm: ArmSeeds) -> Comparison | None:
+    return None if baseline is None else compare(baseline.usable_errors, arm.usable_errors)
 
 
 def _row(
     arm: Arm,
-    trials: BySeed,
-    has_baseline: bool,
+    seeds: ArmSeeds,
+    baseline: ArmSeeds | None,
     comparison: Comparison | None,
-    p_holm: float | None,
+    p_corrected: float | None,
     varying: Sequence[str],
     published: str | None,
     cost: Cost | None,
 ) -> Row:
-    errors = list(_errors(trials).values())
+    errors = list(seeds.usable_errors.values())
+    diverged = sum(trial.outcome == "diverged" for trial in seeds.lost.values())
     settings = dict(arm.settings)
     published_error, published_improvement = _published_numbers(arm, published)
     return Row(
         role=arm.role,
-        stage=_stage(trials),
+        stage=_stage(seeds),
         student=arm.student,
         teacher=arm.teacher,
+        teacher_key=arm.teacher_key,
         method=arm.method,
         sigma=arm.sigma,
         sigma_mode=arm.sigma_mode,
         noise=arm.noise,
         alpha=arm.alpha,
-        n=len(errors),
-        test_error_mean=mean(errors),
-        test_error_ci95=student_interval(errors),
+        n=len(seeds.errors),
+        n_planned=len(seeds.planned),
+        n_diverged=diverged,
+        n_failed=len(seeds.lost) - diverged,
+        errors=seeds.errors,
+        test_error_mean=mean(errors) if errors else None,
+        test_error_ci95=student_interval(errors) if errors else None,
         improvement_percent=comparison.improvement_percent if comparison else None,
         improvement_ci95=comparison.improvement_ci95 if comparison else None,
         p_value=comparison.p_value if comparison else None,
-        p_holm=p_holm,
-        verdict=_verdict(arm, has_baseline, comparison, p_holm),
-        compression_ratio=next(iter(trials.values())).compression_ratio,
+        p_corrected=p_corrected,
+        verdict=_verdict(arm, seeds, baseline, comparison, p_corrected),
+        compression_ratio=seeds.any_trial.compression_ratio,
         published_error_percent=published_error,
         published_improvement_percent=published_improvement,
         settings={name: settings.get(name) for name in varying},
-        speed=_speed(list(trials.values())) if schema.TARGET_ERROR in settings else None,
+        speed=_speed(seeds) if schema.TARGET_ERROR in settings else None,
         cost=cost,
     )
 
 
-def _stage(trials: BySeed) -> str:
-    stages = {trial.stage for trial in trials.values()}
+def _stage(seeds: ArmSeeds) -> str:
+    stages = {trial.stage for trial in seeds.trials.values()}
     return "grid" if "grid" in stages else "confirm"
 
 
-def _costs(by_arm: Mapping[Arm, BySeed]) -> dict[Arm, Cost]:
+def _costs(arms: Mapping[Arm, ArmSeeds]) -> dict[Arm, Cost]:
     """Every row's cost and whether it is on the front; empty where no two are known to cost differently."""
-    multiplications = {arm: next(iter(trials.values())).multiplications for arm, trials in by_arm.items()}
-    points = {
-        arm: (mean(list(_errors(by_arm[arm]).values())), count)
-        for arm, count in multiplications.items()
-        if count is not None
-    }
-    if len({count for _, count in points.values()}) < 2:
+    multiplications = {arm: seeds.any_trial.multiplications for arm, seeds in arms.items()}
+    if len(set(multiplications.values()) - {None}) < 2:
         return {}
+    points = {
+        arm: (mean(list(arms[arm].usable_errors.values())), count)
+        for arm, count in multiplications.items()
+        if count is not None and arms[arm].usable_errors
+    }
     return {
         arm: Cost(multiplications[arm], _on_front(points[arm], points.values()) if arm in points else None)
-        for arm in by_arm
+        for arm in arms
     }
+
+
+def _cost_notes(costs: Sequence[Cost]) -> list[str]:
+    unknown = sum(cost.multiplications is None for cost in costs)
+    return cost_notes(len(costs), unknown, sum(cost.pareto is None for cost in costs) - unknown)
 
 
 def _on_front(point: tuple[float, int], others: Iterable[tuple[float, int]]) -> bool:
     return not any(other != point and other[0] <= point[0] and other[1] <= point[1] for other in others)
 
 
-def _speed(trials: Sequence[Trial]) -> Speed:
-    epochs = [trial.epochs_to_target for trial in trials if trial.epochs_to_target is not None]
-    seconds = [trial.seconds_to_target for trial in trials if trial.seconds_to_target is not None]
-    return Speed(len(epochs), mean(epochs) if epochs else None, mean(seconds) if seconds else None)
+def _speed(seeds: ArmSeeds) -> Speed:
+    reached = [trial for trial in seeds.completed.values() if trial.epochs_to_target is not None]
+    if seeds.lost:
+        return Speed(len(reached), None, None)
+    return Speed(
+        len(reached),
+        _mean_of_known([trial.epochs_to_target for trial in reached]),
+        _mean_of_known([trial.seconds_to_target for trial in reached]),
+    )
 
 
-def _verdict(arm: Arm, has_baseline: bool, comparison: Comparison | None, p_holm: float | None) -> str:
+def _mean_of_known(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return mean(known) if known else None
+
+
+def _verdict(
+    arm: Arm, seeds: ArmSeeds, baseline: ArmSeeds | None, comparison: Comparison | None, p_corrected: float | None
+) -> Verdict:
     if arm.role == "baseline":
         return "baseline"
-    if not has_baseline:
-        return "no baseline"
+    if seeds.lost or (baseline is not None and baseline.lost):
+        return "seeds_lost"
+    if baseline is None:
+        return "no_baseline"
     if comparison is None:
-        return "no common seed"
+        return "no_common_seed"
     if len(comparison.seeds) == 1:
-        return "one seed: no interval"
-    if p_holm is None:
-        return "no spread: no test"
-    if p_holm >= SIGNIFICANCE:
-        return "within noise"
+        return "one_seed"
+    if p_corrected is None:
+        return "no_spread"
+    if p_corrected >= SIGNIFICANCE:
+        return "undecided"
     return "better" if comparison.difference_points > 0 else "worse"
 
 
-def _varying(by_arm: Iterable[Arm]) -> tuple[str, ...]:
+def _varying(arms: Iterable[Arm]) -> tuple[str, ...]:
     """Names of the settings that are not the same in all rows; having none counts as a value."""
-    settings = [dict(arm.settings) for arm in by_arm]
+    settings = [dict(arm.settings) for arm in arms]
     names = sorted({name for of_arm in settings for name in of_arm})
     return tuple(name for name in names if len({of_arm.get(name) for of_arm in settings}) > 1)
 
@@ -360,6 +422,7 @@ def _order(arm: Arm) -> tuple[Any, ...]:
         arm.alpha or 0.0,
         arm.noise or "",
         arm.teacher,
+        arm.teacher_key or "",
         [(name, isinstance(value, str), value) for name, value in arm.settings],
     )
 

@@ -4,7 +4,7 @@ Pure functions on config models. Knows nothing of who runs the trainings or wher
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, islice, product
+from itertools import product
 from typing import Any, TypeVar, get_args
 
 from study.config import (
@@ -21,7 +21,6 @@ from study.config import (
     TrainConfig,
     TrialConfig,
     teacher_trial,
-    unused_seeds,
 )
 from study.keys import training_key
 
@@ -94,20 +93,12 @@ def confirmation_trials(
         winners: arms of one point each.
         baseline: the winner of the baseline's own search; without one, the study's baseline as it is.
     """
-    seeds = confirmation_seeds(config)
+    seeds = config.confirmation_seeds
     arms = [trial for winner in winners for trial in expand(config, winner, "confirm", "arm", seeds)]
     points = expand(config, baseline or config.baseline, "confirm", "baseline", seeds)
     baselines = _for_students(points, _unique(trial.network for trial in arms))
     done = {(trial.network, trial.seed) for trial in grid_trials(config) if trial.role == "baseline"}
     return _trainings([*(trial for trial in baselines if (trial.network, trial.seed) not in done), *arms])
-
-
-def confirmation_seeds(config: StudyConfig) -> tuple[int, ...]:
-    """Seeds the search never trained with: the study's own, and as many more as the confirmation asks for."""
-    assert config.search is not None
-    wanted = config.search.confirm.seeds or len(config.seeds)
-    own = [seed for seed in config.seeds if seed != config.search_seed]
-    return tuple(islice(chain(own, unused_seeds([*config.seeds, config.search_seed])), wanted))
 
 
 def search_trial(config: StudyConfig, arm: ArmConfig, role: Role = "arm") -> TrialConfig:

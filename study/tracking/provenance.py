@@ -28,7 +28,7 @@ def provenance(config: StudyConfig, data_digest: str) -> tuple[dict[str, str], d
         schema.DATASET: config.data.name,
         "teachers": "+".join(teacher.network for teacher in config.teachers),
         schema.STUDENT: config.student.network,
-        "seeds": ",".join(map(str, config.seeds)),
+        schema.SEEDS: ",".join(map(str, config.seeds)),
         schema.DATA_DIGEST: data_digest,
     }
     if config.published is not None:
@@ -39,6 +39,7 @@ def provenance(config: StudyConfig, data_digest: str) -> tuple[dict[str, str], d
             "sampler": config.search.sampler,
             "scheduler": config.search.scheduler,
             "objectives": ",".join(config.search.objectives),
+            schema.CONFIRM_SEEDS: ",".join(map(str, config.confirmation_seeds)),
         }
     if config.baseline.search is not None:
         params[schema.BASELINE_KIND] = _searched_baseline(config)

@@ -111,7 +111,7 @@ def test_the_card_has_the_errors_of_the_table_and_what_was_measured(ran: Ran, ex
     card = exported.card.read_text(encoding="utf-8")
     choice = ran.opened().choice
     (row,) = [row for row in table_of(ran.tracked).rows if row == choice.row]
-    assert f"mean over 2 seeds: {row.test_error_mean * 100:.2f} %" in card
+    assert f"mean over 2 seeds: {row.mean * 100:.2f} %" in card
     assert f"Test error of these weights: {choice.test_error * 100:.2f} %" in card
     assert ran.dataset.digest in card
     assert "| teacher digits-cnn | 347,392 | 53,002 | 212,008 |" in card

@@ -220,7 +220,7 @@ def test_a_sweep_has_its_arms_in_order_the_baseline_and_what_is_published() -> N
 
 def test_a_sweep_says_what_the_verdicts_say() -> None:
     better = Sheet().grid({(0, 0): 0.1, (0.1, 0.5): 0.1, (0.5, 0.5): 0.05}).sketches().sketches[0]
-    assert better.title == "1 of 2 σ err less than the baseline, the rest are within noise"
+    assert better.title == "1 of 2 σ err less than the baseline, the rest are undecided"
     assert "n = 3 seeds" in better.caption
 
 
@@ -312,7 +312,7 @@ def test_a_student_that_costs_more_and_errs_more_is_not_on_the_front() -> None:
 
 def _gap(study: Sheet) -> gap.Gap:
     tracked = study.tracked()
-    found = gap.gap_of(tracked, table_of(tracked))
+    found = gap.gap_of(tracked, table_of(tracked), by_validation(tracked))
     assert found is not None
     return found
 

@@ -31,18 +31,23 @@ BASE = Row(
     stage="grid",
     student=AWKWARD,
     teacher="nin",
+    teacher_key="0123456789abcdef0123456789abcdef",
     method="logit_regression",
     sigma=None,
     sigma_mode=None,
     noise=None,
     alpha=None,
     n=3,
+    n_planned=3,
+    n_diverged=0,
+    n_failed=0,
+    errors={0: 0.2104, 1: 0.2284, 2: 0.2194},
     test_error_mean=0.2194,
     test_error_ci95=(0.21, 0.23),
     improvement_percent=None,
     improvement_ci95=None,
     p_value=None,
-    p_holm=None,
+    p_corrected=None,
     verdict="baseline",
     compression_ratio=3.38,
     published_error_percent=None,
@@ -60,8 +65,8 @@ ARM = replace(
     improvement_percent=3.1415,
     improvement_ci95=(-0.52, 6.83),
     p_value=0.0712,
-    p_holm=0.0712,
-    verdict="within noise",
+    p_corrected=0.0712,
+    verdict="undecided",
 )
 
 
@@ -119,7 +124,7 @@ def test_cells_are_per_cent_with_their_intervals() -> None:
         "improvement": "+3.1 [−0.5, 6.8] %",
         "p": "0.071",
         "p Holm": "0.071",
-        "verdict": "within noise",
+        "verdict": "undecided",
     }
     assert dict(zip(head, baseline, strict=True))["improvement"] == ""
     assert baseline[0] == "logit regression (baseline)"
@@ -136,13 +141,13 @@ def test_an_improvement_has_its_sign_and_zero_has_none(improvement: float, shown
 
 
 def test_a_tiny_p_value_is_not_printed_as_zero() -> None:
-    head, cells = printed(table_of(replace(ARM, p_value=1e-9, p_holm=0.0)))
+    head, cells = printed(table_of(replace(ARM, p_value=1e-9, p_corrected=0.0)))
     row = dict(zip(head, cells, strict=True))
     assert (row["p"], row["p Holm"]) == ("<0.001", "<0.001")
 
 
 def test_a_p_value_is_not_rounded_across_the_five_per_cent_that_decide() -> None:
-    head, cells = printed(table_of(replace(ARM, p_value=0.0497, p_holm=0.0503)))
+    head, cells = printed(table_of(replace(ARM, p_value=0.0497, p_corrected=0.0503)))
     row = dict(zip(head, cells, strict=True))
     assert (row["p"], row["p Holm"]) == ("<0.050", "0.050")
 
@@ -206,9 +211,11 @@ def test_json_reads_back_as_the_table(mnist_table: Table) -> None:
 
 def test_csv_reads_back_as_the_frame(mnist_table: Table) -> None:
     back, written = pd.read_csv(io.StringIO(render(mnist_table, "csv"))), frame(mnist_table)
-    pd.testing.assert_frame_equal(back.drop(columns="sigma"), written.drop(columns="sigma"), check_dtype=False)
-    assert back["test_error_ci95_low"].lt(back["test_error_mean"]).all()
-    assert [json.loads(sigma) for sigma in back["sigma"].dropna()] == [0.1, 0.5, [0.01, 1.0], 0.437]
+    other = ["sigma", "teacher_key"]
+    pd.testing.assert_frame_equal(back.drop(columns=other), written.drop(columns=other), check_dtype=False)
+    assert back["teacher_key"].isna().all()
+    assert back["test_error_ci95_low"].dropna().lt(back["test_error_mean"].dropna()).all()
+    assert [json.loads(sigma) for sigma in back["sigma"].dropna()] == [0.1, 0.5, 5, [0.01, 1.0], 0.437]
 
 
 def test_csv_keeps_commas_and_quotes_of_names() -> None:
@@ -275,7 +282,7 @@ def test_a_narrow_terminal_goes_without_what_other_columns_tell_and_says_so() ->
     wide, narrow = (render(table_of(BASE, arm), "text", width) for width in (PIPED_WIDTH, 80))
     assert "Too wide" not in wide
     assert "Too wide for this terminal: p, published improvement." in narrow
-    assert all(text in narrow for text in ("3.1", "[−0.5, 6.8] %", "within noise", "19.15"))
+    assert all(text in narrow for text in ("3.1", "[−0.5, 6.8] %", "undecided", "19.15"))
 
 
 def test_the_narrowest_terminal_has_a_paragraph_for_every_row() -> None:
@@ -292,16 +299,16 @@ def test_text_for_a_pipe_has_a_fixed_width(mnist_table: Table, capsys: pytest.Ca
 def test_notes_stand_below_the_table(mnist_table: Table, format: str) -> None:
     text = " ".join(render(mnist_table, format, 200).split())
     assert "teacher and data split are the same for all seeds" in text
-    assert "Not in the table: 1 diverged, 1 failed, 1 running" in text
+    assert "Trials without a test error: 1 diverged, 1 failed, 1 running" in text
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_difference_within_noise_is_called_that_in_words(mnist_table: Table, format: str) -> None:
-    said = sum(row.verdict == "within noise" for row in mnist_table.rows)
+def test_a_row_that_no_test_decides_is_called_undecided(mnist_table: Table, format: str) -> None:
+    said = sum(row.verdict == "undecided" for row in mnist_table.rows)
     assert said > 0
     for width in (40, 60, 80, 100, 120, 160) if format == "text" else (None,):
         words = " ".join(render(mnist_table, format, width).split())
-        assert words.count("within noise") == said
+        assert words.count("undecided") == said
 
 
 @pytest.mark.parametrize("format", FORMATS)

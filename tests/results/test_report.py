@@ -85,8 +85,8 @@ def test_an_arm_that_errs_more_beyond_noise_is_worse() -> None:
 
 def test_within_noise_nothing_is_shown_either_way() -> None:
     said = _verdict(Sheet().grid({(0, 0): 0.10, (0.5, 0.15): 0.10}))
-    assert said.outcome == "within noise"
-    assert "no difference is shown, nor that there is none" in said.sentence
+    assert said.outcome == "undecided"
+    assert "the seeds show no difference from plain distillation, and do not show that there is none" in said.sentence
 
 
 def test_the_verdict_is_of_the_arm_that_validation_chose_and_counts_the_others() -> None:
@@ -97,7 +97,7 @@ def test_the_verdict_is_of_the_arm_that_validation_chose_and_counts_the_others()
     assert said.outcome == "worse"
     assert said.sentence.startswith("The arm that validation chose, noisy teacher, σ = 0.7, α = 0.15, is worse")
     assert said.sentence.endswith(
-        "of all 3 arms tested, 1 better, 2 worse and 0 within noise after correction for their number."
+        "of all 3 arms tested, 1 better, 2 worse and 0 undecided after correction for their number."
     )
 
 
@@ -130,7 +130,7 @@ def test_several_students_are_told_in_one_sentence() -> None:
     said = _verdict(sheet)
     assert said.outcome == "mixed"
     assert "better for 1 of 2 students (this +49." in said.sentence
-    assert "; within noise for 1 of 2 students (that " in said.sentence
+    assert "; undecided for 1 of 2 students (that " in said.sentence
     assert said.sentence.count(". ") == 0
 
 
@@ -198,7 +198,7 @@ def test_the_page_asks_nobody_for_anything(study: Writer, uri: str, tmp_path: Pa
 
 def test_the_page_has_the_verdict_the_table_and_both_themes(study: Writer, uri: str, tmp_path: Path) -> None:
     text = write_report(uri, study.name, tmp_path / "out").page.read_text(encoding="utf-8")
-    assert "is within noise of plain distillation" in text
+    assert "is undecided: the seeds show no difference" in text
     assert '<td class="n">10.37 [' in text  # the mean of the first arm, per cent
     assert "@media screen and (prefers-color-scheme: dark)" in text
     assert '<meta name="viewport"' in text

@@ -116,7 +116,7 @@ def test_a_confirmation_has_its_number_of_seeds_and_none_that_the_search_saw(
 ) -> None:
     search = {"seed": search_seed, "confirm": {"seeds": wanted}}
     config = _study(seeds=seeds, search=search)
-    confirmed = plan.confirmation_seeds(config)
+    confirmed = config.confirmation_seeds
     assert config.search_seed not in confirmed
     assert len(set(confirmed)) == len(confirmed) == (wanted or len(seeds))
     own = [seed for seed in seeds if seed != config.search_seed]
@@ -126,7 +126,7 @@ def test_a_confirmation_has_its_number_of_seeds_and_none_that_the_search_saw(
 def test_a_confirmation_finds_seeds_past_the_largest_one_from_zero_on() -> None:
     config = _study(seeds=[MAX_SEED, 0], search={"confirm": {"seeds": 4}})
     assert config.search_seed == 1
-    assert plan.confirmation_seeds(config) == (MAX_SEED, 0, 2, 3)
+    assert config.confirmation_seeds == (MAX_SEED, 0, 2, 3)
 
 
 def test_a_search_point_has_no_teachers_of_its_own() -> None:

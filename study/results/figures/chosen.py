@@ -15,13 +15,19 @@ from study.tracking import schema
 
 @dataclass(frozen=True)
 class ByValidation:
-    """Mean best validation error, a fraction of 1, of a table's rows."""
+    """Best validation errors, fractions of 1, of a table's rows. A row that lost a seed has none."""
 
-    errors: Mapping[Hashable, float]
+    rows: Mapping[Hashable, Row]
 
     def error(self, row: Row) -> float | None:
-        """The row's mean; None where it is not known."""
-        return self.errors.get(_identity(row))
+        """The row's mean over its seeds; None where it is not known."""
+        found = self.rows.get(_identity(row))
+        return None if found is None else found.test_error_mean
+
+    def errors(self, row: Row) -> Mapping[int, float]:
+        """The row's errors by seed; none where it has no mean."""
+        found = self.rows.get(_identity(row))
+        return {} if found is None or found.is_lost else found.errors
 
     def best(self, rows: Iterable[Row]) -> Row | None:
         """The row with the lowest mean, the first of equals; None where none is known."""
@@ -39,7 +45,7 @@ def by_validation(tracked: TrackedStudy) -> ByValidation:
     # A trial that is in no row of the table must not be in this one either.
     of_rows = columns.number(tracked.trials, validation).where(columns.number(tracked.trials, test).notna())
     table = table_of(dataclasses.replace(tracked, trials=tracked.trials.assign(**{test: of_rows})))
-    return ByValidation({_identity(row): row.test_error_mean for row in table.rows})
+    return ByValidation({_identity(row): row for row in table.rows})
 
 
 def _identity(row: Row) -> Hashable:
@@ -50,6 +56,7 @@ def _identity(row: Row) -> Hashable:
         row.stage,
         row.student,
         row.teacher,
+        row.teacher_key,
         row.method,
         row.sigma,
         row.sigma_mode,

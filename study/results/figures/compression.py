@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from search_spaces.published import PublishedTable
 from study.results.figures.chosen import ByValidation
 from study.results.figures.style import Sketch, canvas, colour, legend_below, log_scale, name_above
-from study.results.figures.words import count, plain, seeds_each
+from study.results.figures.words import count, lost_words, plain, seeds_each
 from study.results.table import Row, Table
 
 
@@ -43,14 +43,15 @@ class Student:
 
 @dataclass(frozen=True)
 class Compression:
-    """The students of a study, ascending in compression, and the front."""
+    """The students of a study, ascending in compression, the front, and how many rows lost seeds."""
 
     students: tuple[Student, ...]
+    lost: int
 
     @property
     def front(self) -> list[tuple[float, float]]:
         """(ratio, mean test error) of every shown row that no other beats in one without losing in the other."""
-        points = [(student.ratio, row.test_error_mean) for student in self.students for row in student.shown]
+        points = [(student.ratio, row.mean) for student in self.students for row in student.shown]
         return sorted({point for point in points if not any(_beats(other, point) for other in points)})
 
 
@@ -59,10 +60,10 @@ def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
 
 
 def compression_of(table: Table, by_validation: ByValidation) -> Compression | None:
-    """The picture's content; None where the students do not differ in cost."""
+    """The picture's content; None where the students do not differ in cost. Rows without a mean error are left out."""
     found = []
     for name in dict.fromkeys(row.student for row in table.rows):
-        rows = [row for row in table.rows if row.student == name]
+        rows = [row for row in table.rows if row.student == name and row.test_error_mean is not None]
         for ratio in dict.fromkeys(row.compression_ratio for row in rows):
             if ratio is None:
                 continue
@@ -81,7 +82,8 @@ def compression_of(table: Table, by_validation: ByValidation) -> Compression | N
             )
     if len({student.name for student in found}) < 2 or len({student.ratio for student in found}) < 2:
         return None
-    return Compression(tuple(sorted(found, key=lambda student: (student.ratio, student.name))))
+    students = tuple(sorted(found, key=lambda student: (student.ratio, student.name)))
+    return Compression(students, sum(row.is_lost for row in table.rows))
 
 
 def sketch(shown: Compression, published: PublishedTable | None) -> Sketch:
@@ -95,6 +97,8 @@ def sketch(shown: Compression, published: PublishedTable | None) -> Sketch:
     ]
     if published is not None and any(row.published_error_percent is not None for row in rows):
         said.append(f"Crosses: published for the same rows, {published.citation}.")
+    if shown.lost:
+        said.append(lost_words(shown.lost))
     return Sketch(
         name="error-against-compression",
         heading="Error against compression",
@@ -125,7 +129,7 @@ def _draw(shown: Compression) -> Figure:
     if min(ratios) > 0 and max(ratios) > 4 * min(ratios):
         axes.set_xlim(min(ratios) / 1.3, max(ratios) * 1.3)
         log_scale(axes, "x")
-    others = [(student.ratio, row.test_error_mean * 100) for student in shown.students for row in student.others]
+    others = [(student.ratio, row.mean * 100) for student in shown.students for row in student.others]
     if others:
         axes.plot(*zip(*others, strict=True), ".", color=colour("muted"), markersize=4, label="other arms", zorder=2)
     axes.step(
@@ -151,8 +155,8 @@ def _draw(shown: Compression) -> Figure:
     if printed:
         axes.plot(*zip(*printed, strict=True), "x", color=colour("muted"), label="published", zorder=2)
     for student in shown.students:
-        ends = [row.test_error_ci95[1] if row.test_error_ci95 else row.test_error_mean for row in student.shown]
-        errors = [row.test_error_mean for row in student.others]
+        ends = [row.test_error_ci95[1] if row.test_error_ci95 else row.mean for row in student.shown]
+        errors = [row.mean for row in student.others]
         name_above(axes, plain(student.name, 18), student.ratio, 100 * max([*ends, *errors]))
     axes.margins(y=0.1)
     legend_below(figure, axes)
@@ -161,8 +165,8 @@ def _draw(shown: Compression) -> Figure:
 
 def _marks(axes: Axes, marks: Sequence[tuple[float, Row | None]], label: str, **look: str) -> None:
     known = [(ratio, row) for ratio, row in marks if row is not None]
-    means = [row.test_error_mean * 100 for _, row in known]
-    ends = [row.test_error_ci95 or (row.test_error_mean, row.test_error_mean) for _, row in known]
+    means = [row.mean * 100 for _, row in known]
+    ends = [row.test_error_ci95 or (row.mean, row.mean) for _, row in known]
     axes.errorbar(
         [ratio for ratio, _ in known],
         means,

@@ -1,7 +1,7 @@
 """Learning curves: validation error by epoch, an arm's mean over its seeds.
 
 Works on a study's trials and on their metric histories, which it asks for by run. One picture per student, of the
-baseline and a few arms: more lines than that nobody reads.
+baseline and a few arms: more lines than that nobody reads. Arms that lost a seed have no curve.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from study.results.arms import runs_of_lost_arms
 from study.results.figures import columns
 from study.results.figures.style import Sketch, canvas, colour, legend_below, line_look
 from study.results.figures.words import count, method_words, plain, seeds_each, setting_words
@@ -104,6 +105,7 @@ def curves_of(plan: Plan, histories: Histories) -> Curves | None:
 
 def _arms(tracked: TrackedStudy) -> list[ArmRuns]:
     trials = tracked.completed()
+    trials = trials[~trials["run_id"].isin(runs_of_lost_arms(tracked))]
     names = [
         name
         for name in trials.columns

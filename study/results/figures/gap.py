@@ -14,8 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from study.results.figures import columns
+from study.results.figures.chosen import ByValidation
 from study.results.figures.style import Sketch, canvas, colour, legend_below, name_above
-from study.results.figures.words import count, plain, seeds_each, some
+from study.results.figures.words import count, lost_words, plain, seeds_each, some
 from study.results.read import TrackedStudy
 from study.results.statistics import Interval, compare, holm
 from study.results.table import SIGNIFICANCE, Row, Table
@@ -57,10 +58,11 @@ class Student:
 
 @dataclass(frozen=True)
 class Gap:
-    """At least two students, ascending in their gap, and those that could not be placed."""
+    """At least two students, ascending in their gap, those that could not be placed, and how many rows lost seeds."""
 
     students: tuple[Student, ...]
     left_out: tuple[str, ...]
+    lost: int
 
     @property
     def varies_alpha(self) -> bool:
@@ -68,72 +70,72 @@ class Gap:
         return len({alpha for student in self.students for _, alpha in student.tried if alpha > 0}) > 1
 
 
-def gap_of(tracked: TrackedStudy, table: Table) -> Gap | None:
-    """The picture's content; None unless two students have a grid over σ, one baseline and a teacher's test error."""
+def gap_of(tracked: TrackedStudy, table: Table, validation: ByValidation) -> Gap | None:
+    """The picture's content; None unless two students have a grid over σ, one baseline and a teacher's test error.
+
+    Rows that lost a seed are left out.
+    """
     students, left_out = [], []
     teachers = _teacher_errors(tracked)
-    errors = _validation_errors(tracked)
     for name in dict.fromkeys(row.student for row in table.rows):
-        of_student = errors.get(name, {})
-        if len({sigma for sigma, _ in of_student if sigma > 0}) < 2:
+        baselines = [row for row in table.rows if row.student == name and row.role == "baseline"]
+        arms = [row for row in table.rows if row.student == name and _is_point(row)]
+        errors = _validation_errors([*baselines, *arms], validation)
+        if len({sigma for sigma, _ in errors if sigma > 0}) < 2:
             continue
-        rows = [row for row in table.rows if row.student == name]
-        baselines = [row for row in rows if row.role == "baseline"]
-        if len(baselines) == 1 and baselines[0].teacher in teachers and _differ_in_noise_alone(rows):
-            students.append(_student(baselines[0], teachers[baselines[0].teacher], of_student))
+        teacher = teachers.get(_teacher(baselines[0])) if len(baselines) == 1 else None
+        if teacher is not None and baselines[0].test_error_mean is not None and _differ_in_noise_alone(arms):
+            students.append(_student(baselines[0], teacher, errors))
         else:
             left_out.append(plain(name))
     if len(students) < 2:
         return None
-    return Gap(tuple(sorted(students, key=lambda student: (student.gap_points, student.name))), tuple(left_out))
+    return Gap(
+        tuple(sorted(students, key=lambda student: (student.gap_points, student.name))),
+        tuple(left_out),
+        sum(row.is_lost for row in table.rows),
+    )
+
+
+def _is_point(row: Row) -> bool:
+    """Whether a row is of the noisy teacher's grid, with a fixed σ."""
+    return row.role == "arm" and row.stage == "grid" and row.method == "noisy_teacher" and isinstance(row.sigma, float)
 
 
 def _differ_in_noise_alone(rows: Sequence[Row]) -> bool:
     """Whether the arms of the grid were all trained in one way, so that σ and α are all there is to choose."""
-    ways = {
-        (row.teacher, row.noise, tuple(row.settings.items()))
-        for row in rows
-        if row.role == "arm" and row.stage == "grid" and row.method == "noisy_teacher"
-    }
-    return len(ways) == 1
+    return len({(row.teacher, row.teacher_key, row.noise, tuple(row.settings.items())) for row in rows}) == 1
 
 
-def _teacher_errors(tracked: TrackedStudy) -> dict[str, float]:
-    """Test error of every teacher that has exactly one."""
+def _teacher(row: Row) -> tuple[str, str | None]:
+    return row.teacher, row.teacher_key
+
+
+def _teacher_errors(tracked: TrackedStudy) -> dict[tuple[str, str | None], float]:
+    """Test error by a teacher's name and key, of every teacher that has exactly one; also by the name alone (key None)
+    where the name has exactly one."""
     known = pd.DataFrame(
         {
             "teacher": columns.text(tracked.teachers, f"params.{schema.TEACHER}"),
+            "key": columns.text(tracked.teachers, f"params.{schema.TEACHER_KEY}"),
             "error": columns.number(tracked.teachers, f"metrics.{schema.TEST_ERROR}"),
         }
-    ).dropna()
-    return {str(name): float(errors.iloc[0]) for name, errors in known.groupby("teacher")["error"] if len(errors) == 1}
+    ).dropna(subset=["teacher", "error"])
+    found: dict[tuple[str, str | None], list[float]] = {}
+    for run in known.to_dict("records"):
+        found.setdefault((str(run["teacher"]), None), []).append(float(run["error"]))
+        if not pd.isna(run["key"]):
+            found.setdefault((str(run["teacher"]), str(run["key"])), []).append(float(run["error"]))
+    return {teacher: errors[0] for teacher, errors in found.items() if len(errors) == 1}
 
 
-def _validation_errors(tracked: TrackedStudy) -> dict[str, dict[Setting, dict[int, float]]]:
-    """Best validation error by student, setting and seed: of the noisy teacher's grid, and of the baseline as (0, 0).
-
-    Of a setting and seed that came twice, the later.
-    """
-    trials = tracked.completed()
-    known = pd.DataFrame(
-        {
-            "student": columns.text(trials, f"params.{schema.STUDENT}"),
-            "role": columns.text(trials, f"tags.{schema.ROLE}"),
-            "stage": columns.text(trials, f"tags.{schema.STAGE}"),
-            "method": columns.text(trials, f"params.{schema.METHOD}"),
-            "sigma": columns.number(trials, f"params.{schema.SIGMA}"),
-            "alpha": columns.number(trials, f"params.{schema.ALPHA}"),
-            "seed": columns.number(trials, f"params.{schema.SEED}"),
-            "error": columns.number(trials, f"metrics.{schema.BEST_VAL_ERROR}"),
-        }
-    )
-    baseline = known["role"] == "baseline"
-    known.loc[baseline, ["sigma", "alpha"]] = 0.0
-    is_point = (known["stage"] == "grid") & (known["method"] == "noisy_teacher") | baseline
-    found: dict[str, dict[Setting, dict[int, float]]] = {}
-    for run in known[is_point].dropna().itertuples(index=False):
-        seeds = found.setdefault(str(run.student), {}).setdefault((float(run.sigma), float(run.alpha)), {})  # type: ignore[arg-type]
-        seeds[int(run.seed)] = float(run.error)  # type: ignore[arg-type]
+def _validation_errors(rows: Sequence[Row], validation: ByValidation) -> dict[Setting, Mapping[int, float]]:
+    """Best validation error by setting and seed; the baseline is (0, 0)."""
+    found: dict[Setting, Mapping[int, float]] = {}
+    for row in rows:
+        sigma, alpha = (0.0, 0.0) if row.role == "baseline" else (row.sigma, row.alpha)
+        if isinstance(sigma, float) and alpha is not None and (errors := validation.errors(row)):
+            found[sigma, alpha] = errors
     return found
 
 
@@ -147,7 +149,7 @@ def _student(baseline: Row, teacher_error: float, errors: Mapping[Setting, Mappi
     interval = baseline.test_error_ci95
     return Student(
         name=baseline.student,
-        gap_points=(baseline.test_error_mean - teacher_error) * 100,
+        gap_points=(baseline.mean - teacher_error) * 100,
         gap_ci95=None
         if interval is None
         else ((interval[0] - teacher_error) * 100, (interval[1] - teacher_error) * 100),
@@ -177,6 +179,8 @@ def sketch(shown: Gap) -> Sketch:
             "Left out, for want of one baseline, of one teacher's error, or of arms that differ in noise alone: "
             f"{some(shown.left_out)}."
         )
+    if shown.lost:
+        said.append(lost_words(shown.lost))
     return Sketch(
         name="best-noise-over-gap",
         heading="Best noise against the gap to the teacher",

@@ -64,7 +64,7 @@ def sketches_of(
     sketches += [trial_map.sketch(found, len(maps) > 1) for found in maps]
     if (costs := compression.compression_of(table, by_validation)) is not None:
         sketches.append(compression.sketch(costs, published))
-    if (gaps := gap.gap_of(tracked, table)) is not None:
+    if (gaps := gap.gap_of(tracked, table, by_validation)) is not None:
         sketches.append(gap.sketch(gaps))
     if plans := [plan for plan in curves.plans_of(tracked) if plan.student in shown]:
         histories = read_histories([run for plan in plans for run in plan.run_ids], schema.VAL_ERROR)

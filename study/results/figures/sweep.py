@@ -17,8 +17,9 @@ from matplotlib.figure import Figure
 from search_spaces.published import PublishedTable
 from study.results.arms import Setting
 from study.results.figures.style import Sketch, canvas, colour, legend_below, line_look
-from study.results.figures.words import count, method_words, plain, seeds_each, setting_words, sigma_words
+from study.results.figures.words import count, lost_words, method_words, plain, seeds_each, setting_words, sigma_words
 from study.results.table import Row, Table
+from study.results.verdicts import TESTED, WORDS
 
 Axis = Literal["sigma", "alpha"]
 SYMBOLS: dict[Axis, str] = {"sigma": "σ", "alpha": "α"}
@@ -56,6 +57,7 @@ class Sweep:
         uniform: arms whose σ is drawn from a range.
         confirmed: searched points on fresh seeds.
         left_out: how many lines there was no room for.
+        lost: how many of the student's rows lost seeds, and are in no picture.
     """
 
     axis: Axis
@@ -65,6 +67,7 @@ class Sweep:
     uniform: tuple[Row, ...] = ()
     confirmed: tuple[Row, ...] = ()
     left_out: int = 0
+    lost: int = 0
 
     @property
     def compares_both(self) -> bool:
@@ -81,15 +84,20 @@ class Sweep:
 
 
 def sweeps_of(table: Table) -> list[Sweep]:
-    """The pictures that a table has, by student; a student with both kinds of noise may have two."""
+    """The pictures that a table has, by student; a student with both kinds of noise may have two.
+
+    Rows without a mean error are left out.
+    """
     found = []
     for student in dict.fromkeys(row.student for row in table.rows):
-        rows = [row for row in table.rows if row.student == student and row.role == "arm"]
-        baselines = [row for row in table.rows if row.student == student and row.role == "baseline"]
-        baseline = baselines[0] if len(baselines) == 1 else None
+        of_student = [row for row in table.rows if row.student == student]
+        rows = [row for row in of_student if row.role == "arm" and row.test_error_mean is not None]
+        baselines = [row for row in of_student if row.role == "baseline"]
+        baseline = baselines[0] if len(baselines) == 1 and baselines[0].test_error_mean is not None else None
+        lost = sum(row.is_lost for row in of_student)
         for axis in ("sigma", "alpha"):
             if lines := _lines(rows, axis):
-                found += _of_student(student, axis, baseline, lines, rows)
+                found += [replace(sweep, lost=lost) for sweep in _of_student(student, axis, baseline, lines, rows)]
                 break
     return found
 
@@ -174,21 +182,21 @@ def _finding(sweep: Sweep) -> str:
     """What the verdicts of the table say about this picture's arms."""
     rows = sweep.rows
     verdicts = [row.verdict for row in rows]
-    tested = sum(verdict in ("better", "worse", "within noise") for verdict in verdicts)
+    tested = sum(verdict in TESTED for verdict in verdicts)
     better, worse = verdicts.count("better"), verdicts.count("worse")
     only_swept = len(sweep.lines) == 1 and not sweep.uniform and not sweep.confirmed
     what = SYMBOLS[sweep.axis] if only_swept else "arms"
     if not tested:
-        best = min(rows, key=lambda row: row.test_error_mean)
-        value = f"{best.test_error_mean:.2%}".replace("%", " %")
-        return f"Lowest error {value}; nothing is tested ({best.verdict})"
+        best = min(rows, key=lambda row: row.mean)
+        value = f"{best.mean:.2%}".replace("%", " %")
+        return f"Lowest error {value}; nothing is tested ({WORDS[best.verdict]})"
     if not better and not worse:
         return f"None of {tested} {what} differs from the baseline beyond noise"
     parts = [f"{better} of {tested} {what} err less than the baseline"] if better else []
     if worse:
         parts.append(f"{worse} {'err' if better else f'of {tested} {what} err'} more")
     if better + worse < tested:
-        parts.append("the rest are within noise")
+        parts.append("the rest are undecided")
     return ", ".join(parts)
 
 
@@ -199,11 +207,11 @@ def _comparison(sweep: Sweep) -> str:
         other = by_traits.get((("method", _BOTH[1]), *traits[1:]))
         if line.method != _BOTH[0] or other is None:
             continue
-        errors = {getattr(row, sweep.axis): row.test_error_mean for row in other.rows}
+        errors = {getattr(row, sweep.axis): row.mean for row in other.rows}
         for row in line.rows:
             if (there := errors.get(getattr(row, sweep.axis))) is not None:
-                of_teacher += row.test_error_mean < there
-                of_student += there < row.test_error_mean
+                of_teacher += row.mean < there
+                of_student += there < row.mean
     return (
         f"Noise in the teacher has the lower mean error at {of_teacher} {SYMBOLS[sweep.axis]}, "
         f"noise in the student at {of_student}"
@@ -233,6 +241,8 @@ def _caption(sweep: Sweep, published: PublishedTable | None) -> str:
         said.append(f"{count(cut, 'interval')} reach{'es' if cut == 1 else ''} beyond the picture.")
     if sweep.left_out:
         said.append(f"Left out: {count(sweep.left_out, 'line')} for which there is no room.")
+    if sweep.lost:
+        said.append(lost_words(sweep.lost))
     return " ".join(said)
 
 
@@ -306,7 +316,7 @@ def _steps(values: Sequence[float]) -> Iterable[tuple[float, float]]:
 
 
 def _band(axes: Axes, baseline: Row) -> None:
-    mean = baseline.test_error_mean * 100
+    mean = baseline.mean * 100
     label = "baseline" if baseline.test_error_ci95 is None else "baseline, 95 % interval"
     axes.axhline(mean, color=colour("muted"), linewidth=1.2, label=label, zorder=1.5)
     if baseline.test_error_ci95 is not None:
@@ -323,8 +333,8 @@ def _band(axes: Axes, baseline: Row) -> None:
 
 
 def _points(axes: Axes, rows: Sequence[Row], axis: Axis, shift: float, label: str, **look: object) -> None:
-    means = [row.test_error_mean * 100 for row in rows]
-    intervals = [row.test_error_ci95 or (row.test_error_mean, row.test_error_mean) for row in rows]
+    means = [row.mean * 100 for row in rows]
+    intervals = [row.test_error_ci95 or (row.mean, row.mean) for row in rows]
     below = [mean - low * 100 for mean, (low, _) in zip(means, intervals, strict=True)]
     above = [high * 100 - mean for mean, (_, high) in zip(means, intervals, strict=True)]
     at = [float(getattr(row, axis)) + shift for row in rows]
@@ -350,8 +360,8 @@ def _uniform(axes: Axes, row: Row, aside: float) -> None:
     """A line over the range that σ is drawn from; its interval stands aside of the middle, where a point may be."""
     assert isinstance(row.sigma, tuple)
     low, high = row.sigma
-    mean = row.test_error_mean * 100
-    interval = row.test_error_ci95 or (row.test_error_mean, row.test_error_mean)
+    mean = row.mean * 100
+    interval = row.test_error_ci95 or (row.mean, row.mean)
     label = sigma_words(row.sigma) + (f", α = {row.alpha:.4g}" if row.alpha is not None else "")
     axes.plot([low, high], [mean, mean], color=colour("ink"), linestyle=(0, (6, 2)), label=label, zorder=2.5)
     axes.errorbar(
@@ -371,9 +381,9 @@ def _limits(sweep: Sweep) -> tuple[float, float]:
     """Of the error axis, in per cent. An interval over two seeds can be ten times as wide as the others: then it is
     cut rather than the curve flattened."""
     rows = [*sweep.rows, *([sweep.baseline] if sweep.baseline else [])]
-    means = [row.test_error_mean * 100 for row in rows]
+    means = [row.mean * 100 for row in rows]
     means += [row.published_error_percent for row in rows if row.published_error_percent is not None]
-    ends = [end * 100 for row in rows for end in row.test_error_ci95 or (row.test_error_mean,)]
+    ends = [end * 100 for row in rows for end in row.test_error_ci95 or (row.mean,)]
     halves = [(row.test_error_ci95[1] - row.test_error_ci95[0]) * 50 for row in rows if row.test_error_ci95]
     room = max(2 * statistics.median(halves) if halves else 0.0, 0.5 * (max(means) - min(means)))
     low, high = max(min([*ends, *means]), min(means) - room, 0.0), min(max([*ends, *means]), max(means) + room)

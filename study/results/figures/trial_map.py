@@ -16,6 +16,7 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from study.results.arms import runs_of_lost_arms
 from study.results.figures import columns
 from study.results.figures.style import MANY, ORDERED_COLOURS, Sketch, canvas, colour, legend_below
 from study.results.figures.words import count, method_words, plain, seeds_each
@@ -63,14 +64,19 @@ class TrialMap:
 
 
 def maps_of(tracked: TrackedStudy) -> list[TrialMap]:
-    """The maps a study has: where at least three settings came to a result, over several σ and several α."""
+    """The maps a study has: where at least three settings came to a result, over several σ and several α.
+
+    A setting of the grid or the confirmation that lost a seed came to none.
+    """
     trials = tracked.trials
+    fates = columns.text(trials, f"tags.{schema.OUTCOME}").map(_FATES)
+    fates = fates.mask(trials["run_id"].isin(runs_of_lost_arms(tracked)), "failed")
     known = pd.DataFrame(
         {
             "student": columns.text(trials, f"params.{schema.STUDENT}"),
             "method": columns.text(trials, f"params.{schema.METHOD}"),
             "stage": columns.text(trials, f"tags.{schema.STAGE}"),
-            "fate": columns.text(trials, f"tags.{schema.OUTCOME}").map(_FATES),
+            "fate": fates,
             "sigma": columns.number(trials, f"params.{schema.SIGMA}"),
             "alpha": columns.number(trials, f"params.{schema.ALPHA}"),
             "error": columns.number(trials, f"metrics.{schema.BEST_VAL_ERROR}"),
@@ -132,7 +138,7 @@ def sketch(shown: TrialMap, several: bool) -> Sketch:
 def _caption(shown: TrialMap) -> str:
     searched, pruned = shown.of("completed", "search"), shown.of("pruned", "search")
     gridded, confirmed = shown.of("completed", "grid"), shown.of("completed", "confirm")
-    failed = shown.of("failed", "search", "grid", "confirm")
+    failed = sum(spot.n for spot in shown.of("failed", "search", "grid", "confirm"))
     said = ["Colour: best validation error; lighter is lower."]
     if searched:
         said.append(f"Circles: {count(len(searched), 'search trial')}, each on one seed (n = 1 seed).")
@@ -146,7 +152,7 @@ def _caption(shown: TrialMap) -> str:
             f"{seeds_each(spot.n for spot in confirmed)}."
         )
     if failed:
-        said.append(f"Triangles: {count(len(failed), 'trial')} that diverged or failed.")
+        said.append(f"Triangles: {count(failed, 'trial')} that diverged or failed, or whose arm lost other seeds so.")
     said.append("The lowest of many trials is lower than its setting deserves.")
     return " ".join(said)
 

@@ -35,6 +35,11 @@ def seeds_each(numbers: Iterable[int]) -> str:
     return f"n = {count(known[0], 'seed')}" if len(known) == 1 else f"n = {known[0]} to {known[-1]} seeds"
 
 
+def lost_words(rows: int) -> str:
+    """What a caption says of rows without a mean."""
+    return f"Left out: {count(rows, 'row')} that lost seeds to trainings that diverged or failed."
+
+
 def some(items: Sequence[str], shown: int = 4) -> str:
     """The first few of a list, and how many more there are."""
     listed = ", ".join(items[:shown])
