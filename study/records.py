@@ -36,6 +36,9 @@ class TrainingSummary(Model):
     test_error: Error | None = Field(
         None, description="by the best epoch's weights; None where the test set is not seen"
     )
+    predicted_classes: int | None = Field(
+        None, ge=1, description="different classes predicted for the test images; None where the test set is not seen"
+    )
     epochs_to_target: int | None = Field(None, description="until `target_error` was reached; None where it never was")
     seconds_to_target: float | None = Field(None, description="the same in seconds, validation included")
     reason: str | None = Field(None, description="one line, where the outcome is failed or diverged")

@@ -181,6 +181,10 @@ class DistillationTrainer:
         """Share of misclassified images by the weights as they are, in fp32 whatever the training's precision."""
         return error_of(self.network, images)
 
+    def predicted_classes_on(self, images: ImageTensors) -> int:
+        """How many different classes the weights as they are predict, in fp32."""
+        return predicted_classes_of(self.network, images)
+
     @flushed_denormals()
     def load_best(self) -> None:
         """Put the weights of the best validation epoch into the network."""
@@ -305,6 +309,20 @@ def error_of(network: nn.Module, images: ImageTensors) -> float:
         for batch, labels in images.blocks(block):
             wrong += (network(batch).argmax(dim=1) != labels).sum()
     return int(wrong) / len(images)
+
+
+@flushed_denormals()
+@fp32_products()
+def predicted_classes_of(network: nn.Module, images: ImageTensors) -> int:
+    """How many different classes a network predicts for images, without noise and without dropout.
+
+    One class for every image is a network that has collapsed: its loss is finite, and it has learned nothing.
+    """
+    network.eval()
+    block = EVALUATION_BLOCK_ON_CPU if images.device.type == "cpu" else EVALUATION_BLOCK
+    with torch.inference_mode():
+        predicted = [network(batch).argmax(dim=1) for batch, _ in images.blocks(block)]
+    return len(set(torch.cat(predicted).tolist()))
 
 
 def _copy(weights: dict[str, Tensor]) -> dict[str, Tensor]:

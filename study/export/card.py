@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from study.config import DataConfig
+from study.export.choice import Choice
 from study.export.latency import Latency, machine
 from study.export.weights import OpenedStudent
 from study.results.figures.words import arm_words, count, plain, signed
@@ -87,7 +88,8 @@ def card(
         [
             f"# {_plain(choice.study)}: {_plain(choice.row.student)}",
             "",
-            f"A classifier of {len(opened.classes)} classes, learned from {_plain(choice.row.teacher) or 'labels'}.",
+            f"A classifier of {len(opened.classes)} classes, learned from "
+            f"{_plain(choice.row.teacher_label or choice.row.teacher) or 'labels'}.",
             "",
             "## Use",
             "",
@@ -105,7 +107,7 @@ def card(
             "## How it was made",
             "",
             f"- Method: {arm_words(choice.row)}.",
-            f"- Teacher: {_plain(choice.teacher_chain or choice.row.teacher) or 'none'}.",
+            f"- Teacher: {_teacher(choice)}.",
             f"- Study `{choice.study}`, trial `{choice.trial_id}`, run `{choice.run_id}`, seed {choice.seed}.",
             f"- Weights: SHA-256 `{opened.weights_digest}`.",
             f"- Chosen by validation error alone: the row of the table with the lowest mean "
@@ -146,6 +148,17 @@ def card(
             "",
         ]
     )
+
+
+def _teacher(choice: Choice) -> str:
+    """The teachers by name, what tells them from others of the study, and their key."""
+    if not choice.row.teacher:
+        return "none"
+    words = [choice.row.teacher_label or choice.row.teacher]
+    if choice.teacher_chain is not None:
+        words.append(choice.teacher_chain)
+    key = f"key `{choice.teacher_key}`" if choice.teacher_key else "key not known"
+    return f"{', '.join(_plain(word) for word in words)} ({key})"
 
 
 def _data(data: DataConfig, opened: OpenedStudent) -> list[str]:

@@ -117,7 +117,7 @@ def open_teachers(opened: OpenedStudent, root: Path, data_root: Path) -> tuple[O
     """The teachers that the student's row learned from; none where it learned from labels.
 
     Raises:
-        UserError: the weights of one are not on this machine.
+        UserError: the weights of one are not on this machine, or it is not known which they are.
     """
     weights = StudyFolder(root, opened.choice.study).start_record().weights
     whole = load_dataset(opened.config.data.model_copy(update={"fraction": 1.0}), data_root)
@@ -133,9 +133,25 @@ def open_teachers(opened: OpenedStudent, root: Path, data_root: Path) -> tuple[O
 
 
 def _teachers_of(opened: OpenedStudent, weights: Mapping[str, str]) -> tuple[TeacherConfig, ...]:
-    """The teachers of the student's run, by their key; none where it learned from labels."""
+    """The teachers of the student's run, by their key; none where it learned from labels.
+
+    Raises:
+        UserError: the study file has no such teachers, or the run does not have their key and the name is not enough.
+    """
+    key, name = opened.choice.teacher_key, opened.choice.row.teacher
+    if not name:
+        return ()
     groups = plan.teacher_groups(opened.config)
-    return next((group for group in groups if teacher_key(group, weights) == opened.choice.teacher_key), ())
+    if key is None:
+        found = [group for group in groups if "+".join(teacher.network for teacher in group) == name]
+    else:
+        found = [group for group in groups if teacher_key(group, weights) == key]
+    if len(found) != 1:
+        raise UserError(
+            f"the study file of {opened.choice.study} has {len(found)} teachers {name}"
+            f"{'' if key is None else f' with the key {key}'}; there must be one to measure it"
+        )
+    return found[0]
 
 
 def _raw(config: StudyConfig, dataset: Dataset, data_root: Path) -> Dataset:

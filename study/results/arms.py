@@ -295,7 +295,7 @@ def _arm(run: Mapping[str, Any], params: Mapping[str, str], where: str) -> Arm:
         sigma_mode=params.get(schema.SIGMA_MODE, "fixed") if has_noise else None,
         noise=params.get(schema.NOISE) if has_noise else None,
         alpha=_number(params[schema.ALPHA], schema.ALPHA, where) if has_noise and schema.ALPHA in params else None,
-        settings=tuple((name, _setting(value)) for name, value in sorted(params.items()) if name not in _NO_SETTINGS),
+        settings=tuple((name, setting_of(value)) for name, value in sorted(params.items()) if name not in _NO_SETTINGS),
     )
 
 
@@ -324,8 +324,8 @@ def _integer(text: str, name: str, where: str) -> int:
     return int(number)
 
 
-def _setting(text: str) -> Setting:
-    """`64` and `64.0`, `1e-3` and `0.001` are the same setting."""
+def setting_of(text: str) -> Setting:
+    """A parameter's value: `64` and `64.0`, `1e-3` and `0.001` are the same setting."""
     try:
         number = float(text)
     except ValueError:

@@ -7,6 +7,7 @@ is printed.
 import dataclasses
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -16,6 +17,7 @@ from study.results.arms import Arm, ArmSeeds, is_missing
 from study.results.phrases import count, percent, some
 from study.results.read import OUTCOMES, TrackedStudy, epochs_trained
 from study.results.statistics import Comparison
+from study.results.teachers import labels_apart, teacher_settings
 from study.tracking import schema
 
 
@@ -93,26 +95,45 @@ def lost_notes(arms: Mapping[Arm, ArmSeeds]) -> list[str]:
     return notes
 
 
+def collapsed_notes(arms: Mapping[Arm, ArmSeeds]) -> list[str]:
+    """Networks that predict one class for every test image. They are results like the others, and stay in the rows."""
+    named = [
+        f"{arm} {_seeds_words(collapsed)}"
+        for arm, seeds in arms.items()
+        if (collapsed := [str(seed) for seed, trial in seeds.completed.items() if trial.predicted_classes == 1])
+    ]
+    return [f"Predicts one class only: {'; '.join(named)}."] if named else []
+
+
 def _seeds_words(seeds: Sequence[str]) -> str:
     """`seed 3`, `seeds 0, 2`."""
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
 
 
 def teacher_notes(tracked: TrackedStudy, published: str | None) -> list[str]:
-    """The teachers' own errors."""
+    """The teachers' own errors, one note for each teacher."""
     column = f"metrics.{schema.TEST_ERROR}"
     if column not in tracked.teachers:
         return []
-    notes = []
+    runs: dict[tuple[str, str | None], Mapping[str, Any]] = {}
     for run in tracked.teachers.dropna(subset=[column]).to_dict("records"):
-        network = run.get(f"params.{schema.TEACHER_CHAIN}")
-        if is_missing(network):
-            network = run.get(f"params.{schema.TEACHER}")
-        if is_missing(network):
-            network = run.get("tags.mlflow.runName", "?")
-        printed = published_teacher_percent(str(run.get(f"params.{schema.DATASET}")), str(network))
+        names = (f"params.{schema.TEACHER_CHAIN}", f"params.{schema.TEACHER}", "tags.mlflow.runName")
+        name = next((str(run[each]) for each in names if not is_missing(run.get(each))), "?")
+        key = run.get(f"params.{schema.TEACHER_KEY}")
+        # A run without a key is told by what it says alone.
+        runs[name, f"error {run[column]}" if is_missing(key) else str(key)] = {str(k): v for k, v in run.items()}
+    settings = teacher_settings(tracked)
+    keys_of: dict[str, list[str | None]] = defaultdict(list)
+    for name, key in runs:
+        if key in settings:
+            keys_of[name].append(key)
+    notes = []
+    for (name, key), known in runs.items():
+        label = labels_apart(name, keys_of[name], settings).get(key, name)
+        printed = published_teacher_percent(str(known.get(f"params.{schema.DATASET}")), name)
         beside = f" (published: {percent(printed)})" if published and printed is not None else ""
-        notes.append(f"Teacher {network}: test error {percent(run[column] * 100)}{beside}.")
+        collapsed = ", predicts one class only" if known.get(f"metrics.{schema.PREDICTED_CLASSES}") == 1 else ""
+        notes.append(f"Teacher {label}: test error {percent(known[column] * 100)}{beside}{collapsed}.")
     return list(dict.fromkeys(notes))
 
 

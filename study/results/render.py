@@ -92,7 +92,7 @@ def columns(table: Table) -> list[Column]:
     rows = table.rows
     shown: list[Column | None] = [
         Column("student", lambda row: row.student, numeric=False) if _varies(row.student for row in rows) else None,
-        Column("teacher", lambda row: row.teacher, numeric=False) if _varies(row.teacher for row in rows) else None,
+        Column("teacher", _teacher, numeric=False) if _varies(map(_teacher, rows)) else None,
         Column("method", _words, numeric=False),
         Column("σ", lambda row: _sigma(row.sigma)) if any(row.sigma is not None for row in rows) else None,
         Column("α", lambda row: _plain(row.alpha)) if any(row.alpha is not None for row in rows) else None,
@@ -128,7 +128,7 @@ def subtitle(table: Table) -> str:
     first, said = table.rows[0], []
     if not _varies(row.student for row in table.rows):
         said.append(f"student {first.student}")
-    if not _varies(row.teacher for row in table.rows):
+    if not _varies(map(_teacher, table.rows)):
         said.append(f"teacher {first.teacher}")
     noises = sorted({row.noise for row in table.rows if row.noise})
     if len(noises) == 1:
@@ -173,6 +173,10 @@ def _cost_columns() -> tuple[Column, Column]:
 
 def _varies(values: Iterable[object]) -> bool:
     return len(set(values)) > 1
+
+
+def _teacher(row: Row) -> str:
+    return row.teacher_label or row.teacher
 
 
 def _words(row: Row) -> str:
@@ -438,7 +442,9 @@ def frame(table: Table) -> pd.DataFrame:
     if records:
         return pd.DataFrame.from_records(records)
     names = [
-        field.name for field in dataclasses.fields(Row) if field.name not in ("errors", "settings", "speed", "cost")
+        field.name
+        for field in dataclasses.fields(Row)
+        if field.name not in ("errors", "settings", "speed", "cost", "teacher_label")
     ]
     columns = [
         column for name in names for column in ((f"{name}_low", f"{name}_high") if name in _INTERVALS else (name,))

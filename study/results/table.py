@@ -12,6 +12,7 @@ from typing import Any
 from search_spaces.published import find_published, published_improvement_percent
 from study.results.arms import Arm, ArmSeeds, Setting, arms_of
 from study.results.notes import (
+    collapsed_notes,
     cost_notes,
     lost_notes,
     method_notes,
@@ -23,6 +24,7 @@ from study.results.notes import (
 )
 from study.results.read import TrackedStudy, read_study
 from study.results.statistics import Comparison, Interval, compare, holm, mean, student_interval
+from study.results.teachers import Taught, key_notes, teacher_labels, teacher_settings
 from study.results.verdicts import Verdict
 from study.tracking import schema
 
@@ -75,6 +77,8 @@ class Row:
             both is of the grid.
         student, teacher: networks; several teachers are joined by `+`.
         teacher_key: identifies the teachers (`study.keys`); None where the runs do not say.
+        teacher_label: the teachers in words, with what tells teachers of one name apart, where the rows of the table
+            have several; else None.
         sigma: a standard deviation, or (low, high) of a uniform draw; None for methods without noise.
         n: seeds that have a test error; `n_planned` all seeds of the row; `n_diverged` lost seeds whose training
             diverged, `n_failed` those whose training failed or was stopped early.
@@ -119,6 +123,7 @@ class Row:
     settings: Mapping[str, Setting | None]
     speed: Speed | None = None
     cost: Cost | None = None
+    teacher_label: str | None = None
 
     @property
     def is_lost(self) -> bool:
@@ -137,7 +142,7 @@ class Row:
         return self.test_error_mean
 
     def as_json(self) -> dict[str, Any]:
-        """The row as JSON has it, the settings beside the other values.
+        """The row as JSON has it, the settings beside the other values, without the words for people.
 
         `errors` has the seeds as text, as keys of JSON are; `p_holm` is the former name of `p_corrected`. Where the
         trials have a target there are `reached_target` (how many seeds), `epochs_to_target` and `seconds_to_target`
@@ -145,7 +150,7 @@ class Row:
         the front, false off it, null where the row has no mean error or no known cost).
         """
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        settings, speed, cost = (values.pop(name) for name in ("settings", "speed", "cost"))
+        settings, speed, cost, _ = (values.pop(name) for name in ("settings", "speed", "cost", "teacher_label"))
         values["errors"] = {str(seed): error for seed, error in self.errors.items()}
         values["p_holm"] = self.p_corrected
         if cost is not None:
@@ -210,8 +215,7 @@ def table_of(tracked: TrackedStudy) -> Table:
     Raises:
         UserError: a trial's parameters cannot be read.
     """
-    found, arm_notes = arms_of(tracked)
-    arms = {arm: found[arm] for arm in sorted(found, key=_order)}
+    arms, arm_notes = _ordered_arms(tracked)
     baselines, baseline_notes = _baselines(arms)
     comparisons = {
         arm: _compare(baselines.get(arm.student), seeds) for arm, seeds in arms.items() if arm.role != "baseline"
@@ -221,6 +225,7 @@ def table_of(tracked: TrackedStudy) -> Table:
     varying = _varying(arms)
     published, of_published = published_notes(tracked, arms)
     costs = _costs(arms)
+    teachers = _teacher_labels(tracked, arms)
     rows = tuple(
         _row(
             arm,
@@ -231,6 +236,7 @@ def table_of(tracked: TrackedStudy) -> Table:
             varying,
             published,
             costs.get(arm),
+            teachers.get(arm),
         )
         for arm in arms
     )
@@ -239,8 +245,10 @@ def table_of(tracked: TrackedStudy) -> Table:
         *method_notes(kind, arms),
         *search_notes(tracked, [arm for arm, seeds in arms.items() if seeds.completed or seeds.lost]),
         *teacher_notes(tracked, published),
+        *key_notes(arms),
         *of_published,
         *lost_notes(arms),
+        *collapsed_notes(arms),
         *arm_notes,
         *baseline_notes,
         *pairing_notes(arms, baselines, comparisons),
@@ -256,10 +264,30 @@ def runs_of_rows(tracked: TrackedStudy) -> tuple[Mapping[int, str], ...]:
     Raises:
         UserError: a trial's parameters cannot be read.
     """
-    arms, _ = arms_of(tracked)
-    return tuple(
-        {seed: trial.run_id for seed, trial in arms[arm].completed.items()} for arm in sorted(arms, key=_order)
-    )
+    arms, _ = _ordered_arms(tracked)
+    return tuple({seed: trial.run_id for seed, trial in seeds.completed.items()} for seeds in arms.values())
+
+
+def _ordered_arms(tracked: TrackedStudy) -> tuple[dict[Arm, ArmSeeds], list[str]]:
+    """The arms in the order of the table's rows, and notes on their trainings; teachers of one name in the order in
+    which they were trained."""
+    found, notes = arms_of(tracked)
+    trained = {key: place for place, key in enumerate(teacher_settings(tracked))}
+
+    def order(arm: Arm) -> tuple[Any, ...]:
+        keys = (arm.teacher_key or "").split("+")
+        return *_order(arm), [trained.get(key, len(trained)) for key in keys], keys, _settings_order(arm)
+
+    return {arm: found[arm] for arm in sorted(found, key=order)}, notes
+
+
+def _teacher_labels(tracked: TrackedStudy, arms: Iterable[Arm]) -> dict[Arm, str]:
+    """What to call the teachers of the rows; empty where all rows with a teacher have the same."""
+    taught = {arm: Taught.of(arm) for arm in arms if arm.teacher}
+    if len({(each.teacher, each.key) for each in taught.values()}) < 2:
+        return {}
+    labels = teacher_labels(tracked, taught.values())
+    return {arm: labels[each] for arm, each in taught.items()}
 
 
 def _baseline_kind(tracked: TrackedStudy) -> str:
@@ -300,6 +328,7 @@ def _row(
     varying: Sequence[str],
     published: str | None,
     cost: Cost | None,
+    teacher_label: str | None,
 ) -> Row:
     errors = list(seeds.usable_errors.values())
     diverged = sum(trial.outcome == "diverged" for trial in seeds.lost.values())
@@ -334,6 +363,7 @@ def _row(
         settings={name: settings.get(name) for name in varying},
         speed=_speed(seeds) if schema.TARGET_ERROR in settings else None,
         cost=cost,
+        teacher_label=teacher_label,
     )
 
 
@@ -422,9 +452,11 @@ def _order(arm: Arm) -> tuple[Any, ...]:
         arm.alpha or 0.0,
         arm.noise or "",
         arm.teacher,
-        arm.teacher_key or "",
-        [(name, isinstance(value, str), value) for name, value in arm.settings],
     )
+
+
+def _settings_order(arm: Arm) -> list[Any]:
+    return [(name, isinstance(value, str), value) for name, value in arm.settings]
 
 
 def _published_numbers(arm: Arm, table: str | None) -> tuple[float | None, float | None]:

@@ -27,7 +27,14 @@ from study.distill.denormals import flushed_denormals
 from study.distill.logit_store import LogitStore
 from study.distill.processor import recorded_processor
 from study.distill.teachers import load_weights, logits_of
-from study.distill.trainer import DistillationTrainer, Diverged, TrainingData, error_of, initial_network
+from study.distill.trainer import (
+    DistillationTrainer,
+    Diverged,
+    TrainingData,
+    error_of,
+    initial_network,
+    predicted_classes_of,
+)
 from study.errors import UserError
 from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
 from study.search.checkpoint import read_checkpoint, write_checkpoint
@@ -182,9 +189,10 @@ class TrialRun:
 
     def _finish(self, trainer: DistillationTrainer) -> TrialReport:
         trainer.load_best()
-        test_error = None
+        test_error = predicted_classes = None
         if self.job.trial.sees_test_set:
             test_error = trainer.error_on(self.images.test)
+            predicted_classes = trainer.predicted_classes_on(self.images.test)
         if self.job.trial.stage == "teacher":
             self._store_logits(trainer.network)
         epochs_to_target, seconds_to_target = trainer.to_target or (None, None)
@@ -195,6 +203,7 @@ class TrialRun:
             best_epoch=trainer.best_epoch,
             train_seconds=trainer.train_seconds,
             test_error=test_error,
+            predicted_classes=predicted_classes,
             epochs_to_target=epochs_to_target,
             seconds_to_target=seconds_to_target,
         )
@@ -216,6 +225,7 @@ class TrialRun:
             best_val_error=error_of(network, self.images.validation),
             train_seconds=time.perf_counter() - started,
             test_error=error_of(network, self.images.test),
+            predicted_classes=predicted_classes_of(network, self.images.test),
         )
         return self._keep((), summary)
 

@@ -194,6 +194,7 @@ class TrackingClient:
             schema.TRAIN_SECONDS: summary.train_seconds,
             schema.EPOCHS_TRAINED: summary.epochs,
             schema.TEST_ERROR: summary.test_error,
+            schema.PREDICTED_CLASSES: summary.predicted_classes,
             schema.EPOCHS_TO_TARGET: summary.epochs_to_target,
             schema.SECONDS_TO_TARGET: summary.seconds_to_target,
         }

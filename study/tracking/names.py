@@ -93,6 +93,13 @@ def _how_it_learns(teacher: TeacherConfig) -> str:
     return f"({' '.join(words)})" if words else ""
 
 
+_HANDLED = frozenset(
+    {"stage", "role", "network", "method", "teachers", "combine", "sigma", "alpha", "noise", "seed", "train"}
+)
+"""Fields of `TrialConfig` that `run_params` and the tags of a run handle by name. Every other field is a parameter
+where it is not its default, so that a new setting is tracked, and makes a row of its own, without a word here."""
+
+
 def run_params(
     trial: TrialConfig,
     dataset: str,
@@ -137,11 +144,9 @@ def run_params(
         params[schema.TEACHER_MULTIPLICATIONS] = teachers.multiplications
     if len(trial.teachers) > 1 or trial.combine != DEFAULT_COMBINATION:
         params[schema.COMBINE] = trial.combine
-    if trial.dropout > 0:
-        params[schema.DROPOUT] = trial.dropout
-    for setting in ("weights", "temperature", "hard_loss_weight"):
-        if (value := getattr(trial, setting)) is not None:
-            params[setting] = value
+    for name, field in type(trial).model_fields.items():
+        if name not in _HANDLED and (value := getattr(trial, name)) != field.default:
+            params[name] = value
     params |= trial.train.model_dump(exclude_none=True)
     return {name: str(value) for name, value in params.items()}
 

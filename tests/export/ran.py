@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from models.cost import network_cost
-from study.config import StudyConfig, TrialConfig, dump_study, parse_study
+from study.config import StudyConfig, TrialConfig, dump_study, parse_study, teacher_trial
 from study.data.dataset import Dataset
 from study.data.load import load_dataset
 from study.distill.logit_store import LogitStore
@@ -65,7 +65,7 @@ def small_study(**keys: Any) -> StudyConfig:
 
 
 def ran_study(config: StudyConfig, folder: Path, data_root: Path, uri: str | None = None) -> Ran:
-    """Train a study's teacher and its grid, one after another, and track them."""
+    """Train a study's teachers and its grid, one after another, and track them."""
     torch.set_num_threads(1)  # as a worker does: on a busy machine two threads wait for each other
     root = folder / ".noisy-study"
     uri = uri or f"sqlite:///{folder / 'mlflow.db'}"
@@ -86,21 +86,27 @@ def ran_study(config: StudyConfig, folder: Path, data_root: Path, uri: str | Non
     with chdir(folder):  # below which MLflow puts the artifacts of a new experiment
         tracking.apply([StudyBegan(study_file=dump_study(config), params=params, tags=tags, datasets=used)])
     images = DeviceImages(dataset)
+    targets: dict[str, Any] = {}
 
     def cost(network: str) -> Cost:
         counted = network_cost(network, dataset.input_shape, dataset.class_count)
         return Cost(counted.multiplications, counted.parameters)
 
-    def train(number: int, trial: TrialConfig, where: Path, logit_key: str | None) -> None:
-        target = None if logit_key is not None else key
-        trial_run = TrialRun(TrialJob(number, trial, where, target, root / "logits", logit_key), targets, images)
+    def key_of(teacher: TrialConfig) -> str:
+        return logits_key(teacher, dataset.digest)
+
+    def train(number: int, trial: TrialConfig, where: Path) -> None:
+        is_teacher = trial.stage == "teacher"
+        target = key_of(teacher_trial(trial.teachers[0])) if trial.teachers else None
+        job = TrialJob(number, trial, where, target, root / "logits", key_of(trial) if is_teacher else None)
+        trial_run = TrialRun(job, targets, images)
         while (report := trial_run.step()).summary is None:
             assert report.fatal is None, report.fatal
-        assert report.summary.outcome == "completed", report.summary.reason
+        assert report.summary.outcome in ("completed", "diverged"), report.summary.reason
         trial_id = f"{trial.stage}-{number:04d}"
         began = RunBegan(
             trial_id=trial_id,
-            kind="teacher" if trial.stage == "teacher" else "trial",
+            kind="teacher" if is_teacher else "trial",
             role=trial.role,
             stage=trial.stage,
             name=run_name(trial),
@@ -109,15 +115,13 @@ def ran_study(config: StudyConfig, folder: Path, data_root: Path, uri: str | Non
         )
         tracking.apply([began, RunEnded(trial_id=trial_id, summary=report.summary, timestamp_ms=T0 + number)])
 
-    (teacher,) = plan.teacher_trials(config)
-    targets: dict[str, Any] = {}
-    key = logits_key(teacher, dataset.digest)
-    train(0, teacher, root / "teachers" / key, key)
-    logits = LogitStore(root / "logits").read(key, dataset.train_size)
-    assert logits is not None
-    targets[key] = logits.numpy()
+    for number, teacher in enumerate(plan.teacher_trials(config)):
+        train(number, teacher, root / "teachers" / key_of(teacher))
+        logits = LogitStore(root / "logits").read(key_of(teacher), dataset.train_size)
+        assert logits is not None
+        targets[key_of(teacher)] = logits.numpy()
     for number, trial in enumerate(plan.grid_trials(config)):
-        train(number, trial, files.trial(f"grid-{number:04d}"), None)
+        train(number, trial, files.trial(f"grid-{number:04d}"))
     tracking.apply([StudyEnded(status="FINISHED", timestamp_ms=T0)])
     return Ran(config.name, uri, root, data_root, dataset)
 

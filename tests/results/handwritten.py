@@ -105,10 +105,10 @@ class Writer:
     def baseline(self, errors: Mapping[int, float], **params: Any) -> None:
         self.arm(errors, role="baseline", **params)
 
-    def teacher(self, network: str, error: float) -> None:
+    def teacher(self, network: str, error: float, **params: Any) -> None:
         self.run(
             {schema.KIND: "teacher", schema.PARENT: self.parent, schema.ROLE: "teacher", schema.OUTCOME: "completed"},
-            {"dataset": "mnist", "teacher": network, "seed": 0},
+            {"dataset": "mnist", "teacher": network, "seed": 0, **params},
             {schema.TEST_ERROR: error},
         )
 

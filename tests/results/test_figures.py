@@ -86,8 +86,9 @@ class Sheet:
                 self.train(seed, error, error, role="arm" if sigma else "baseline", **{**params, **noise})
         return self
 
-    def teacher(self, network: str, error: float) -> "Sheet":
-        self._teachers.append({"params.teacher": network, f"metrics.{schema.TEST_ERROR}": error})
+    def teacher(self, network: str, error: float, **params: str) -> "Sheet":
+        settings = {f"params.{name}": value for name, value in {"teacher": network, **params}.items()}
+        self._teachers.append({**settings, f"metrics.{schema.TEST_ERROR}": error})
         return self
 
     def tracked(self) -> TrackedStudy:

@@ -5,7 +5,7 @@ baseline and a few arms: more lines than that nobody reads. Arms that lost a see
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -15,8 +15,9 @@ from matplotlib.ticker import MaxNLocator
 from study.results.arms import runs_of_lost_arms
 from study.results.figures import columns
 from study.results.figures.style import Sketch, canvas, colour, legend_below, line_look
-from study.results.figures.words import count, method_words, plain, seeds_each, setting_words
+from study.results.figures.words import LONGEST_LABEL, count, method_words, plain, seeds_each, setting_words
 from study.results.read import TrackedStudy
+from study.results.teachers import Taught, teacher_labels
 from study.tracking import schema
 
 MAX_ARMS = 5
@@ -81,7 +82,7 @@ class Curves:
 def plans_of(tracked: TrackedStudy) -> list[Plan]:
     """What to show of every student; a student without arms has nothing to show."""
     by_student: dict[str, list[ArmRuns]] = {}
-    for arm in _arms(tracked):
+    for arm in _with_teacher_labels(tracked, _arms(tracked)):
         by_student.setdefault(arm.settings.get(schema.STUDENT, ""), []).append(arm)
     plans = []
     for student, arms in by_student.items():
@@ -139,6 +140,27 @@ def _arms(tracked: TrackedStudy) -> list[ArmRuns]:
     return found
 
 
+def _with_teacher_labels(tracked: TrackedStudy, arms: Sequence[ArmRuns]) -> list[ArmRuns]:
+    """The arms with their teachers in words, instead of names that may be the same and keys that nobody reads."""
+
+    def taught(arm: ArmRuns) -> Taught:
+        known = arm.settings
+        return Taught(known.get(schema.TEACHER, ""), known.get(schema.TEACHER_CHAIN), known.get(schema.TEACHER_KEY))
+
+    labels = teacher_labels(tracked, map(taught, arms))
+    return [
+        replace(
+            arm,
+            settings={
+                name: labels[taught(arm)] if name == schema.TEACHER else value
+                for name, value in arm.settings.items()
+                if name != schema.TEACHER_KEY
+            },
+        )
+        for arm in arms
+    ]
+
+
 def _some(arms: Sequence[ArmRuns], number: int) -> list[ArmRuns]:
     """The best by validation error and others evenly along the list, first and last among them, in their order."""
     if len(arms) <= number:
@@ -166,6 +188,8 @@ def _label(arm: ArmRuns, names: Sequence[str]) -> str:
             words.append(method_words(value))
         elif name in (schema.SIGMA, schema.ALPHA):
             words.append(_noise_words({"sigma": "σ", "alpha": "α"}[name], value))
+        elif name == schema.TEACHER:
+            words.append(f"teacher = {plain(value or 'none', LONGEST_LABEL)}")
         elif name != schema.SIGMA_MODE:
             words.append(setting_words(name, value))
     if arm.stage == "confirm":

@@ -61,7 +61,8 @@ def sketches_of(
     published = TABLES.get(tracked.params.get(schema.PUBLISHED, ""))
     sketches = [sweep.sketch(found, several, published) for found in sweep.sweeps_of(table) if found.student in shown]
     maps = [found for found in trial_map.maps_of(tracked) if found.student in shown]
-    sketches += [trial_map.sketch(found, len(maps) > 1) for found in maps]
+    teachers = len({found.teacher for found in maps}) > 1
+    sketches += [trial_map.sketch(found, len(maps) > 1, teachers) for found in maps]
     if (costs := compression.compression_of(table, by_validation)) is not None:
         sketches.append(compression.sketch(costs, published))
     if (gaps := gap.gap_of(tracked, table, by_validation)) is not None:

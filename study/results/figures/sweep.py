@@ -17,7 +17,16 @@ from matplotlib.figure import Figure
 from search_spaces.published import PublishedTable
 from study.results.arms import Setting
 from study.results.figures.style import Sketch, canvas, colour, legend_below, line_look
-from study.results.figures.words import count, lost_words, method_words, plain, seeds_each, setting_words, sigma_words
+from study.results.figures.words import (
+    LONGEST_LABEL,
+    count,
+    lost_words,
+    method_words,
+    plain,
+    seeds_each,
+    setting_words,
+    sigma_words,
+)
 from study.results.table import Row, Table
 from study.results.verdicts import TESTED, WORDS
 
@@ -151,7 +160,7 @@ def _traits(row: Row, axis: Axis) -> tuple[tuple[str, Setting | None], ...]:
         ("method", row.method),
         ("α" if axis == "sigma" else "σ", kept),
         ("noise", row.noise),
-        ("teacher", row.teacher),
+        ("teacher", row.teacher_label or row.teacher),
         *row.settings.items(),
     )
 
@@ -276,7 +285,9 @@ def _names(lines: Sequence[Line]) -> list[str]:
             value = traits.get(name)
             if name == "method":
                 words.append(method_words(str(value)))
-            elif name in ("teacher", "noise", "σ"):
+            elif name == "teacher":
+                words.append(plain(f"{value or 'no teacher'}", LONGEST_LABEL))
+            elif name in ("noise", "σ"):
                 words.append(plain(f"{value or 'no'}{' noise' if name == 'noise' else ''}"))
             else:
                 words.append(setting_words(name, value))

@@ -19,8 +19,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from study.results.arms import runs_of_lost_arms
 from study.results.figures import columns
 from study.results.figures.style import MANY, ORDERED_COLOURS, Sketch, canvas, colour, legend_below
-from study.results.figures.words import count, method_words, plain, seeds_each
+from study.results.figures.words import LONGEST_LABEL, count, method_words, plain, seeds_each
 from study.results.read import TrackedStudy
+from study.results.teachers import Taught, teacher_labels
 from study.tracking import schema
 
 Fate = Literal["completed", "pruned", "failed"]
@@ -47,10 +48,11 @@ class Spot:
 
 @dataclass(frozen=True)
 class TrialMap:
-    """The trials of one student and method."""
+    """The trials of one student, method and teacher; the teacher in words that tell it from the study's others."""
 
     student: str
     method: str
+    teacher: str
     spots: tuple[Spot, ...]
 
     def of(self, fate: Fate, *stages: str) -> list[Spot]:
@@ -75,6 +77,7 @@ def maps_of(tracked: TrackedStudy) -> list[TrialMap]:
         {
             "student": columns.text(trials, f"params.{schema.STUDENT}"),
             "method": columns.text(trials, f"params.{schema.METHOD}"),
+            "teacher": _teachers(tracked),
             "stage": columns.text(trials, f"tags.{schema.STAGE}"),
             "fate": fates,
             "sigma": columns.number(trials, f"params.{schema.SIGMA}"),
@@ -84,11 +87,24 @@ def maps_of(tracked: TrackedStudy) -> list[TrialMap]:
     )[columns.text(trials, f"tags.{schema.ROLE}") == "arm"]
     known = known[known["method"].isin(_WITH_NOISE)].dropna(subset=["student", "stage", "fate", "sigma", "alpha"])
     maps = []
-    for (student, method), of_map in known.groupby(["student", "method"], sort=False):
-        found = TrialMap(str(student), str(method), tuple(_spots(of_map)))
+    for (student, method, teacher), of_map in known.groupby(["student", "method", "teacher"], sort=False):
+        found = TrialMap(str(student), str(method), str(teacher), tuple(_spots(of_map)))
         if len(found.coloured) >= 3 and _spreads(found.coloured):
             maps.append(found)
     return maps
+
+
+def _teachers(tracked: TrackedStudy) -> "pd.Series[str]":
+    """What to call the teacher of every trial; no text where it has none."""
+    parts = [
+        columns.text(tracked.trials, f"params.{name}").astype(object)
+        for name in (schema.TEACHER, schema.TEACHER_CHAIN, schema.TEACHER_KEY)
+    ]
+    texts = ([None if pd.isna(text) else str(text) for text in texts] for texts in zip(*parts, strict=True))
+    known = [Taught(teacher or "", chain, key) for teacher, chain, key in texts]
+    labels = teacher_labels(tracked, known)
+    words = [labels[each] if each.chain is None else f"{labels[each]}, {each.chain}" for each in known]
+    return pd.Series(words, index=tracked.trials.index, dtype="str")
 
 
 def _spots(trials: pd.DataFrame) -> list[Spot]:
@@ -115,8 +131,14 @@ def _spreads(spots: Sequence[Spot]) -> bool:
 # ------------------------------------------------------------------------------------------------------------ words
 
 
-def sketch(shown: TrialMap, several: bool) -> Sketch:
-    """The picture of a map; `several`: whether the study has more of them."""
+def sketch(shown: TrialMap, several: bool, teachers: bool = False) -> Sketch:
+    """The picture of a map.
+
+    Args:
+        shown: the map.
+        several: whether the study has more of them.
+        teachers: whether those are of other teachers too.
+    """
     confirmed = {(spot.sigma, spot.alpha) for spot in shown.of("completed", "confirm")}
     # Few validation images make ties: of equals the title names the one that was confirmed.
     best = min(
@@ -126,9 +148,13 @@ def sketch(shown: TrialMap, several: bool) -> Sketch:
     where = f"σ = {best.sigma:.3g}, α = {best.alpha:.3g}"
     error = f"{100 * (best.val_error or 0):.2f} %"
     heading = "Every trial over σ and α"
+    if several:
+        heading += f": {plain(shown.student)}, {method_words(shown.method)}"
+    if teachers:
+        heading += f", teacher {plain(shown.teacher, LONGEST_LABEL)}"
     return Sketch(
         name="sigma-alpha-map",
-        heading=f"{heading}: {plain(shown.student)}, {method_words(shown.method)}" if several else heading,
+        heading=heading,
         title=f"Lowest validation error, {error}, at {where}",
         caption=_caption(shown),
         draw=lambda: _draw(shown),

@@ -11,6 +11,8 @@ from study.results.statistics import Interval
 from study.results.table import Row
 
 LONGEST_NAME = 40
+LONGEST_LABEL = 120
+"""A teacher's name with what tells it from others of the name."""
 
 
 def plain(text: str, limit: int = LONGEST_NAME) -> str:
@@ -82,6 +84,8 @@ def arm_words(row: Row) -> str:
     if row.noise == "frozen":
         words.append("frozen noise")
     words += [setting_words(name, value) for name, value in row.settings.items() if value is not None]
+    if row.teacher_label is not None:
+        words.append(f"teacher {plain(row.teacher_label, LONGEST_LABEL)}")
     if row.stage == "confirm":
         words.append("confirmed on fresh seeds")
     return ", ".join(words)
