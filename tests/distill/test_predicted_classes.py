@@ -36,9 +36,9 @@ def test_counts_the_different_predictions_over_all_blocks(images: ImageTensors, 
 
 
 def test_a_network_of_nan_predicts_one_class(images: ImageTensors) -> None:
-    network = Says(10, float("nan"))
-    nan = nn.Sequential(network, nn.Linear(10, 10))
+    after = nn.Linear(10, 10)
     with torch.no_grad():
-        nan[1].weight.fill_(float("nan"))
+        after.weight.fill_(float("nan"))
+    nan = nn.Sequential(Says(10, float("nan")), after)
     assert predicted_classes_of(nan, images) == 1
     assert error_of(nan, images) == pytest.approx(0.9, abs=0.05)
