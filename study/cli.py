@@ -24,7 +24,7 @@ from search_spaces.library import recipe_names, recipe_text
 from study.cluster.jobs import DEFAULT_ADDRESS, check_surroundings, in_a_job
 from study.config import StudyConfig, dump_study, parse_study, read_text
 from study.environment import data_root_of, optuna_storage, study_of, tracking_uri_of
-from study.errors import Interrupted, StudyFailed, Undelivered, UserError
+from study.errors import Interrupted, NothingFound, StudyFailed, Undelivered, UserError
 from study.interrupts import INTERRUPTED, end_at_once, interruptible
 from study.storage import DEFAULT_ROOT, StudyFolder, can_be_study_name, write_whole
 from study.tracking.address import bound_requests, without_credentials
@@ -134,6 +134,7 @@ def validate(study: StudyArgument, settings: SetOption = None, data_root: DataRo
     """Try what every stage will build, and print the study file with every default that has an effect."""
     config = study_of(study, settings or ())
     from study.data.load import describe_dataset
+    from study.search.advice import search_advice
     from study.search.check import check_study
 
     check_study(config, describe_dataset(config.data, data_root_of(data_root)))
@@ -143,6 +144,8 @@ def validate(study: StudyArgument, settings: SetOption = None, data_root: DataRo
         from study.distill.processor import measured_processor  # loads PyTorch, which other studies need not wait for
 
         _say(slow_precision(config, measured_processor()) or "", 0)
+    for line in search_advice(config):
+        _say(line, 0)
     print(dump_study(config), end="")  # noqa: T201 - a study file and nothing else
 
 
@@ -498,7 +501,7 @@ def _drive(config: StudyConfig, data_root: Path | None, address: str | None, ver
                 _say(line, 0)
     except KeyboardInterrupt:
         raise Interrupted(interrupted()) from None
-    except Undelivered:
+    except (NothingFound, Undelivered):
         raise
     except StudyFailed as error:
         raise StudyFailed(f"{error}; when mended: noisy-study resume {config.name}") from None

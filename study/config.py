@@ -487,6 +487,8 @@ class BaselineConfig(ArmConfig):
 # ---------------------------------------------------------------------------------------------------------- search
 
 Sampler = Literal["grid", "random", "qmc", "tpe", "gp", "cmaes"]
+LEARNING_SAMPLERS: frozenset[Sampler] = frozenset({"tpe", "gp", "cmaes"})
+"""Samplers that propose at random for `startup_trials` and by a model of these trials from then on."""
 Scheduler = Literal["fifo", "asha", "median"]
 Objective = Literal["val_error", "multiplications"]
 
@@ -581,7 +583,7 @@ class SearchConfig(Model):
             yield ("trials",), "with the sampler grid, which has as many trials as its grid has points"
         else:
             yield ("grid_points",), f"with the sampler {self.sampler}"
-        if self.sampler not in ("tpe", "gp", "cmaes") and self.scheduler != "median":
+        if self.sampler not in LEARNING_SAMPLERS and self.scheduler != "median":
             yield ("startup_trials",), f"with the sampler {self.sampler} and the scheduler {self.scheduler}"
         if self.scheduler == "fifo":
             yield ("grace_epochs",), "with the scheduler fifo, which stops no trial early"

@@ -19,6 +19,10 @@ class StudyFailed(Exception):
     """A study that started and could not be brought to its end (status 1); the message is one line."""
 
 
+class NothingFound(StudyFailed):
+    """A search brought no result, and a resume would bring none either; the message says what to change."""
+
+
 class Undelivered(StudyFailed):
     """Everything is done but for what the tracking server has not heard; the message says how to deliver it."""
 

@@ -42,6 +42,9 @@ class TrainingSummary(Model):
     epochs_to_target: int | None = Field(None, description="until `target_error` was reached; None where it never was")
     seconds_to_target: float | None = Field(None, description="the same in seconds, validation included")
     reason: str | None = Field(None, description="one line, where the outcome is failed or diverged")
+    repeats: str | None = Field(
+        None, description="id of the trial that was the same training: its result was taken and nothing was trained"
+    )
 
 
 def summary_without_result(outcome: Outcome, history: Sequence[EpochRecord], reason: str | None) -> TrainingSummary:

@@ -260,6 +260,18 @@ def test_every_recipe_validates_and_reads_back_as_itself(command: Command, recip
     assert parse_study(out, "printed").name == recipe
 
 
+def test_validate_says_on_standard_error_that_no_trial_is_learned_from(command: Command) -> None:
+    search = "search={sampler: tpe, trials: 5}"
+    status, out, err = command("validate", "quickstart", "--set", search)
+    assert status == 0
+    assert parse_study(out, "printed").search is not None
+    assert err == (
+        "search: all 5 trials will be random, because the sampler tpe learns only after startup_trials, which is 10; "
+        "set a lower startup_trials or more trials\n"
+    )
+    assert command("validate", "quickstart", "--set", "search={sampler: tpe, trials: 50}")[2] == ""
+
+
 def test_cp_writes_a_recipe_once(command: Command, workspace: Path) -> None:
     assert command("cp", "quickstart", "mine.yaml")[0] == 0
     assert "sigma_alpha" in (workspace / "mine.yaml").read_text()

@@ -130,6 +130,51 @@ def test_no_search_trial_has_seen_the_test_set(searched: tuple[Path, dict[str, A
     )
 
 
+def test_a_learning_rate_that_the_baseline_is_given_again_is_not_trained_again(
+    searched: tuple[Path, dict[str, Any]],
+) -> None:
+    """The baseline's search has twelve trials and three learning rates."""
+    trials = read_study(f"sqlite:///{searched[0] / 'mlflow.db'}", "everything").trials
+    of_baseline = trials[(trials[f"tags.{schema.STAGE}"] == "search") & (trials[f"tags.{schema.ROLE}"] == "baseline")]
+    completed = of_baseline[of_baseline[f"tags.{schema.OUTCOME}"] == "completed"]
+    repeated = of_baseline[of_baseline[f"tags.{schema.REPEATS}"].notna()]
+    assert len(repeated) >= 1
+    assert (repeated[f"metrics.{schema.EPOCHS_TRAINED}"] == 0).all()
+    trained = of_baseline.set_index(f"tags.{schema.TRIAL_ID}")
+    for run in repeated.to_dict("records"):
+        original = trained.loc[run[f"tags.{schema.REPEATS}"]]
+        assert run["params.lr"] == original["params.lr"]
+        assert run[f"tags.{schema.OUTCOME}"] == original[f"tags.{schema.OUTCOME}"]
+    of_lr = completed.groupby("params.lr")[f"metrics.{schema.BEST_VAL_ERROR}"].nunique()
+    assert (of_lr == 1).all()
+    (line,) = (line for line in searched[1]["notes"] if "repeated a training" in line)
+    assert line.startswith(f"{int(trials[f'tags.{schema.REPEATS}'].notna().sum())} trial")
+
+
+def test_a_search_in_which_all_diverge_advises_other_ranges_and_no_resume(tmp_path: Path) -> None:
+    study = {
+        "name": "hopeless",
+        "train": {"epochs": 1, "optimizer": "sgd"},
+        "seeds": [0],
+        "search": {"train": {"lr": {"uniform": [50, 100]}}, "sampler": "random", "trials": 2},
+    }
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**SMALL, **study}))
+    ran = subprocess.run(
+        [NOISY_STUDY, "run", "study.yaml"],
+        cwd=tmp_path,
+        env=HERE,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert ran.returncode == 1, ran.stderr
+    last = ran.stderr.strip().splitlines()[-1]
+    assert "stage search of study hopeless: all 2 trials diverged; the first: search-0000: the training loss is" in last
+    assert "start another study with other ranges" in last
+    assert "noisy-study resume" not in last
+
+
 # ------------------------------------------------------------------------------------------ two objectives, two runs
 
 

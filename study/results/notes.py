@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from search_spaces.published import TABLES, dropout_readings, published_teacher_percent
-from study.config import TrainConfig
+from study.config import LEARNING_SAMPLERS, TrainConfig
 from study.results.arms import Arm, ArmSeeds, is_missing
 from study.results.phrases import count, percent, some
 from study.results.read import OUTCOMES, TrackedStudy, epochs_trained
@@ -177,16 +177,53 @@ def search_notes(tracked: TrackedStudy, by_arm: Collection[Arm]) -> list[str]:
     if not of_arms.empty:
         # Of students that cost differently the best is not a matter of their errors alone.
         winners = f"{len(confirmed)} of its points" if several_costs else _best_of(len(confirmed))
-        notes.append(f"Searched: {_found_by(tracked, of_arms)}; {_confirmed(winners, len(confirmed))}.")
+        outcome = _confirmed(winners, len(confirmed))
+        if _number(tracked, schema.CONFIRM_POINTS) == 0:
+            outcome = "every point that completed is a training of the baseline, so no arm is confirmed"
+        notes.append(f"Searched: {_found_by(tracked, of_arms)}; {outcome}.")
     if not of_baseline.empty:
         winner = _confirmed(_best_of(1), int(any(arm.role == "baseline" for arm in by_arm)))
         notes.append(f"Baseline searched: {_found_by(tracked, of_baseline)}; {winner}.")
-    elif chosen := _varied(of_arms):
+    notes += _search_limits(tracked, pd.concat([of_arms, of_baseline]))
+    if of_baseline.empty and (chosen := _varied(of_arms)):
         notes.append(
             f"The search chose {', '.join(chosen)} for its points and not for the baseline: a difference may come from "
             "that alone."
         )
     return notes
+
+
+def _search_limits(tracked: TrackedStudy, trials: pd.DataFrame) -> list[str]:
+    """Whether a search had fewer points than were asked for, trials that repeat others, or no trial that was learnt."""
+    notes = []
+    top, points = _number(tracked, schema.CONFIRM_TOP), _number(tracked, schema.CONFIRM_POINTS)
+    if top is not None and points is not None and points < top:
+        ones = f"has {points} different one{'' if points == 1 else 's'}" if points else "has none"
+        where = " on its Pareto front" if "," in tracked.params.get(schema.OBJECTIVES, "") else ""
+        notes.append(
+            f"confirm.top asks for {count(top, 'point')} and the search {ones}{where}. The baseline's own trainings do "
+            "not count."
+        )
+    repeats = f"tags.{schema.REPEATS}"
+    if repeats in trials and (repeated := int(trials[repeats].notna().sum())):
+        notes.append(
+            f"{count(repeated, 'trial')} of the search repeated a training: the result of the earlier trial was taken, "
+            "and nothing was trained again."
+        )
+    sampler = tracked.params.get(schema.SAMPLER)
+    startup, asked = _number(tracked, schema.STARTUP_TRIALS), _number(tracked, schema.SEARCH_TRIALS)
+    if sampler in LEARNING_SAMPLERS and startup is not None and asked is not None and startup >= asked:
+        notes.append(
+            f"All trials of the search were random: the sampler {sampler} learns after startup_trials ({startup}), and "
+            f"the search has {count(asked, 'trial')}."
+        )
+    return notes
+
+
+def _number(tracked: TrackedStudy, name: str) -> int | None:
+    """A whole number that the parent run has as a parameter."""
+    value = tracked.params.get(name, "")
+    return int(value) if value.isdecimal() else None
 
 
 def _found_by(tracked: TrackedStudy, trials: pd.DataFrame) -> str:

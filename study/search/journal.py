@@ -5,9 +5,10 @@ happened to the process that asked. Knows nothing of Ray or MLflow. One process 
 journal (the study's lock sees to that).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import optuna
@@ -20,14 +21,18 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from study.config import Outcome, Stage, TrialConfig
 from study.errors import UserError
-from study.records import EpochRecord, TrialReport
+from study.keys import training_key
+from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.search.diverged import OUTCOME, has_diverged
 from study.search.sole_writer import SoleWriter
 from study.search.sources import Source
 from study.tracking.address import told, without_credentials
 
-REASON = "reason"
-"""User attribute of a trial: why it failed or diverged."""
+REASON, REPEATS = "reason", "repeats"
+"""User attributes of a trial: why it failed or diverged, and the id of the earlier trial whose result it has."""
+
+CHOSEN = "chosen"
+"""User attribute of a stage: the numbers of the trials that were chosen to be confirmed, in the order of choice."""
 
 
 @dataclass
@@ -72,6 +77,7 @@ class StageJournal:
             if trial.state.is_finished() and trial.user_attrs.get(OUTCOME) == "failed"
         }
         self._opened: dict[int, _Open] = {}
+        self._keys: dict[int, str] = {}
 
     def unfinished(self) -> list[tuple[int, TrialConfig]]:
         """Trials that were asked for and never told, oldest first."""
@@ -119,6 +125,31 @@ class StageJournal:
             self._study, self._storage.get_trial(running.trial_id)
         )
 
+    def repeated(self, number: int, trial: TrialConfig) -> TrainingSummary | None:
+        """How a proposed trial ends where an earlier trial of the search was the same training: as that one did.
+
+        Returns:
+            the end; None where there is no such result, or the trial has epochs of its own.
+        """
+        if self.stage != "search" or self._open(number).epochs:
+            return None
+        earlier = self._results.get(training_key(trial))
+        if earlier is None or earlier.number == number:
+            return None
+        diverged = has_diverged(earlier)
+        return TrainingSummary(
+            outcome="diverged" if diverged else "completed",
+            epochs=0,
+            best_val_error=None if diverged else earlier.values[self.source.error_place],
+            train_seconds=0.0,
+            reason=earlier.user_attrs.get(REASON),
+            repeats=self.trial_id(earlier.number),
+        )
+
+    def trial_id(self, number: int) -> str:
+        """What a trial is called on the tracking server."""
+        return f"{self.name}-{number:04d}"
+
     def tell(self, report: TrialReport) -> None:
         """Close a trial: complete with what it is judged by, pruned with the epochs it has, or failed.
 
@@ -132,6 +163,8 @@ class StageJournal:
         self._storage.set_trial_user_attr(running.trial_id, OUTCOME, summary.outcome)
         if summary.outcome in ("diverged", "failed"):
             self._storage.set_trial_user_attr(running.trial_id, REASON, summary.reason or "")
+        if summary.repeats is not None:
+            self._storage.set_trial_user_attr(running.trial_id, REPEATS, summary.repeats)
         judged = summary.outcome in ("completed", "diverged")
         values = self.source.values(running.trial, summary) if judged else None
         if values is not None:
@@ -141,28 +174,80 @@ class StageJournal:
         else:
             self._study.tell(report.number, state=TrialState.FAIL)
         del self._opened[report.number]
+        if values is not None and self.stage == "search":
+            self._keep_result(self._results, self._storage.get_trial(running.trial_id))
 
-    def best(self, count: int) -> list[BaseTrial]:
-        """The best of the completed trials, at most `count`.
+    def best(self, count: int, excluded: Callable[[TrialConfig], bool] | None = None) -> list[BaseTrial]:
+        """The best of the completed trials, at most `count`, no two of them the same training.
 
         With one objective those with the lowest, best first, equal ones in order of their number. With two, points of
         the Pareto front, evenly along it, both ends among them.
+
+        Args:
+            count: at least 1.
+            excluded: trainings that are not looked for.
         """
         complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         completed = [trial for trial in complete if not has_diverged(trial)]
+        in_order = sorted(completed, key=lambda trial: (*trial.values, trial.number))
         if self.source.objectives == 1:
-            return [*sorted(completed, key=lambda trial: (trial.value, trial.number))[:count]]
-        front = _pareto_front(completed)
+            return [*islice(self._different(in_order, excluded), count)]
+        front = _pareto_front(self._different(in_order, excluded))
         if len(front) <= count:
             return [*front]
         if count == 1:
             return [front[0]]
         return [front[round(place * (len(front) - 1) / (count - 1))] for place in range(count)]
 
+    def choose(self, count: int, excluded: Callable[[TrialConfig], bool] | None = None) -> list[BaseTrial]:
+        """The best trials, and those that were the best when the study last ran: both are to be confirmed.
+
+        A choice stays: what failed before is tried again by a resume and may be better, but a confirmation that has
+        begun goes on. Trials that were chosen first come first.
+        """
+        numbers: list[int] = self._study.user_attrs.get(CHOSEN, [])
+        trials = self._trials()
+        before = [trials[number] for number in numbers]
+        known = {self._key(trial) for trial in before}
+        new = [trial for trial in self.best(count, excluded) if self._key(trial) not in known]
+        if new:
+            self._study.set_user_attr(CHOSEN, [*numbers, *(trial.number for trial in new)])
+        return [*before, *new]
+
+    def _different(
+        self, trials: Iterable[FrozenTrial], excluded: Callable[[TrialConfig], bool] | None
+    ) -> Iterator[FrozenTrial]:
+        """Of trials that are the same training, the first."""
+        seen: set[str] = set()
+        for trial in trials:
+            key = self._key(trial)
+            if key in seen:
+                continue
+            seen.add(key)
+            if excluded is None or not excluded(self.source.trial_config(trial)):
+                yield trial
+
+    def _key(self, trial: BaseTrial) -> str:
+        if trial.number not in self._keys:
+            self._keys[trial.number] = training_key(self.source.trial_config(trial))
+        return self._keys[trial.number]
+
+    @cached_property
+    def _results(self) -> dict[str, FrozenTrial]:
+        """By the training's key, the first trial that has a result: it completed or diverged."""
+        results: dict[str, FrozenTrial] = {}
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            self._keep_result(results, trial)
+        return results
+
+    def _keep_result(self, results: dict[str, FrozenTrial], trial: FrozenTrial) -> None:
+        if REPEATS not in trial.user_attrs:
+            results.setdefault(self._key(trial), trial)
+
     def reasons(self, outcome: Outcome) -> list[str]:
         """Why trials ended with this outcome, one line each; failures before the last resume are left out."""
         return [
-            f"{self.name}-{trial.number:04d}: {trial.user_attrs.get(REASON)}"
+            f"{self.trial_id(trial.number)}: {trial.user_attrs.get(REASON)}"
             for trial in self._trials()
             if trial.user_attrs.get(OUTCOME) == outcome and trial.number not in self._forgiven
         ]
@@ -191,13 +276,14 @@ class StageJournal:
         return self._study.get_trials(deepcopy=False)
 
 
-def _pareto_front(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+def _pareto_front(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
     """Of trials with two values, both the smaller the better, those that no other one equals or beats in both.
 
-    By their first value; of trials that are equal in both, the first is kept.
+    Args:
+        trials: in order of their values. Of trials that are equal in both, the first is kept.
     """
     front: list[FrozenTrial] = []
-    for trial in sorted(trials, key=lambda trial: (*trial.values, trial.number)):
+    for trial in trials:
         if not front or trial.values[1] < front[-1].values[1]:
             front.append(trial)
     return front

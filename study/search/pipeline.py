@@ -31,9 +31,10 @@ from study.data.dataset import Dataset, DatasetFacts
 from study.distill.logit_store import LogitStore, tensor_digest
 from study.distill.teachers import combined, load_weights, logits_of
 from study.distill.threads import worthwhile_threads
-from study.errors import StudyFailed
+from study.errors import NothingFound, StudyFailed
 from study.keys import digest_of, logits_key, teacher_key
 from study.search import plan
+from study.search.advice import nothing_completed
 from study.search.check import Fits
 from study.search.engine import Capacity
 from study.search.journal import StageJournal
@@ -109,7 +110,10 @@ class Pipeline:
         fits = Fits(self._config, DatasetFacts(self._dataset.input_shape, classes))
         space = arms_of(self._config, get_space(search.space), fits)
         arms = Searched(self._config, space, self._multiplications, classes)
-        winners, failures = self._searched("search", arms, search.confirm.top, placement)
+        winners, failures = self._searched(
+            "search", arms, search.confirm.top, placement, lambda point: plan.is_the_baseline(self._config, point)
+        )
+        self._track(StudyParams(params={schema.CONFIRM_POINTS: str(len(winners))}))
         baseline: ArmConfig | None = None
         if self._config.baseline.search is not None:
             own = baseline_of(self._config)
@@ -120,19 +124,29 @@ class Pipeline:
         return failures + self._run("confirm", Planned(confirmation, self._weights), placement).reasons("failed")
 
     def _searched(
-        self, name: str, source: Searched, count: int, placement: Placement
+        self,
+        name: str,
+        source: Searched,
+        count: int,
+        placement: Placement,
+        excluded: Callable[[TrialConfig], bool] | None = None,
     ) -> tuple[list[ArmConfig], list[str]]:
         """Run one search.
 
         Returns:
-            the best arms, and why trials failed.
+            the best arms, none of them `excluded`, and why trials failed.
+
+        Raises:
+            StudyFailed: no trial completed, and some failed.
+            NothingFound: no trial completed, and none failed.
         """
         journal = self._run("search", source, placement, name)
-        winners = [source.arm(trial) for trial in journal.best(count)]
-        if not winners:
-            reasons = (*journal.reasons("failed"), *journal.reasons("diverged"), "all were stopped early")
-            raise StudyFailed(f"no trial of the stage {name} completed: {reasons[0]}")
-        return winners, journal.reasons("failed")
+        failed, diverged = journal.reasons("failed"), journal.reasons("diverged")
+        if not journal.best(1):
+            if failed:
+                raise StudyFailed(f"no trial of the stage {name} completed: {failed[0]}")
+            raise NothingFound(nothing_completed(self._config.name, name, journal.finished(), diverged))
+        return [source.arm(trial) for trial in journal.choose(count, excluded)], failed
 
     def _train_teachers(self) -> None:
         """Level by level: a teacher with teachers of its own needs their logits first."""

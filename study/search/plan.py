@@ -96,7 +96,9 @@ def confirmation_trials(
     seeds = config.confirmation_seeds
     arms = [trial for winner in winners for trial in expand(config, winner, "confirm", "arm", seeds)]
     points = expand(config, baseline or config.baseline, "confirm", "baseline", seeds)
-    baselines = _for_students(points, _unique(trial.network for trial in arms))
+    # Where no arm was found, the baseline is confirmed alone: that is what the table has to say.
+    students = _unique(trial.network for trial in arms) or [config.student.network]
+    baselines = _for_students(points, students)
     done = {(trial.network, trial.seed) for trial in grid_trials(config) if trial.role == "baseline"}
     return _trainings([*(trial for trial in baselines if (trial.network, trial.seed) not in done), *arms])
 
@@ -114,6 +116,19 @@ def search_trial(config: StudyConfig, arm: ArmConfig, role: Role = "arm") -> Tri
     if len(points) != 1:
         raise ValueError(f"a search space proposes one point at a time, not {len(points)}")
     return points[0]
+
+
+def is_the_baseline(config: StudyConfig, point: TrialConfig) -> bool:
+    """Whether a point of the arms' search is no arm, but a training that the baseline has or may have.
+
+    It is one where the baseline of the point's student, over the same seed, is the same training. Where the baseline is
+    searched, its settings of `search.train` are not known yet: then it is compared with those of the point.
+    """
+    assert config.search is not None
+    (own,) = expand(config, config.baseline, "search", "baseline", [point.seed])
+    searched = config.search.train if config.baseline.search is not None else ()
+    train = own.train.model_copy(update={setting: getattr(point.train, setting) for setting in searched})
+    return training_key(own.model_copy(update={"network": point.network, "train": train})) == training_key(point)
 
 
 def with_training(arm: ArmConfig, settings: Mapping[str, Any]) -> ArmConfig:

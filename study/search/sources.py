@@ -52,6 +52,10 @@ class Source(Protocol):
         """How many values a completed trial has, each the smaller the better."""
 
     @property
+    def error_place(self) -> int:
+        """Which of these values is the validation error."""
+
+    @property
     def pruner(self) -> BasePruner:
         """What stops its trials early."""
 
@@ -94,6 +98,10 @@ class Planned:
     @property
     def objectives(self) -> int:
         return 1
+
+    @property
+    def error_place(self) -> int:
+        return 0
 
     @property
     def pruner(self) -> BasePruner:
@@ -157,6 +165,10 @@ class Searched:
     @property
     def objectives(self) -> int:
         return len(self._search.objectives)
+
+    @property
+    def error_place(self) -> int:
+        return self._search.objectives.index("val_error")
 
     @property
     def pruner(self) -> BasePruner:

@@ -21,7 +21,7 @@ from ray.tune.search import Searcher
 
 from study.config import TrialConfig
 from study.errors import StudyFailed
-from study.records import EpochRecord, TrialReport, summary_without_result
+from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
 from study.search.journal import StageJournal
 from study.search.nodes import alive_nodes, copies
 from study.search.trainable import JOB, REPORT, DistillationTrainable, NodeRefs
@@ -79,24 +79,29 @@ class StageRun:
     def __post_init__(self) -> None:
         self._again = self.journal.unfinished()
 
-    def trial_id(self, number: int) -> str:
-        return f"{self.journal.name}-{number:04d}"
-
     def next_job(self, ray_trial: str) -> TrialJob | str | None:
         """The next trial's job, None to be asked later, or `Searcher.FINISHED`."""
         if self.error is not None:
             return str(Searcher.FINISHED)
         if len(self._live) >= self.workers:
             return None
-        if self._again:
-            number, trial = self._again.pop(0)
-        elif (asked := self.journal.ask()) is not None:
-            number, trial = asked
-        else:
-            # A lost worker may still give its trial back.
-            return None if self._live else str(Searcher.FINISHED)
-        self._live[ray_trial] = (number, trial)
-        trial_id = self.trial_id(number)
+        while (next_trial := self._next_trial()) is not None:
+            number, trial = next_trial
+            self._begins(number, trial)
+            if (summary := self.journal.repeated(number, trial)) is None:
+                self._live[ray_trial] = (number, trial)
+                return self.job(number, self.journal.trial_id(number), trial)
+            report = TrialReport(number=number, summary=summary)
+            self._ends(report, summary)
+            self.watcher.trial_reports(self.journal.trial_id(number), trial, report)
+        # A lost worker may still give its trial back.
+        return None if self._live else str(Searcher.FINISHED)
+
+    def _next_trial(self) -> tuple[int, TrialConfig] | None:
+        return self._again.pop(0) if self._again else self.journal.ask()
+
+    def _begins(self, number: int, trial: TrialConfig) -> None:
+        trial_id = self.journal.trial_id(number)
         self.track(
             RunBegan(
                 trial_id=trial_id,
@@ -109,7 +114,12 @@ class StageRun:
             )
         )
         self.watcher.trial_begins(self.journal.name, trial_id, trial)
-        return self.job(number, trial_id, trial)
+
+    def _ends(self, report: TrialReport, summary: TrainingSummary) -> None:
+        """The end is in the outbox before the journal has it: a kill in between makes the trial end once more."""
+        trial_id = self.journal.trial_id(report.number)
+        self.track(RunEnded(trial_id=trial_id, summary=summary, timestamp_ms=_end(report)))
+        self.journal.tell(report)
 
     def heard(self, ray_trial: str, report: TrialReport) -> None:
         """A report came; the same one may come again."""
@@ -119,19 +129,18 @@ class StageRun:
         for message in report.messages:
             self.watcher.says(message)
         if report.epochs:
-            self.track(EpochsPassed(trial_id=self.trial_id(number), epochs=report.epochs))
+            self.track(EpochsPassed(trial_id=self.journal.trial_id(number), epochs=report.epochs))
             report = self._stopped_early(number, report)
         if report.summary is not None:
-            self.track(RunEnded(trial_id=self.trial_id(number), summary=report.summary, timestamp_ms=_end(report)))
-            self.journal.tell(report)
+            self._ends(report, report.summary)
             del self._live[ray_trial]
             self._histories.pop(number, None)
             if report.summary.outcome == "pruned":
-                discard_checkpoints(self.job(number, self.trial_id(number), trial).folder)
+                discard_checkpoints(self.job(number, self.journal.trial_id(number), trial).folder)
         if report.fatal is not None:
             self.error = self.error or StudyFailed(report.fatal)
             del self._live[ray_trial]
-        self.watcher.trial_reports(self.trial_id(number), trial, report)
+        self.watcher.trial_reports(self.journal.trial_id(number), trial, report)
 
     def is_over(self, ray_trial: str) -> bool:
         """Whether nothing more is wanted of a trial."""

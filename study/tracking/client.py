@@ -210,6 +210,7 @@ class TrackingClient:
             tags={
                 schema.OUTCOME: summary.outcome,
                 **({schema.REASON: summary.reason} if summary.reason else {}),
+                **({schema.REPEATS: summary.repeats} if summary.repeats else {}),
             },
         )
         if (run_id := self._runs.get(event.trial_id)) is not None:

@@ -36,9 +36,12 @@ def provenance(config: StudyConfig, data_digest: str) -> tuple[dict[str, str], d
     if config.search is not None:
         params |= {
             "search_space": config.search.space,
-            "sampler": config.search.sampler,
+            schema.SAMPLER: config.search.sampler,
+            schema.SEARCH_TRIALS: str(config.search.trials),
+            schema.STARTUP_TRIALS: str(config.search.startup_trials),
+            schema.CONFIRM_TOP: str(config.search.confirm.top),
             "scheduler": config.search.scheduler,
-            "objectives": ",".join(config.search.objectives),
+            schema.OBJECTIVES: ",".join(config.search.objectives),
             schema.CONFIRM_SEEDS: ",".join(map(str, config.confirmation_seeds)),
         }
     if config.baseline.search is not None:

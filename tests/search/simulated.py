@@ -1,14 +1,21 @@
 """A stage without Ray and without trainings: errors follow a formula, and workers train one epoch each by turns.
 
-The journal, its source and Optuna's storage are the real ones. Trials are told as `study.search.stage` tells them.
+The journal, its source, Optuna's storage and what asks and tells trials (`StageRun`) are the real ones.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from study.config import Outcome, TrialConfig
 from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
 from study.search.journal import StageJournal
+from study.search.stage import StageRun
+from study.search.trial import TrialJob
+from study.search.watcher import Watcher
+from study.tracking.events import Event
+
+NOWHERE = Path("/nonexistent")
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,65 @@ class Ended:
 
     number: int
     trial: TrialConfig
-    outcome: Outcome
+    summary: TrainingSummary
+
+    @property
+    def outcome(self) -> Outcome:
+        return self.summary.outcome
+
+
+@dataclass
+class Heard(Watcher):
+    """What was tracked, and which trials ended, in the order in which they did."""
+
+    events: list[Event] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
+
+    def trial_reports(self, trial_id: str, trial: TrialConfig, report: TrialReport) -> None:
+        if report.summary is not None:
+            self.ended.append(Ended(report.number, trial, report.summary))
+
+
+def run(
+    journal: StageJournal, course: Callable[[TrialConfig], Course], workers: int = 1, heard: Heard | None = None
+) -> list[Ended]:
+    """Run a stage to its end.
+
+    Args:
+        journal: of the stage.
+        course: how the training of a trial goes; asked only for trials that are trained.
+        workers: trials at once.
+        heard: is told what happens.
+
+    Returns:
+        the trials in the order in which they end.
+    """
+    heard = heard or Heard()
+    stage = StageRun(
+        journal=journal,
+        job=lambda number, trial_id, trial: TrialJob(number, trial, NOWHERE / trial_id, None, NOWHERE),
+        params=lambda trial: {},
+        track=heard.events.append,
+        watcher=heard,
+        workers=workers,
+    )
+    live: list[tuple[str, TrialJob, Course]] = []
+    passed: dict[int, int] = {}
+    begun = 0
+    while True:
+        while isinstance(job := stage.next_job(f"ray-{begun}"), TrialJob):
+            live.append((f"ray-{begun}", job, course(job.trial)))
+            begun += 1
+        if not live:
+            return heard.ended
+        ray_trial, job, planned = live.pop(0)
+        passed[job.number] = passed.get(job.number, 0) + 1
+        history = records(planned.errors[: passed[job.number]])
+        is_over = passed[job.number] >= len(planned.errors)
+        summary = summary_of(planned.outcome, history) if is_over else None
+        stage.heard(ray_trial, TrialReport(number=job.number, epochs=tuple(history), summary=summary))
+        if not stage.is_over(ray_trial):
+            live.append((ray_trial, job, planned))
 
 
 def records(errors: Sequence[float]) -> list[EpochRecord]:
@@ -37,33 +102,6 @@ def records(errors: Sequence[float]) -> list[EpochRecord]:
     ]
 
 
-def run(journal: StageJournal, course: Callable[[TrialConfig], Course], workers: int = 1) -> list[Ended]:
-    """Run a stage to its end; the trials in the order in which they end."""
-    live: list[tuple[int, TrialConfig]] = []
-    passed: dict[int, int] = {}
-    ended: list[Ended] = []
-    while True:
-        while len(live) < workers and (asked := journal.ask()) is not None:
-            live.append(asked)
-        if not live:
-            return ended
-        number, trial = live.pop(0)
-        planned = course(trial)
-        passed[number] = passed.get(number, 0) + 1
-        history = records(planned.errors[: passed[number]])
-        outcome: Outcome | None = None
-        if passed[number] >= len(planned.errors):
-            journal.keep(number, history)
-            outcome = planned.outcome
-        elif journal.report(number, history):
-            outcome = "pruned"
-        if outcome is None:
-            live.append((number, trial))
-            continue
-        journal.tell(TrialReport(number=number, summary=summary(outcome, history)))
-        ended.append(Ended(number, trial, outcome))
-
-
-def summary(outcome: Outcome, history: Sequence[EpochRecord]) -> TrainingSummary:
+def summary_of(outcome: Outcome, history: Sequence[EpochRecord]) -> TrainingSummary:
     reason = None if outcome in ("completed", "pruned") else "a reason"
     return summary_without_result(outcome, history, reason)

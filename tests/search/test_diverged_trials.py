@@ -151,9 +151,17 @@ def test_a_search_in_which_all_diverged_has_no_best_trial() -> None:
     assert journal.best(3) == []
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "qmc", "random", "grid"])
-def test_every_sampler_bears_a_search_in_which_all_diverge(sampler: str) -> None:
-    journal = journal_of(config(sampler=sampler, trials=9, startup_trials=3, grid_points=3))
+@pytest.mark.parametrize(
+    "search",
+    [
+        *({"sampler": sampler, "trials": 9, "startup_trials": 3} for sampler in ("tpe", "gp", "cmaes")),
+        *({"sampler": sampler, "trials": 9} for sampler in ("qmc", "random")),
+        {"sampler": "grid", "grid_points": 3},
+    ],
+    ids=lambda search: search["sampler"],
+)
+def test_every_sampler_bears_a_search_in_which_all_diverge(search: dict[str, object]) -> None:
+    journal = journal_of(parse_study(FILE, "test", [f"search={json.dumps(search)}"]))
     assert {ended.outcome for ended in run(journal, lambda trial: Course([], "diverged"))} == {"diverged"}
     assert journal.finished() == 9
 

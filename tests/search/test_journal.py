@@ -206,7 +206,9 @@ def test_the_best_are_those_with_the_lowest_error_and_of_equals_the_first(
 
 def worse_and_worse(storage: Reopened, restart: bool, **search: object) -> dict[int, int]:
     """Nine trials one after another, each worse than the one before: after how many epochs each is stopped."""
-    study = config(trials=9, startup_trials=3, **search)
+    if search["scheduler"] == "median":
+        search["startup_trials"] = 3
+    study = config(trials=9, **search)
     journal = StageJournal(storage(), "s", "search", searched(study))
     stopped: dict[int, int] = {}
     while (asked := journal.ask()) is not None:

@@ -132,8 +132,8 @@ def trials_of(workers: int, search: dict[str, object]) -> list[tuple[int, TrialC
     [
         ({"scheduler": "fifo"}, 0),
         ({"scheduler": "median"}, 5),
-        ({"scheduler": "asha", "reduction_factor": 3}, 20),
-        ({"scheduler": "asha", "reduction_factor": 8}, 30),
+        ({"scheduler": "asha", "reduction_factor": 3}, 15),
+        ({"scheduler": "asha", "reduction_factor": 8}, 15),
         (TWO, 0),
     ],
     ids=["fifo", "median", "asha", "asha that stops nearly all", "two objectives"],

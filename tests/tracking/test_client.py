@@ -230,6 +230,19 @@ def test_outcomes_are_tags_and_mlflow_s_own_states(uri: str, study: str, outcome
     assert run.data.tags[schema.REASON] == "the loss is nan"
 
 
+def test_a_trial_that_repeats_another_one_names_it(uri: str, study: str) -> None:
+    client = opened(uri, study)
+    summary = TrainingSummary(
+        outcome="completed", epochs=0, best_val_error=0.1, train_seconds=0.0, repeats="search-0003"
+    )
+    client.apply([BEGAN])
+    client.apply([RunEnded(trial_id="grid-0001", summary=summary, timestamp_ms=1_700_000_001_000)])
+    (run,) = children(uri, study)
+    assert run.data.tags[schema.REPEATS] == "search-0003"
+    assert (run.data.metrics[schema.BEST_VAL_ERROR], run.data.metrics[schema.EPOCHS_TRAINED]) == (0.1, 0)
+    assert run.info.status == "FINISHED"
+
+
 def test_a_resumed_study_is_running_again_and_keeps_its_file(uri: str, study: str) -> None:
     opened(uri, study).apply([StudyEnded(status="KILLED", timestamp_ms=1_700_000_005_000)])
     client = opened(uri, study)
