@@ -168,7 +168,7 @@ def test_a_setting_that_nobody_listed_makes_a_row_of_its_own(uri: str, new_study
                 seed=seed,
                 **keys,
             )
-            study.run(tags, run_params(trial, "digits", Cost(1, 1), None), {schema.TEST_ERROR: 0.1 + seed})
+            study.run(tags, run_params(trial, "digits", Cost(1, 1), None), {schema.TEST_ERROR: 0.1 + seed / 10})
     table = build_table(uri, study.name)
     assert [row.n for row in table.rows] == [2, 2, 2]
     assert table.settings == ("label_smoothing", "mixup")

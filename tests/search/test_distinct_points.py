@@ -340,7 +340,7 @@ def test_where_the_search_found_only_the_baseline_it_is_confirmed_alone() -> Non
     study = config()
     confirmed = plan.confirmation_trials(study, [])
     assert [(trial.role, trial.network, trial.seed) for trial in confirmed] == [
-        ("baseline", "digits-fc32", seed) for seed in plan.confirmation_seeds(study)
+        ("baseline", "digits-fc32", seed) for seed in study.confirmation_seeds
     ]
 
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from study.cli import main
-from study.config import StudyConfig, parse_study
+from study.config import StudyConfig, dump_study, parse_study
 from study.distill.processor import MeasuredProcessor
 from study.search.precision import slow_precision
 
@@ -60,7 +60,7 @@ def test_validate_says_so_and_prints_the_study_alone(
     monkeypatch.setattr("study.distill.processor.measured_processor", lambda: _processor(0.5))
     config = _study(train={"precision": precision})
     file = tmp_path / "study.yaml"
-    file.write_text(yaml.safe_dump(config.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
+    file.write_text(dump_study(config), encoding="utf-8")
     monkeypatch.setattr("sys.argv", ["noisy-study", "validate", str(file)])
     with pytest.raises(SystemExit) as ended:
         main()
