@@ -245,6 +245,8 @@ def test_a_study_whose_driver_was_killed_ends_with_the_table_of_an_undisturbed_o
     tracked = runs.search_runs([experiment.experiment_id], "tags.`noisy_study.kind` = 'trial'")
     assert sorted(run.data.tags["noisy_study.trial_id"] for run in tracked) == [f"grid-{n:04d}" for n in range(9)]
     assert {run.info.status for run in tracked} == {"FINISHED"}
+    (parent,) = runs.search_runs([experiment.experiment_id], "tags.`noisy_study.kind` = 'study'")
+    assert sum(name.startswith("noisy_study.start.") for name in parent.data.tags) == 2, "the start and the resume"
 
     mended = json.loads(command_in(tmp_path)("table", "quickstart", "--format", "json").stdout)["rows"]
     undisturbed = json.loads(finished.command("table", "quickstart", "--format", "json").stdout)["rows"][:3]

@@ -243,7 +243,7 @@ def _facts(tracked: TrackedStudy) -> Mapping[str, str]:
         "dataset": tracked.params.get(schema.DATASET),
         "data digest": tracked.params.get(schema.DATA_DIGEST, "")[:12],
         "code": commit[:12] + tracked.tags.get(schema.COMMIT, "")[len(commit) :],
-        "version": tracked.tags.get("noisy_study.version.noisy-teacher-study"),
+        "version": tracked.tags.get(f"{schema.VERSION}noisy-teacher-study"),
     }
     return {name: plain(value, 100) for name, value in known.items() if value}
 

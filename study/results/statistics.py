@@ -28,7 +28,8 @@ class Comparison:
         seeds: the seeds both have, ascending.
         difference_points: mean of baseline error − arm error, in percentage points; positive: the arm errs less.
         difference_ci95: Student's 95 % interval of it.
-        improvement_percent: (mean baseline − mean arm) / mean baseline × 100; None where the baseline never errs.
+        improvement_percent: (mean baseline − mean arm) / mean baseline × 100; None where the baseline never errs, or
+            so seldom that the number is too large to be written.
         improvement_ci95: its 95 % interval by Fieller's theorem; None where it is unbounded.
         p_value: two-sided paired t-test of no difference.
 
@@ -68,9 +69,11 @@ def student_interval(values: Sequence[float]) -> Interval | None:
     """
     if len(values) < 2 or _no_spread(values, scale=max(map(abs, values))):
         return None
-    centre = mean(values)
-    half = _t_quantile(len(values)) * math.sqrt(_covariance_of_means(values, values))
-    return centre - half, centre + half
+    exponent = _exponent(values)
+    scaled = _scaled(values, exponent)
+    centre = mean(scaled)
+    half = _t_quantile(len(values)) * math.sqrt(_covariance_of_means(scaled, scaled))
+    return math.ldexp(centre - half, exponent), math.ldexp(centre + half, exponent)
 
 
 def compare(baseline: Mapping[int, float], arm: Mapping[int, float]) -> Comparison | None:
@@ -85,13 +88,14 @@ def compare(baseline: Mapping[int, float], arm: Mapping[int, float]) -> Comparis
     seeds = tuple(sorted(baseline.keys() & arm.keys()))
     if not seeds:
         return None
-    of_baseline = [baseline[seed] for seed in seeds]
-    of_arm = [arm[seed] for seed in seeds]
+    exponent = _exponent([*baseline.values(), *arm.values()])
+    of_baseline = _scaled([baseline[seed] for seed in seeds], exponent)
+    of_arm = _scaled([arm[seed] for seed in seeds], exponent)
     differences = [x - y for x, y in zip(of_baseline, of_arm, strict=True)]
     scale = max(map(abs, of_baseline + of_arm))
     all_zero = max(map(abs, differences)) <= _ROUNDING * scale
     difference, level = 0.0 if all_zero else mean(differences), mean(of_baseline)
-    improvement = None if level == 0 else difference / level * 100
+    improvement = None if level == 0 else _finite(difference / level * 100)
 
     difference_ci: Interval | None = None
     improvement_ci: Interval | None = None
@@ -102,10 +106,12 @@ def compare(baseline: Mapping[int, float], arm: Mapping[int, float]) -> Comparis
     elif len(seeds) > 1 and not _no_spread(differences, scale):
         error = math.sqrt(_covariance_of_means(differences, differences))
         half = _t_quantile(len(seeds)) * error
-        difference_ci = (difference - half) * 100, (difference + half) * 100
+        low, high = (math.ldexp(end, exponent) * 100 for end in (difference - half, difference + half))
+        difference_ci = low, high
         p_value = float(2 * special.stdtr(len(seeds) - 1, -abs(difference) / error))
         improvement_ci = _improvement_interval(of_baseline, differences)
-    return Comparison(seeds, difference * 100, difference_ci, improvement, improvement_ci, p_value)
+    points = math.ldexp(difference, exponent) * 100
+    return Comparison(seeds, points, difference_ci, improvement, improvement_ci, p_value)
 
 
 def fieller(
@@ -127,7 +133,8 @@ def fieller(
         t: two-sided quantile of Student's t at the wanted confidence.
 
     Returns:
-        (low, high); None where the denominator does not differ from 0 by the same test: no bounded interval exists.
+        (low, high), both finite; None where the denominator does not differ from 0 by the same test: no bounded
+        interval exists. Also where an end is too large to be written.
     """
     # The limits are the roots of a ρ² − 2 b ρ + c = 0.
     a = denominator**2 - t**2 * denominator_variance
@@ -136,7 +143,8 @@ def fieller(
     if a <= 0:
         return None
     root = math.sqrt(max(b**2 - a * c, 0.0))  # at least 0 but for rounding: the ratio itself lies in the interval
-    return (b - root) / a, (b + root) / a
+    low, high = (b - root) / a, (b + root) / a
+    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
 
 def holm(p_values: Sequence[float | None], planned: int | None = None) -> list[float | None]:
@@ -171,6 +179,20 @@ def _no_spread(values: Sequence[float], scale: float) -> bool:
     return max(values) - min(values) <= _ROUNDING * scale
 
 
+def _exponent(values: Sequence[float]) -> int:
+    """The power of two of the largest value."""
+    return math.frexp(max(map(abs, values)))[1]
+
+
+def _scaled(values: Sequence[float], exponent: int) -> list[float]:
+    """Values near 1, whose squares are no zeros: they are divided by a power of two, which rounds nothing."""
+    return [math.ldexp(value, -exponent) for value in values]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
 def _t_quantile(n: int) -> float:
     """The two-sided quantile of Student's t for the mean of n values."""
     return float(special.stdtrit(n - 1, (1 + CONFIDENCE) / 2))
@@ -196,4 +218,6 @@ def _improvement_interval(baseline: Sequence[float], differences: Sequence[float
         _covariance_of_means(differences, baseline),
         _t_quantile(len(baseline)),
     )
-    return None if interval is None else (interval[0] * 100, interval[1] * 100)
+    if interval is None or not math.isfinite(interval[0] * 100) or not math.isfinite(interval[1] * 100):
+        return None
+    return interval[0] * 100, interval[1] * 100

@@ -26,6 +26,7 @@ from study.results.read import TrackedStudy, read_study
 from study.results.statistics import Comparison, Interval, compare, holm, mean, student_interval
 from study.results.teachers import Taught, key_notes, teacher_labels, teacher_settings
 from study.results.verdicts import Verdict
+from study.results.versions import version_notes
 from study.tracking import schema
 
 SIGNIFICANCE = 0.05
@@ -246,6 +247,7 @@ def table_of(tracked: TrackedStudy) -> Table:
         *search_notes(tracked, [arm for arm, seeds in arms.items() if seeds.completed or seeds.lost]),
         *teacher_notes(tracked, published),
         *key_notes(arms),
+        *version_notes(tracked),
         *of_published,
         *lost_notes(arms),
         *collapsed_notes(arms),

@@ -35,7 +35,7 @@ from study.tracking.client import TrackingClient
 from study.tracking.events import StudyBegan, StudyEnded, StudyStatus, now_ms
 from study.tracking.machine import measured_machine
 from study.tracking.outbox import Outbox
-from study.tracking.provenance import datasets_of, provenance
+from study.tracking.provenance import datasets_of, provenance, this_start
 
 PATIENCE = 60.0
 """Seconds that the end of a study waits for a tracking server that does not answer, and that one may take to write down
@@ -183,9 +183,10 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
                 processor, _ = recorded_processor(folder.processors)
                 if (slow := slow_precision(config, processor)) is not None:
                     watcher.says(slow)
-            params, tags = provenance(config, dataset.digest)
+            start = this_start()
+            params, tags = provenance(config, dataset.digest, start)
             used = datasets_of(config.data, dataset)
-            outbox.put(StudyBegan(study_file=dump_study(config), params=params, tags=tags, datasets=used))
+            outbox.put(StudyBegan(study_file=dump_study(config), params=params, tags=tags, datasets=used, start=start))
             if is_new and not outbox.settle(PATIENCE) and outbox.trouble is not None:
                 raise StudyFailed(outbox.trouble)  # a mistake in the address or the rights, better heard of now
             whole = _whole(config, dataset, settings)

@@ -135,6 +135,10 @@ class TrackingClient:
             )
             self._parent = run.info.run_id
         self._client.update_run(self._parent, status="RUNNING")
+        if event.start is not None:
+            # Under a name made of its time: the same start again writes the same tag.
+            name = f"{schema.START}{event.start.timestamp_ms}"
+            self._log(self._parent, tags={name: event.start.model_dump_json()})
         if schema.DATASET not in self._params_of(self._parent):
             # The parameters come last: where they are, nothing before them is missing.
             self._client.log_text(self._parent, event.study_file, schema.STUDY_FILE)

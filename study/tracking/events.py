@@ -28,6 +28,14 @@ class DatasetUsed(Model):
     classes: int
 
 
+class StudyStart(Model):
+    """A start or resume of a study: when, and what it runs under. Its time identifies it."""
+
+    timestamp_ms: int
+    versions: dict[str, str] = Field(description="by package")
+    commit: str | None = None
+
+
 class StudyBegan(Model):
     """The parent run exists from now on, or runs again."""
 
@@ -36,6 +44,7 @@ class StudyBegan(Model):
     params: dict[str, str]
     tags: dict[str, str]
     datasets: tuple[DatasetUsed, ...] = ()
+    start: StudyStart | None = None
 
 
 class StudyParams(Model):

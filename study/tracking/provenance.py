@@ -1,7 +1,8 @@
-"""What it takes to run a study again: code, versions and data, as tags of its parent run."""
+"""What it takes to run a study again: code, versions and data, as parameters and tags of its parent run."""
 
 import json
 import os
+import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from study.config import DataConfig, StudyConfig
 from study.data.dataset import Dataset
 from study.tracking import schema
-from study.tracking.events import DatasetUsed
+from study.tracking.events import DatasetUsed, StudyStart, now_ms
 
 PACKAGES = ("noisy-teacher-study", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy", "pandas")
 
@@ -17,12 +18,13 @@ DIGEST_LENGTH = 36
 """As much of a digest as MLflow keeps of a dataset's."""
 
 
-def provenance(config: StudyConfig, data_digest: str) -> tuple[dict[str, str], dict[str, str]]:
+def provenance(config: StudyConfig, data_digest: str, start: StudyStart) -> tuple[dict[str, str], dict[str, str]]:
     """The parent run's parameters and tags.
 
     Args:
         config: the resolved study.
         data_digest: SHA-256 of the images, labels and splits.
+        start: of the study, the first one.
     """
     params = {
         schema.DATASET: config.data.name,
@@ -46,11 +48,16 @@ def provenance(config: StudyConfig, data_digest: str) -> tuple[dict[str, str], d
         }
     if config.baseline.search is not None:
         params[schema.BASELINE_KIND] = _searched_baseline(config)
-    tags = {f"noisy_study.version.{package}": version(package) for package in PACKAGES}
-    commit = git_commit()
-    if commit is not None:
-        tags[schema.COMMIT] = commit
+    tags = {f"{schema.VERSION}{package}": number for package, number in start.versions.items()}
+    if start.commit is not None:
+        tags[schema.COMMIT] = start.commit
     return params, tags
+
+
+def this_start() -> StudyStart:
+    """A start of a study by this process, now."""
+    versions = {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
+    return StudyStart(timestamp_ms=now_ms(), versions=versions, commit=git_commit())
 
 
 def datasets_of(config: DataConfig, dataset: Dataset) -> tuple[DatasetUsed, ...]:

@@ -17,8 +17,11 @@ STAGE = "noisy_study.stage"
 OUTCOME = "noisy_study.outcome"
 REASON = "noisy_study.reason"  # one line, where the outcome is failed or diverged
 REPEATS = "noisy_study.repeats"  # id of the search trial whose result was taken, where it was the same training
-COMMIT = "mlflow.source.git.commit"  # of the parent; ends in `DIRTY` where files differed from it
+COMMIT = "mlflow.source.git.commit"  # of the parent's first start; ends in `DIRTY` where files differed from it
 DIRTY = "-dirty"
+VERSION = "noisy_study.version."  # + a package, of the parent: its version at the first start
+START = "noisy_study.start."  # + Unix time in milliseconds, of the parent, one for every start and resume:
+# JSON {"timestamp_ms": …, "versions": {package: version}, "commit": commit or null}
 
 # Parameters of a trial. `sigma` is a number, or "[low, high]" where `sigma_mode` is "uniform".
 DATASET = "dataset"

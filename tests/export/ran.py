@@ -27,7 +27,7 @@ from study.storage import StartRecord, StudyFolder
 from study.tracking.client import TrackingClient
 from study.tracking.events import RunBegan, RunEnded, StudyBegan, StudyEnded
 from study.tracking.names import Cost, run_name, run_params
-from study.tracking.provenance import datasets_of, provenance
+from study.tracking.provenance import datasets_of, provenance, this_start
 
 T0 = 1_700_000_000_000
 
@@ -81,10 +81,12 @@ def ran_study(config: StudyConfig, folder: Path, data_root: Path, uri: str | Non
         )
     )
     tracking = TrackingClient(uri, config.name)
-    params, tags = provenance(config, dataset.digest)
+    start = this_start()
+    params, tags = provenance(config, dataset.digest, start)
     used = datasets_of(config.data, dataset)
     with chdir(folder):  # below which MLflow puts the artifacts of a new experiment
-        tracking.apply([StudyBegan(study_file=dump_study(config), params=params, tags=tags, datasets=used)])
+        began = StudyBegan(study_file=dump_study(config), params=params, tags=tags, datasets=used, start=start)
+        tracking.apply([began])
     images = DeviceImages(dataset)
     targets: dict[str, Any] = {}
 

@@ -25,7 +25,7 @@ from study.results.render import FORMATS, frame, render
 from study.results.report import verdict
 from study.results.table import Row, Table, build_table, runs_of_rows, table_of
 from study.tracking import schema
-from study.tracking.provenance import provenance
+from study.tracking.provenance import provenance, this_start
 
 pytest_plugins = ("handwritten",)
 
@@ -238,10 +238,10 @@ def test_a_study_tracks_the_seeds_of_its_confirmation() -> None:
         "seeds": [0, 1],
     }
     searched = parse_study(json.dumps({**study, "search": {"trials": 3, "confirm": {"seeds": 4}}}), "a test")
-    params, _ = provenance(searched, "digest")
+    params, _ = provenance(searched, "digest", this_start())
     assert (params[schema.SEEDS], params[schema.CONFIRM_SEEDS]) == ("0,1", "0,1,3,4")
     planned = parse_study(json.dumps({**study, "arms": [{"method": "noisy_teacher", "sigma": 0.5}]}), "a test")
-    assert schema.CONFIRM_SEEDS not in provenance(planned, "digest")[0]
+    assert schema.CONFIRM_SEEDS not in provenance(planned, "digest", this_start())[0]
 
 
 def test_seeds_of_the_parent_that_are_no_numbers_are_named(uri: str, new_study: Callable[..., Writer]) -> None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -197,6 +197,16 @@ def test_what_was_not_tested_does_not_count_for_holm() -> None:
     assert holm([]) == []
 
 
+def test_a_planned_test_that_was_not_made_counts_as_one_with_p_1() -> None:
+    assert holm([None, 0.02, None, 0.03], planned=4) == [None, 0.08, None, 0.09]
+    assert holm([0.02, 0.03, 1.0, 1.0]) == [0.08, 0.09, 1.0, 1.0]
+
+
+def test_there_are_not_more_tests_than_were_planned() -> None:
+    with pytest.raises(ValueError, match="2 p-values of 1 planned tests"):
+        holm([0.1, 0.2], planned=1)
+
+
 @given(st.lists(st.floats(0, 1), max_size=30))
 def test_holm_lies_between_the_p_value_and_bonferroni_and_keeps_its_order(p_values: list[float]) -> None:
     corrected = [p for p in holm(p_values) if p is not None]
@@ -247,3 +257,36 @@ def test_no_answer_is_ever_nan_or_infinite(pairs: list[tuple[float, float]]) -> 
     values = [found.difference_points, found.improvement_percent, found.p_value]
     values += [*(found.difference_ci95 or ()), *(found.improvement_ci95 or ())]
     assert all(math.isfinite(value) for value in values if value is not None)
+
+
+any_errors = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 5e-324, 1e-310, 1e-200, 1e-160, 1e-9, 1.0]))
+
+
+@settings(max_examples=500)
+@example([(5e-324, 1.0), (0.0, 1.0)])
+@example([(1e-200, 3e-200), (2e-200, 1e-200)])
+@example([(1e-160, 1.0), (2e-160, 0.5)])
+@given(st.lists(st.tuples(any_errors, any_errors), min_size=1, max_size=6))
+def test_no_errors_between_0_and_1_are_too_small_to_be_compared(pairs: list[tuple[float, float]]) -> None:
+    """Neither an overflow, nor a division by zero, nor a number that JSON cannot hold."""
+    baseline, arm = (by_seed([pair[side] for pair in pairs]) for side in (0, 1))
+    found = compare(baseline, arm)
+    assert found is not None
+    intervals = [found.difference_ci95, found.improvement_ci95, student_interval(list(arm.values()))]
+    numbers = [found.difference_points, found.improvement_percent, found.p_value]
+    for interval in intervals:
+        if interval is not None:
+            assert interval[0] <= interval[1]
+            numbers += interval
+    assert all(number is None or math.isfinite(number) for number in numbers)
+
+
+@given(paired_errors.filter(lambda pairs: np.ptp([x - y for x, y in pairs]) > 1e-4), st.integers(-600, 0))
+def test_the_unit_of_the_errors_changes_no_verdict(pairs: list[tuple[float, float]], exponent: int) -> None:
+    one = compare(by_seed([x for x, _ in pairs]), by_seed([y for _, y in pairs]))
+    small = [(math.ldexp(x, exponent), math.ldexp(y, exponent)) for x, y in pairs]
+    other = compare(by_seed([x for x, _ in small]), by_seed([y for _, y in small]))
+    assert one is not None
+    assert other is not None
+    assert (one.p_value, one.improvement_percent) == (other.p_value, other.improvement_percent)
+    assert one.improvement_ci95 == other.improvement_ci95

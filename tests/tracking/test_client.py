@@ -24,7 +24,9 @@ from study.tracking.events import (
     StudyBegan,
     StudyEnded,
     StudyParams,
+    StudyStart,
 )
+from study.tracking.provenance import this_start
 
 _NAMES = (f"study-{number}" for number in itertools.count())
 
@@ -74,6 +76,10 @@ TRIAL: list[Event] = [
     EpochsPassed(trial_id="grid-0001", epochs=(epoch(3),)),
     ENDED,
 ]
+
+
+def start(day: int, torch: str) -> StudyStart:
+    return StudyStart(timestamp_ms=1_700_000_000_000 + 86_400_000 * day, versions={"torch": torch}, commit="a" * 40)
 
 
 TAGS = (schema.PARENT, schema.KIND, schema.TRIAL_ID, schema.ROLE, schema.STAGE)
@@ -305,3 +311,18 @@ def test_the_machine_is_a_metric_of_the_parent_run_once(uri: str, study: str) ->
     parent = str(client.find_study())
     history = mlflow.MlflowClient(uri).get_metric_history(parent, "system/cpu_utilization_percentage")
     assert [(metric.value, metric.step) for metric in history] == [(12.5, 1_700_000_000)]
+
+
+def test_every_start_is_kept_once_however_often_it_arrives(uri: str, study: str) -> None:
+    first = STUDY_BEGAN.model_copy(update={"start": start(0, "2.14.1")})
+    resumed = STUDY_BEGAN.model_copy(update={"start": start(1, "2.14.0")})
+    TrackingClient(uri, study).apply([first, first, StudyEnded(status="KILLED", timestamp_ms=1_700_000_000_500)])
+    TrackingClient(uri, study).apply([first, resumed, resumed])
+    kept = {name: tag for name, tag in read_study(uri, study).tags.items() if name.startswith(schema.START)}
+    assert [StudyStart.model_validate_json(tag) for _, tag in sorted(kept.items())] == [first.start, resumed.start]
+
+
+def test_a_start_is_small_enough_for_any_server() -> None:
+    """MLflow before 3 keeps 5,000 characters of a tag."""
+    assert len(this_start().model_dump_json()) < 1000
+    assert this_start().versions["torch"].startswith("2.")
