@@ -201,7 +201,7 @@ def table(name: str, *, tracking_uri: str | None = None) -> "pd.DataFrame":
     Returns:
         one row per arm and baseline, with the columns of `noisy-study table NAME --format json`: errors are fractions
         of 1, improvements per cent, intervals `[low, high]`. What must be known to read it is in `.attrs["notes"]`,
-        and how the baseline was found in `.attrs["baseline_kind"]`.
+        how the baseline was found in `.attrs["baseline_kind"]`, and the statistical rule in `.attrs["rule"]`.
 
     Raises:
         UserError: as `load_study`.
@@ -226,7 +226,7 @@ def _table_frame(made: dict[str, Any]) -> "pd.DataFrame":
     import pandas as pd
 
     frame = pd.DataFrame(made["rows"])
-    frame.attrs.update({key: made[key] for key in ("study", "baseline_kind", "notes")})
+    frame.attrs.update({key: made[key] for key in ("study", "baseline_kind", "rule", "notes")})
     return frame
 
 

@@ -1,0 +1,85 @@
+"""Every page of results has its table as JSON beside it, says by which rule it was judged, and both say the same."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from study.results.table import RULE
+from study.results.verdicts import TESTED, Verdict
+
+FOLDER = Path(__file__).parents[2] / "docs" / "results"
+PAGES = sorted(FOLDER.glob("*.md"))
+RULES = {RULE}
+"""Names of the rules that tables were ever judged by (docs/statistics.md)."""
+
+
+@pytest.fixture(params=PAGES, ids=lambda page: page.stem)
+def page(request: pytest.FixtureRequest) -> Path:
+    found: Path = request.param
+    return found
+
+
+def document_of(page: Path) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(page.with_suffix(".json").read_text("utf-8"))
+    return made
+
+
+def printed_rows(page: Path) -> list[dict[str, str]]:
+    """The cells of the page's table of improvements, by their headings."""
+    text = page.read_text("utf-8")
+    lines = text[text.index(": improvement over the baseline\n") :].splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith("|"))
+    head, _, *body = lines[start : lines.index("", start)]
+    return [dict(zip(cells(head), cells(row), strict=True)) for row in body]
+
+
+def cells(line: str) -> list[str]:
+    return [re.sub(r"\\(.)", r"\1", cell.strip()) for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def numbers(text: str) -> list[float]:
+    return [float(number) for number in re.findall(r"-?\d+\.\d+", text.replace("−", "-"))]
+
+
+def test_there_are_pages() -> None:
+    assert len(PAGES) >= 3
+
+
+def test_a_page_has_its_json_and_names_its_rule(page: Path) -> None:
+    document, text = document_of(page), page.read_text("utf-8")
+    assert document["rule"] in RULES
+    assert f"`{document['rule']}`" in text
+    assert f"[{page.stem}.json]({page.stem}.json)" in text
+    assert f"`{document['rule']}`" in (FOLDER.parent / "statistics.md").read_text("utf-8")
+
+
+def test_the_json_has_the_numbers_of_the_page(page: Path) -> None:
+    rows, printed = document_of(page)["rows"], printed_rows(page)
+    assert len(rows) == len(printed) > 1
+    for row, shown in zip(rows, printed, strict=True):
+        assert row["verdict"] in get_args(Verdict)
+        mean = [] if row["test_error_mean"] is None else [row["test_error_mean"]]
+        errors = [error * 100 for error in [*mean, *(row["test_error_ci95"] or ())]]
+        assert errors == pytest.approx(numbers(shown["test error %"]), abs=0.0051)
+        improvement = [] if row["improvement_percent"] is None else [row["improvement_percent"]]
+        assert [*improvement, *(row["improvement_ci95"] or ())] == pytest.approx(
+            numbers(shown["improvement"]), abs=0.051
+        )
+        assert str(row["n"]) == shown["n"].split()[0]
+        if row["p_corrected"] is not None:
+            assert [row["p_corrected"]] == pytest.approx(numbers(shown["p Holm"]), abs=0.00051)
+        if row["verdict"] in TESTED:
+            assert shown["verdict"].replace("within noise", "undecided") == row["verdict"]
+
+
+def test_the_errors_of_the_seeds_are_there_unless_they_are_said_to_be_lost(page: Path) -> None:
+    document = document_of(page)
+    read_off = any(note.startswith("Read off the page") for note in document["notes"])
+    for row in document["rows"]:
+        assert (row["errors"] is None) == read_off
+        if row["errors"] and row["test_error_mean"] is not None:
+            assert sum(row["errors"].values()) / len(row["errors"]) == pytest.approx(row["test_error_mean"])
+    assert read_off == ("read off this page" in " ".join(page.read_text("utf-8").split()))
