@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -27,21 +26,6 @@ def meta_copy(module: nn.Module) -> nn.Module:
     done: dict[int, Any] = {id(buffer): buffer.to("meta") for buffer in module.buffers()}
     done |= {id(weight): nn.Parameter(weight.detach().to("meta")) for weight in module.parameters()}
     return copy.deepcopy(module, done).eval()
-
-
-class WeightsWithoutMemory(TorchFunctionMode):
-    """While entered, the weights of modules that are made have a shape, but no memory and no values.
-
-    Only what modules take weights from is changed: some torchvision models compute their widths with other tensors.
-    """
-
-    def __torch_function__(
-        self, function: Any, types: Any, arguments: Any = (), options: dict[str, Any] | None = None
-    ) -> Any:
-        options = dict(options or {})
-        if function in (torch.empty, torch.zeros, torch.ones) and options.get("device") is None:
-            options["device"] = "meta"
-        return function(*arguments, **options)
 
 
 class ProductCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]

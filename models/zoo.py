@@ -126,27 +126,6 @@ def build(reference: str, input_shape: Shape, classes: int) -> nn.Module:
     return _torchvision_model(reference, input_shape, classes)
 
 
-def has_batch_norm(reference: str) -> bool:
-    """Whether a network has batch normalisation, which cannot be trained on mini-batches of one image.
-
-    Builds no weights. Raises `NotationError` as `get` does.
-    """
-    network = get(reference)
-    if network.notation is not None:
-        return any(isinstance(layer, Conv) and layer.batch_norm for layer in notation.parse(network.notation))
-    if reference in _RESNETS:
-        return True
-    from torch import nn
-    from torchvision import models
-
-    from models.products import WeightsWithoutMemory
-
-    name = reference.removeprefix(_TORCHVISION)
-    with WeightsWithoutMemory():
-        model: nn.Module = models.get_model(name, weights=None, **_torchvision_options(name))
-    return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules())
-
-
 def with_dropout(reference: str, probability: float) -> str:
     """The network's line with dropout after every hidden fully connected layer; weights fit both networks.
 

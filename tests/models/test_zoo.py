@@ -1,8 +1,6 @@
 """Networks by name."""
 # ruff: noqa: E501 (a message stands on the line of its cause)
 
-import resource
-
 import pytest
 import torch
 
@@ -215,36 +213,3 @@ def test_the_smallest_batch_is_asked_without_a_draw() -> None:
     before = torch.random.get_rng_state()
     zoo.smallest_batch("resnet8", (1, 8, 8), 10)
     assert torch.equal(torch.random.get_rng_state(), before)
-
-
-@pytest.mark.parametrize(
-    ("reference", "expected"),
-    [
-        ("student3", False),
-        ("takd-cnn2", True),
-        ("resnet8", True),
-        ("[C3(S1P1)@4B-MP2(S2)]-FC3", True),
-        ("C3(S1P1)@4-FC3", False),
-        ("torchvision:resnet18", True),
-        ("torchvision:vgg11", False),
-        ("torchvision:vgg11_bn", True),
-        ("torchvision:inception_v3", True),
-        ("torchvision:vit_b_16", False),
-        ("torchvision:regnet_y_400mf", True),
-    ],
-)
-def test_batch_norm_is_found_whoever_wrote_the_network(reference: str, expected: bool) -> None:
-    assert zoo.has_batch_norm(reference) is expected
-
-
-def test_looking_for_batch_norm_makes_no_weights() -> None:
-    before = torch.random.get_rng_state()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    zoo.has_batch_norm("torchvision:regnet_y_128gf")  # 2.6 GB of them
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 500_000  # KiB
-    assert torch.equal(torch.random.get_rng_state(), before)
-
-
-def test_an_unknown_network_has_no_answer_about_batch_norm() -> None:
-    with pytest.raises(NotationError, match="no network is called"):
-        zoo.has_batch_norm("student4")
