@@ -31,7 +31,7 @@ from torchvision import datasets, transforms
 
 from benchmarks.cases import Case, case_named, data_of
 from models import zoo
-from study.data.batches import shared_tensor
+from study.data.tensors import shared_tensor
 from study.distill.denormals import flushed_denormals
 from study.distill.linear import multiply_with_onednn
 from study.distill.processor import measured_processor

@@ -28,7 +28,7 @@ from benchmarks.cases import CASES, case_named, data_of, write_images
 from benchmarks.page import PERFORMANCE, ROOT, publish, table
 from models import zoo
 from study.config import TrainConfig
-from study.data.batches import ImageTensors
+from study.data.tensors import ImageTensors
 from study.distill.denormals import flushed_denormals
 from study.distill.linear import multiply_with_onednn
 from study.distill.losses import logit_regression

@@ -1,6 +1,6 @@
 """Datasets as arrays in memory: sources, splits, preprocessing, and batches of them.
 
-`load_dataset` is the way in; `study.data.batches` makes tensors of what it returns.
+`load_dataset` is the way in; `study.data.tensors` makes tensors of what it returns.
 """
 
 from study.data.dataset import Dataset, DatasetFacts, Split

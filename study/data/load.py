@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from study.config import DataConfig
-from study.data import cifar, digits, image_folder, lcn, mnist, svhn
+from study.data import lcn
 from study.data.dataset import Dataset, DatasetFacts, RawDataset, Split, content_digest
 from study.data.preprocess import mean_image
+from study.data.sources import cifar, digits, image_folder, mnist, svhn
 from study.data.splits import SplitIndices, stratified_split
 
 

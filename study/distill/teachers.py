@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from study.config import DEFAULT_COMBINATION, Combination
-from study.data.batches import ImageTensors
+from study.data.tensors import ImageTensors
 from study.distill.denormals import flushed_denormals
 from study.distill.precision import fp32_products
 from study.errors import UserError

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from models import zoo
 from study.config import TrialConfig
-from study.data.batches import ImageTensors, batch_sizes
+from study.data.tensors import ImageTensors, batch_sizes
 from study.distill import losses
 from study.distill.denormals import flushed_denormals
 from study.distill.linear import has_large_layers, multiply_with_onednn

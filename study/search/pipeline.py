@@ -26,8 +26,8 @@ from study.config import (
     TrialConfig,
     teacher_trial,
 )
-from study.data.batches import ImageTensors
 from study.data.dataset import Dataset, DatasetFacts
+from study.data.tensors import ImageTensors
 from study.distill.logit_store import LogitStore, tensor_digest
 from study.distill.teachers import combined, load_weights, logits_of
 from study.distill.threads import worthwhile_threads

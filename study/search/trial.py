@@ -21,8 +21,8 @@ from pydantic import ValidationError
 from safetensors.torch import save
 
 from study.config import Model, TrialConfig
-from study.data.batches import ImageTensors, shared_tensor
 from study.data.dataset import Dataset
+from study.data.tensors import ImageTensors, shared_tensor
 from study.distill.denormals import flushed_denormals
 from study.distill.logit_store import LogitStore
 from study.distill.processor import recorded_processor

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from study.config import Stage, TrainConfig, TrialConfig
-from study.data.batches import ImageTensors
+from study.data.tensors import ImageTensors
 from study.distill.trainer import DistillationTrainer, TrainingData
 
 CLASSES, SHAPE = 3, (1, 4, 4)

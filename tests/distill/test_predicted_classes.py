@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from study.config import DataConfig
-from study.data.batches import ImageTensors
 from study.data.load import load_dataset
+from study.data.tensors import ImageTensors
 from study.distill.trainer import error_of, predicted_classes_of
 
 

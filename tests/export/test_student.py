@@ -8,8 +8,8 @@ import torch
 from ran import Ran, ran_study, small_study
 from torch import nn
 
-from study.data.batches import ImageTensors
 from study.data.load import load_dataset
+from study.data.tensors import ImageTensors
 from study.export.student import Preprocessing, Probabilities, Student, WithProbabilities, logits_on
 
 pytest_plugins = ("ran",)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
 
-from study.data.matlab import DamagedMatlabFile, MatlabArray, matlab_arrays
+from study.data.files.matlab import DamagedMatlabFile, MatlabArray, matlab_arrays
 
 
 def _bytes(compressed: bool = True, **content: object) -> bytes:

@@ -15,9 +15,9 @@ import pytest
 from dataset_files import image_bytes, image_set, pictures, write_folder, write_tar
 from PIL import Image
 
-from study.data import image_folder
 from study.data.dataset import DatasetFacts
-from study.data.image_folder import describe_image_folder, read_image_folder
+from study.data.sources import image_folder
+from study.data.sources.image_folder import describe_image_folder, read_image_folder
 from study.errors import UserError
 
 FILES = image_set(train={"cat": 3, "ant": 4}, test={"cat": 1, "ant": 2})

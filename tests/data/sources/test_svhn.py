@@ -8,7 +8,7 @@ import torchvision.datasets
 from dataset_files import pictures, write_svhn
 from scipy.io import savemat
 
-from study.data.svhn import read_svhn, split_with_extra
+from study.data.sources.svhn import read_svhn, split_with_extra
 from study.errors import UserError
 
 
@@ -80,7 +80,7 @@ def test_more_images_than_any_official_file_has_are_refused_by_the_header(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_svhn(tmp_path)
-    monkeypatch.setattr("study.data.svhn.MAX_IMAGES", 35)
+    monkeypatch.setattr("study.data.sources.svhn.MAX_IMAGES", 35)
     with pytest.raises(UserError, match=r"train_32x32\.mat: X is \(32, 32, 3, 40\) of uint8"):
         read_svhn(tmp_path)
 

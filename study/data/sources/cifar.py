@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from study.data.archive import archive_members
 from study.data.dataset import RawDataset, Split
-from study.data.download import DownloadError, RemoteFile, fetch_files
-from study.data.restricted_pickle import RefusedPickle, load_restricted
+from study.data.files.archive import archive_members
+from study.data.files.download import DownloadError, RemoteFile, fetch_files
+from study.data.files.restricted_pickle import RefusedPickle, load_restricted
 from study.errors import UserError
 
 INPUT_SHAPE = (3, 32, 32)

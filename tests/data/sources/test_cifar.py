@@ -11,8 +11,8 @@ import pytest
 import torchvision.datasets
 from dataset_files import Bytes, pictures, write_folder, write_tar
 
-from study.data import cifar
-from study.data.cifar import CIFAR10, CIFAR100, Cifar, read_cifar
+from study.data.sources import cifar
+from study.data.sources.cifar import CIFAR10, CIFAR100, Cifar, read_cifar
 from study.errors import UserError
 
 BATCH = 20

@@ -7,9 +7,9 @@ import pytest
 import torch
 from dataset_files import pictures
 
-from study.data.batches import ImageTensors, batch_sizes, shared_tensor
 from study.data.dataset import Dataset, Split
 from study.data.preprocess import mean_image
+from study.data.tensors import ImageTensors, batch_sizes, shared_tensor
 
 
 def _dataset(mirror: bool = False, mean: bool = False) -> Dataset:

@@ -11,7 +11,7 @@ from dataset_files import pictures
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.data.restricted_pickle import RefusedPickle, load_restricted
+from study.data.files.restricted_pickle import RefusedPickle, load_restricted
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4])

@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from study.data.archive import archive_members, shown
 from study.data.dataset import DatasetFacts, RawDataset, Split
+from study.data.files.archive import archive_members, shown
 from study.errors import UserError
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".pbm", ".pgm", ".ppm", ".tif", ".tiff", ".webp"})

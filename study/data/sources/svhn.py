@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from study.data.dataset import Labels, RawDataset, Split
-from study.data.download import DownloadError, RemoteFile, fetch_files
-from study.data.matlab import DamagedMatlabFile, MatlabArray, matlab_arrays
+from study.data.files.download import DownloadError, RemoteFile, fetch_files
+from study.data.files.matlab import DamagedMatlabFile, MatlabArray, matlab_arrays
 from study.data.splits import SplitIndices, stratified_split
 from study.errors import UserError
 

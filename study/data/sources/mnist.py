@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from study.data.dataset import RawDataset, Split
-from study.data.download import DownloadError, RemoteFile, fetch_files
+from study.data.files.download import DownloadError, RemoteFile, fetch_files
 from study.errors import UserError
 
 INPUT_SHAPE = (1, 28, 28)

@@ -14,8 +14,8 @@ import pytest
 import torchvision.datasets
 from dataset_files import MNIST_NAMES, Bytes, idx_bytes, pictures, write_mnist
 
-from study.data import download
-from study.data.mnist import read_idx, read_mnist
+from study.data.files import download
+from study.data.sources.mnist import read_idx, read_mnist
 from study.errors import UserError
 
 

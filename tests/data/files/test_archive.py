@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from study.data import archive
-from study.data.archive import archive_members
+from study.data.files import archive
+from study.data.files.archive import archive_members
 from study.errors import UserError
 
 END = bytes(1024)
