@@ -31,11 +31,11 @@ from torchvision import datasets, transforms
 
 from benchmarks.cases import Case, case_named, data_of
 from models import zoo
+from study.adapters.glibc import keep_freed_memory
+from study.adapters.onednn import multiply_with_onednn
 from study.data.tensors import shared_tensor
 from study.distill.denormals import flushed_denormals
-from study.distill.linear import multiply_with_onednn
 from study.distill.processor import measured_processor
-from study.search.allocator import keep_freed_memory
 
 BATCH, LR, SIGMA, ALPHA, CLASSES = 64, 1e-3, 0.5, 0.5, 10
 SECONDS = 8.0

@@ -24,8 +24,8 @@ import torch
 from benchmarks.cases import CASES, Case, case_named, data_of, write_images
 from benchmarks.page import PERFORMANCE, ROOT, publish, spread, stored, table
 from benchmarks.throughput import CORES
+from study.adapters.glibc import keep_freed_memory
 from study.config import TrainConfig, TrialConfig
-from study.search.allocator import keep_freed_memory
 from study.search.checkpoint import write_checkpoint
 from study.search.trial import DeviceImages, TrialJob, TrialRun
 

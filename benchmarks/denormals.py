@@ -27,13 +27,13 @@ from pathlib import Path
 import torch
 
 from benchmarks.page import PERFORMANCE, ROOT, publish, stored, table
+from study.adapters.glibc import keep_freed_memory
 from study.config import DataConfig, TrialConfig
 from study.data.load import load_dataset
 from study.distill.logit_store import LogitStore
 from study.distill.teachers import logits_of
 from study.distill.trainer import DistillationTrainer, TrainingData
 from study.export.latency import machine
-from study.search.allocator import keep_freed_memory
 from study.search.trial import DeviceImages
 
 TENTH = 9

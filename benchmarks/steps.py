@@ -27,14 +27,14 @@ from torch import nn
 from benchmarks.cases import CASES, case_named, data_of, write_images
 from benchmarks.page import PERFORMANCE, ROOT, publish, table
 from models import zoo
+from study.adapters.glibc import keep_freed_memory
+from study.adapters.onednn import multiply_with_onednn
 from study.config import TrainConfig
 from study.data.tensors import ImageTensors
 from study.distill.denormals import flushed_denormals
-from study.distill.linear import multiply_with_onednn
 from study.distill.losses import logit_regression
 from study.distill.optimizers import Optimizer
 from study.distill.processor import measured_processor
-from study.search.allocator import keep_freed_memory
 
 MEASURES = ("as written", "channels last", "freed memory kept", "max pooling before ReLU", "oneDNN's products")
 COMPILED = "torch.compile"

@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import zoo
+from study.adapters.onednn import has_large_layers, multiply_with_onednn
 from study.config import TrialConfig
 from study.data.tensors import ImageTensors, batch_sizes
 from study.distill import losses
 from study.distill.denormals import flushed_denormals
-from study.distill.linear import has_large_layers, multiply_with_onednn
 from study.distill.noise import Perturbation
 from study.distill.optimizers import Optimizer
 from study.distill.precision import fp32_products

@@ -19,12 +19,12 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from study.adapters.optuna_storage import SoleWriter
 from study.config import Outcome, Stage, TrialConfig
 from study.errors import UserError
 from study.keys import training_key
 from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.search.diverged import OUTCOME, has_diverged
-from study.search.sole_writer import SoleWriter
 from study.search.sources import Source
 from study.tracking.address import told, without_credentials
 

@@ -19,6 +19,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from study.adapters.ray_workers import let_workers_start
 from study.config import TrialConfig
 from study.errors import StudyFailed
 from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
@@ -27,7 +28,6 @@ from study.search.nodes import alive_nodes, copies
 from study.search.trainable import JOB, REPORT, DistillationTrainable, NodeRefs
 from study.search.trial import TrialJob, discard_checkpoints
 from study.search.watcher import Watcher
-from study.search.workers import let_workers_start
 from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded, now_ms
 from study.tracking.names import run_name
 

@@ -11,9 +11,9 @@ import ray
 import torch
 from ray import tune
 
+from study.adapters.glibc import keep_freed_memory
 from study.data.dataset import Dataset
 from study.records import TrialReport
-from study.search.allocator import keep_freed_memory
 from study.search.trial import DeviceImages, FloatArray, TrialJob, TrialRun
 
 JOB, REPORT = "job", "report"

@@ -8,7 +8,8 @@ import pytest
 import torch
 from small_training import small_data, trainer_of, trial
 
-from study.distill import linear, processor
+from study.adapters import onednn as linear
+from study.distill import processor
 from study.distill.processor import MeasuredProcessor, measured_processor, recorded_processor
 from study.distill.trainer import DistillationTrainer
 from study.errors import UserError

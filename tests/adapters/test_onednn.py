@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from study.distill import linear
-from study.distill.linear import multiply_with_onednn
+from study.adapters import onednn as linear
+from study.adapters.onednn import multiply_with_onednn
 
 ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 pytestmark = pytest.mark.skipif(not ONEDNN, reason="this PyTorch has no oneDNN")

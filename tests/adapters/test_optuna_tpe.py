@@ -16,11 +16,11 @@ from optuna.trial import TrialState, create_trial
 from simulated import Course, run
 
 from search_spaces.spaces import noise_kind, student_width
+from study.adapters.optuna_tpe import EndedTrials, tpe
 from study.config import TrialConfig, parse_study
 from study.search import sources
 from study.search.journal import StageJournal
 from study.search.sources import Searched, arms_of
-from study.search.tpe import EndedTrials, tpe
 
 Direction = Literal["minimize", "maximize"]
 

@@ -10,7 +10,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from study.search.sole_writer import SoleWriter
+from study.adapters.optuna_storage import SoleWriter
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

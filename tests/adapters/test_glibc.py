@@ -8,7 +8,7 @@ import pytest
 
 PROGRAM = """
 import ctypes, resource
-from study.search.allocator import keep_freed_memory
+from study.adapters.glibc import keep_freed_memory
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 def faults_of_ten_steps():
