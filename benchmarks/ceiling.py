@@ -30,9 +30,9 @@ from benchmarks.page import ROOT, publish, stored, table, with_block
 from benchmarks.untrained import made_up, study_of
 from search_spaces.spaces import sigma_alpha
 from study.config import Stage
+from study.planning.plan import grid_trials
 from study.records import TrialReport
 from study.search.journal import StageJournal, open_storage
-from study.search.plan import grid_trials
 from study.search.sources import Planned, Searched, Source, arms_of
 from study.search.stage import StageRun
 from study.search.trial import TrialJob

@@ -22,8 +22,8 @@ from pathlib import Path
 from benchmarks.page import PERFORMANCE, publish, spread, table
 from benchmarks.untrained import study_of
 from study.config import TrialConfig, dump_study
+from study.planning.plan import grid_trials
 from study.records import EpochRecord, TrainingSummary
-from study.search.plan import grid_trials
 from study.tracking import schema
 from study.tracking.client import TrackingClient
 from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded, StudyBegan, StudyEnded

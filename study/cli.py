@@ -134,8 +134,8 @@ def validate(study: StudyArgument, settings: SetOption = None, data_root: DataRo
     """Try what every stage will build, and print the study file with every default that has an effect."""
     config = study_of(study, settings or ())
     from study.data.load import describe_dataset
-    from study.search.advice import search_advice
-    from study.search.check import check_study
+    from study.planning.advice import search_advice
+    from study.planning.check import check_study
 
     check_study(config, describe_dataset(config.data, data_root_of(data_root)))
     from study.search.precision import slow_precision, trains_in_bf16_on_cpus
@@ -347,7 +347,7 @@ def submit(
     from study.cluster.shipment import pack
     from study.data.dataset import DatasetFacts
     from study.data.load import describe_dataset
-    from study.search.check import check_study
+    from study.planning.check import check_study
 
     # An image folder lies on the cluster, so what it holds is not known here.
     facts = DatasetFacts(None, None) if config.data.path else describe_dataset(config.data, data_root_of())
@@ -545,7 +545,7 @@ def _tracked_study(run_id: str, overrides: list[str] | None, name: str | None) -
 
 
 def _recipe_row(name: str) -> dict[str, Any]:
-    from study.search import plan
+    from study.planning import plan
 
     config = parse_study(recipe_text(name), name)
     grid = plan.grid_trials(config)

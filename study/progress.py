@@ -22,8 +22,8 @@ from rich.table import Column
 from rich.text import Text
 
 from study.config import StudyConfig, TrialConfig
+from study.planning import plan
 from study.records import TrialReport
-from study.search import plan
 from study.search.watcher import Watcher
 from study.time_left import TimeLeft, expected_trials
 from study.tracking.names import run_name

@@ -14,7 +14,7 @@ from itertools import count
 from typing import Literal
 
 from study.config import SearchConfig, StudyConfig, TrialConfig
-from study.search import plan
+from study.planning import plan
 
 Group = Literal["planned", "searched"]
 """Trials that end by themselves, and those that a search's scheduler may stop."""

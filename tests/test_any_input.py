@@ -25,7 +25,7 @@ from study.cli import main
 from study.config import parse_study
 from study.data.load import describe_dataset
 from study.errors import UserError
-from study.search.check import check_study
+from study.planning.check import check_study
 
 FEW, MANY = 200, 2000
 IN_TIME = timedelta(seconds=30)

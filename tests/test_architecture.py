@@ -13,7 +13,7 @@ LAYERS: list[set[str]] = [
     {"study.errors", "study.interrupts", "study.adapters"},
     {"study.shadows"},
     {"study.config"},
-    {"study.records", "study.storage", "study.keys"},
+    {"study.records", "study.storage", "study.planning.keys"},
     {"models", "study.data"},
     {"search_spaces"},
     {"study.distill", "study.tracking"},

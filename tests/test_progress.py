@@ -8,9 +8,9 @@ import yaml
 from rich.console import Console
 
 from study.config import StudyConfig, parse_study
+from study.planning import plan
 from study.progress import TerminalProgress
 from study.records import EpochRecord, TrainingSummary, TrialReport
-from study.search import plan
 
 
 @pytest.fixture

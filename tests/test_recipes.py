@@ -11,8 +11,8 @@ from search_spaces.library import recipe_names, recipe_text
 from search_spaces.published import TABLES, PublishedError, find_published
 from study.config import StudyConfig, Uniform, dump_study, parse_study
 from study.data.load import describe_dataset
-from study.search import plan
-from study.search.check import check_study
+from study.planning import plan
+from study.planning.check import check_study
 
 RECIPES = recipe_names()
 JPEG = "data={name: image_folder, path: cifar10-jpeg.tar.gz, validation: 5000}"

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from study.config import ArmConfig, StudyConfig, TrialConfig, parse_study
-from study.search import plan
+from study.planning import plan
 from study.search.sources import make_pruner
 from study.time_left import TimeLeft, expected_trials
 

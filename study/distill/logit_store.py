@@ -1,4 +1,4 @@
-"""Teachers' logits on disk, each made once and found again by its key (`study.keys.logits_key`).
+"""Teachers' logits on disk, each made once and found again by its key (`study.planning.keys.logits_key`).
 
 Works on tensors and files. Files are safetensors, written whole or not at all.
 """

@@ -27,7 +27,7 @@ class Choice:
         trial_id, run_id, seed: the row's training with the lowest validation error, of the lowest seed among equals.
         val_error, test_error: of that training alone. Its test error chose nothing.
         teacher_chain: the teachers with their own, where they have any; else None.
-        teacher_key: identifies the teachers; None where the run does not say (`study.keys`).
+        teacher_key: identifies the teachers; None where the run does not say (`study.planning.keys`).
     """
 
     study: str

@@ -19,8 +19,8 @@ from study.distill.teachers import load_weights
 from study.errors import UserError
 from study.export.choice import Choice
 from study.export.student import Preprocessing, Student
-from study.keys import logits_key, teacher_key
-from study.search import plan
+from study.planning import plan
+from study.planning.keys import logits_key, teacher_key
 from study.search.trial import WEIGHTS
 from study.storage import StudyFolder, can_be_study_name
 from study.tracking.names import chain_name

@@ -77,7 +77,7 @@ class Row:
         stage: `grid`, or `confirm` for a searched point on seeds the search never saw; a baseline that has trials of
             both is of the grid.
         student, teacher: networks; several teachers are joined by `+`.
-        teacher_key: identifies the teachers (`study.keys`); None where the runs do not say.
+        teacher_key: identifies the teachers (`study.planning.keys`); None where the runs do not say.
         teacher_label: the teachers in words, with what tells teachers of one name apart, where the rows of the table
             have several; else None.
         sigma: a standard deviation, or (low, high) of a uniform draw; None for methods without noise.

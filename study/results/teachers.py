@@ -1,7 +1,7 @@
 """What teachers are called: by name, and by what tells teachers of one name apart.
 
 Works on teacher runs and on the parameters of students. Two teachers that differ in anything have two keys
-(`study.keys`), and the teacher runs have the settings behind the keys. Knows nothing of tables.
+(`study.planning.keys`), and the teacher runs have the settings behind the keys. Knows nothing of tables.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from study.adapters.optuna_storage import SoleWriter
 from study.config import Outcome, Stage, TrialConfig
 from study.errors import UserError
-from study.keys import training_key
+from study.planning.keys import training_key
 from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.search.diverged import OUTCOME, has_diverged
 from study.search.sources import Source

@@ -32,10 +32,10 @@ from study.distill.logit_store import LogitStore, tensor_digest
 from study.distill.teachers import combined, load_weights, logits_of
 from study.distill.threads import worthwhile_threads
 from study.errors import NothingFound, StudyFailed
-from study.keys import digest_of, logits_key, teacher_key
-from study.search import plan
-from study.search.advice import nothing_completed
-from study.search.check import Fits
+from study.planning import plan
+from study.planning.advice import nothing_completed
+from study.planning.check import Fits
+from study.planning.keys import digest_of, logits_key, teacher_key
 from study.search.engine import Capacity
 from study.search.journal import StageJournal
 from study.search.sources import Planned, Searched, Source, arms_of, baseline_of

@@ -6,7 +6,7 @@ Works on a study file and on what was measured of a processor. Knows nothing of 
 from typing import TYPE_CHECKING
 
 from study.config import StudyConfig
-from study.search import plan
+from study.planning import plan
 
 if TYPE_CHECKING:  # it loads PyTorch, which most study files are checked without
     from study.distill.processor import MeasuredProcessor

@@ -21,8 +21,8 @@ from study.data.load import describe_dataset, load_dataset
 from study.distill.logit_store import file_digest
 from study.distill.processor import recorded_processor
 from study.errors import StudyFailed, Undelivered, UserError
-from study.search import plan
-from study.search.check import check_study
+from study.planning import plan
+from study.planning.check import check_study
 from study.search.engine import ray_engine
 from study.search.journal import is_taken, open_storage
 from study.search.nodes import check_storage

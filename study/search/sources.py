@@ -23,10 +23,10 @@ from search_spaces.training import suggest_training
 from study.adapters.optuna_tpe import EndedTrials, tpe
 from study.config import MAX_SEED, ArmConfig, Role, Sampler, Scheduler, SearchConfig, StudyConfig, TrialConfig
 from study.errors import UserError
-from study.keys import training_key
+from study.planning.keys import training_key
+from study.planning.plan import search_trial, with_training
 from study.records import TrainingSummary
 from study.search.diverged import GPWithinResults, MedianOfResults, chance_error
-from study.search.plan import search_trial, with_training
 
 TRAINING_KEY = "training_key"
 """User attribute of a planned trial: the key of its training, which is how the plan finds it again."""

@@ -16,7 +16,7 @@ from study.config import (
     TrialConfig,
     Uniform,
 )
-from study.keys import NO_WEIGHTS, teacher_key, training_key
+from study.planning.keys import NO_WEIGHTS, teacher_key, training_key
 from study.tracking import schema
 
 

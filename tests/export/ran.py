@@ -19,9 +19,9 @@ from study.data.load import load_dataset
 from study.distill.logit_store import LogitStore
 from study.export.choice import choose
 from study.export.weights import OpenedStudent, open_student
-from study.keys import logits_key
+from study.planning import plan
+from study.planning.keys import logits_key
 from study.results.read import TrackedStudy, read_study
-from study.search import plan
 from study.search.trial import DeviceImages, TrialJob, TrialRun
 from study.storage import StartRecord, StudyFolder
 from study.tracking.client import TrackingClient

@@ -16,8 +16,8 @@ from study.data.dataset import Dataset, Split
 from study.distill.logit_store import LogitStore
 from study.distill.teachers import combined
 from study.distill.trainer import DistillationTrainer, TrainingData
-from study.keys import logits_key, teacher_key
-from study.search import plan
+from study.planning import plan
+from study.planning.keys import logits_key, teacher_key
 from study.search.journal import StageJournal
 from study.search.sources import Planned
 from study.search.trial import DeviceImages, TrialJob, TrialRun

@@ -13,9 +13,9 @@ from simulated import Course, Ended, Heard, run
 
 from search_spaces.spaces import noise_kind, sigma_alpha
 from study.config import ArmConfig, StudyConfig, TrialConfig, parse_study
-from study.keys import training_key
+from study.planning import plan
+from study.planning.keys import training_key
 from study.records import TrainingSummary, TrialReport
-from study.search import plan
 from study.search.journal import REPEATS, StageJournal
 from study.search.sources import Searched, arms_of, baseline_of
 from study.tracking.events import Event, RunBegan, RunEnded

@@ -16,10 +16,10 @@ from search_spaces.spaces import sigma_alpha
 from study.adapters.optuna_storage import SoleWriter
 from study.config import ArmConfig, ArmStudent, Outcome, StudyConfig, TrialConfig, parse_study
 from study.errors import UserError
-from study.keys import training_key
+from study.planning.keys import training_key
+from study.planning.plan import grid_trials
 from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.search.journal import StageJournal, is_taken, open_storage
-from study.search.plan import grid_trials
 from study.search.sources import TRAINING_KEY, Planned, Searched, arms_of
 
 FILE = """

@@ -14,9 +14,9 @@ from study_files import search_with_effect
 from search_spaces.spaces import noise_kind, sigma_alpha
 from study.config import MAX_SEED, ArmConfig, Sampler, StudyConfig, TrialConfig, parse_study
 from study.errors import UserError
+from study.planning.plan import search_trial
 from study.records import TrainingSummary, TrialReport
 from study.search.journal import StageJournal
-from study.search.plan import search_trial
 from study.search.sources import Searched, arms_of, baseline_of
 
 FILE = """

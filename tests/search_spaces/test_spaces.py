@@ -12,7 +12,7 @@ from search_spaces.library import recipe_text
 from search_spaces.spaces import SPACES, get_space
 from study.config import ArmConfig, StudyConfig, Uniform, parse_study
 from study.errors import UserError
-from study.search.plan import search_trial
+from study.planning.plan import search_trial
 
 STARTUP = 10
 

@@ -21,7 +21,7 @@ from search_spaces.spaces import get_space
 from study.config import ArmConfig, ConfirmConfig, Role, StudyConfig, TrialConfig
 from study.data.dataset import DatasetFacts
 from study.errors import UserError
-from study.search import plan
+from study.planning import plan
 from study.search.sources import arms_of, baseline_of
 
 RANDOM_PROPOSALS = 10

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from study.config import Combination, StudyConfig, TeacherConfig, TrainConfig, TrialConfig, teacher_trial
-from study.keys import (
+from study.planning import plan
+from study.planning.keys import (
     IRRELEVANT_TO_A_TRIAL,
     IRRELEVANT_TO_TRAINING,
     digest_of,
@@ -16,7 +17,6 @@ from study.keys import (
     teacher_key,
     training_key,
 )
-from study.search import plan
 
 TEACHER: dict[str, Any] = {"network": "digits-cnn"}
 TRIAL: dict[str, Any] = {

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from study.config import StudyConfig, parse_study
-from study.search.advice import nothing_completed, search_advice
+from study.planning.advice import nothing_completed, search_advice
 
 FILE = """
 name: small

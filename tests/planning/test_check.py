@@ -18,8 +18,8 @@ from search_spaces.spaces import SPACES, get_space
 from study.config import ArmConfig, ArmStudent, StudyConfig, TrialConfig, parse_study
 from study.data.load import describe_dataset
 from study.errors import UserError
-from study.search import plan
-from study.search.check import Fits, check_study
+from study.planning import plan
+from study.planning.check import Fits, check_study
 from study.search.sources import Searched, arms_of, baseline_of
 
 SHAPE, CLASSES = (1, 8, 8), 10

@@ -22,7 +22,7 @@ from study.config import (
     TrialConfig,
     teacher_trial,
 )
-from study.keys import training_key
+from study.planning.keys import training_key
 
 T = TypeVar("T")
 

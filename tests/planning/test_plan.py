@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.config import MAX_SEED, MAX_TRIALS, ArmConfig, StudyConfig, TrialConfig, Uniform
-from study.search import plan
+from study.planning import plan
 
 NOISY: dict[str, Any] = {"method": "noisy_teacher", "sigma": 0.5}
 
