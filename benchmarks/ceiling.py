@@ -32,11 +32,11 @@ from search_spaces.spaces import sigma_alpha
 from study.config import Stage
 from study.planning.plan import grid_trials
 from study.records import TrialReport
-from study.search.journal import StageJournal, open_storage
-from study.search.sources import Planned, Searched, Source, arms_of
-from study.search.stage import StageRun
-from study.search.trial import TrialJob
-from study.search.watcher import Watcher
+from study.running.journal import StageJournal, open_storage
+from study.running.sources import Planned, Searched, Source, arms_of
+from study.running.stage import StageRun
+from study.running.trial import TrialJob
+from study.running.watcher import Watcher
 from study.tracking import schema
 from study.tracking.client import TrackingClient
 from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded, StudyBegan, now_ms

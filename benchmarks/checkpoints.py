@@ -26,8 +26,8 @@ from benchmarks.page import PERFORMANCE, ROOT, publish, spread, stored, table
 from benchmarks.throughput import CORES
 from study.adapters.glibc import keep_freed_memory
 from study.config import TrainConfig, TrialConfig
-from study.search.checkpoint import write_checkpoint
-from study.search.trial import DeviceImages, TrialJob, TrialRun
+from study.running.checkpoint import write_checkpoint
+from study.running.trial import DeviceImages, TrialJob, TrialRun
 
 SIZES = {"mnist-fc800": (50_000, 10_000), "nin-student3": (45_000, 5_000), "nin-lenet-cifar10": (5_000, 500)}
 """Training and validation images."""
@@ -65,7 +65,7 @@ def share(case: Case, root: Path, folder: Path) -> float:
         seed=0,
     )
     run = TrialRun(TrialJob(0, config, folder, "target", folder), {"target": target}, DeviceImages(data))
-    with mock.patch("study.search.trial.write_checkpoint", timed):
+    with mock.patch("study.running.trial.write_checkpoint", timed):
         began = time.perf_counter()
         while run.step().summary is None:
             pass

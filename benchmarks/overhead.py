@@ -39,7 +39,7 @@ class Result:
 
 def of_study() -> float:
     from benchmarks.untrained import run, study_of
-    from study.search.watcher import Watcher
+    from study.running.watcher import Watcher
 
     class Begin(Watcher):
         at = 0.0

@@ -18,10 +18,10 @@ from unittest.mock import patch
 
 from study.config import Stage, StudyConfig, TrialConfig, parse_study
 from study.records import EpochRecord, TrainingSummary, TrialReport
-from study.search import stage
-from study.search.service import Settings, start
-from study.search.trainable import DistillationTrainable, result_of
-from study.search.watcher import Watcher
+from study.running import stage
+from study.running.service import Settings, start
+from study.running.trainable import DistillationTrainable, result_of
+from study.running.watcher import Watcher
 
 FILE = """
 name: untrained

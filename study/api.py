@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from study.config import StudyConfig, dump_study, parse_study
 from study.environment import data_root_of, optuna_storage, study_of, tracking_uri_of
 from study.errors import UserError
-from study.search.watcher import Watcher
+from study.running.watcher import Watcher
 from study.storage import DEFAULT_ROOT, StudyFolder, can_be_study_name
 from study.tracking.address import bound_requests
 
@@ -161,7 +161,7 @@ def run(
     # Ray and PyTorch take seconds to load: only whoever runs a study waits for them.
     from study.export.keep import keep_results
     from study.results.read import read_study
-    from study.search import service
+    from study.running import service
 
     root = data_root_of(None if data_root is None else Path(data_root))
     settings = service.Settings(tracking_uri_of(config.name), root, optuna_storage(), address=address)

@@ -138,7 +138,7 @@ def validate(study: StudyArgument, settings: SetOption = None, data_root: DataRo
     from study.planning.check import check_study
 
     check_study(config, describe_dataset(config.data, data_root_of(data_root)))
-    from study.search.precision import slow_precision, trains_in_bf16_on_cpus
+    from study.running.bf16 import slow_precision, trains_in_bf16_on_cpus
 
     if trains_in_bf16_on_cpus(config):
         from study.distill.processor import measured_processor  # loads PyTorch, which other studies need not wait for
@@ -247,7 +247,7 @@ def resume(
     verbose: VerboseOption = False,
 ) -> None:
     """Go on with an interrupted study and print its table."""
-    from study.search.service import find_study
+    from study.running.service import find_study
 
     folder = find_study(name)
     config = parse_study(read_text(folder.study_file), str(folder.study_file))
@@ -282,7 +282,7 @@ def status(
 @app.command()
 def sync(name: NameArgument) -> None:
     """Deliver what an outage kept from the tracking server."""
-    from study.search import service
+    from study.running import service
 
     settings = service.Settings(tracking_uri_of(name), data_root_of())
     delivered = service.sync(name, settings)
@@ -481,7 +481,7 @@ def _drive(config: StudyConfig, data_root: Path | None, address: str | None, ver
             from study.results.read import read_study
             from study.results.render import render
             from study.results.table import table_of
-            from study.search import service
+            from study.running import service
 
             settings = service.Settings(
                 tracking_uri_of(config.name),

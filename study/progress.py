@@ -24,7 +24,7 @@ from rich.text import Text
 from study.config import StudyConfig, TrialConfig
 from study.planning import plan
 from study.records import TrialReport
-from study.search.watcher import Watcher
+from study.running.watcher import Watcher
 from study.time_left import TimeLeft, expected_trials
 from study.tracking.names import run_name
 

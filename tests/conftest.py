@@ -11,7 +11,7 @@ from optuna.storages import InMemoryStorage
 from postgresql import running_postgresql
 from reopened import Reopened
 
-from study.search.journal import open_storage
+from study.running.journal import open_storage
 from study.tracking.address import bound_requests
 
 pytest_plugins = ["undisturbed"]

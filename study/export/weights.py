@@ -21,7 +21,7 @@ from study.export.choice import Choice
 from study.export.student import Preprocessing, Student
 from study.planning import plan
 from study.planning.keys import logits_key, teacher_key
-from study.search.trial import WEIGHTS
+from study.running.trial import WEIGHTS
 from study.storage import StudyFolder, can_be_study_name
 from study.tracking.names import chain_name
 

@@ -22,7 +22,7 @@ from study.config import ArmConfig, ConfirmConfig, Role, StudyConfig, TrialConfi
 from study.data.dataset import DatasetFacts
 from study.errors import UserError
 from study.planning import plan
-from study.search.sources import arms_of, baseline_of
+from study.running.sources import arms_of, baseline_of
 
 RANDOM_PROPOSALS = 10
 """How often a search's space is asked at random, beside the edges of its ranges."""

@@ -18,9 +18,9 @@ from simulated import Course, run
 from search_spaces.spaces import noise_kind, student_width
 from study.adapters.optuna_tpe import EndedTrials, tpe
 from study.config import TrialConfig, parse_study
-from study.search import sources
-from study.search.journal import StageJournal
-from study.search.sources import Searched, arms_of
+from study.running import sources
+from study.running.journal import StageJournal
+from study.running.sources import Searched, arms_of
 
 Direction = Literal["minimize", "maximize"]
 

@@ -8,7 +8,7 @@ import pytest
 from disturbed import SMALL, Study, unharmed
 from undisturbed import Undisturbed
 
-from study.search.trial import checkpoints
+from study.running.trial import checkpoints
 
 pytestmark = pytest.mark.faults
 TRIAL, OTHER = "grid-0004", "grid-0001"

@@ -20,7 +20,7 @@ from study.data.load import describe_dataset
 from study.errors import UserError
 from study.planning import plan
 from study.planning.check import Fits, check_study
-from study.search.sources import Searched, arms_of, baseline_of
+from study.running.sources import Searched, arms_of, baseline_of
 
 SHAPE, CLASSES = (1, 8, 8), 10
 """Of digits."""

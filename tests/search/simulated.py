@@ -9,10 +9,10 @@ from pathlib import Path
 
 from study.config import Outcome, TrialConfig
 from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
-from study.search.journal import StageJournal
-from study.search.stage import StageRun
-from study.search.trial import TrialJob
-from study.search.watcher import Watcher
+from study.running.journal import StageJournal
+from study.running.stage import StageRun
+from study.running.trial import TrialJob
+from study.running.watcher import Watcher
 from study.tracking.events import Event
 
 NOWHERE = Path("/nonexistent")

@@ -16,8 +16,8 @@ from study.config import ArmConfig, StudyConfig, TrialConfig, parse_study
 from study.planning import plan
 from study.planning.keys import training_key
 from study.records import TrainingSummary, TrialReport
-from study.search.journal import REPEATS, StageJournal
-from study.search.sources import Searched, arms_of, baseline_of
+from study.running.journal import REPEATS, StageJournal
+from study.running.sources import Searched, arms_of, baseline_of
 from study.tracking.events import Event, RunBegan, RunEnded
 
 FILE = """

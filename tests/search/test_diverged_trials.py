@@ -19,9 +19,9 @@ from study_files import search_with_effect
 from search_spaces.spaces import sigma_alpha
 from study.config import ArmConfig, ArmStudent, Outcome, StudyConfig, TrialConfig, parse_study
 from study.planning.plan import grid_trials
-from study.search.diverged import OUTCOME, GPWithinResults, MedianOfResults, chance_error
-from study.search.journal import StageJournal
-from study.search.sources import Planned, Searched, arms_of
+from study.running.diverged import OUTCOME, GPWithinResults, MedianOfResults, chance_error
+from study.running.journal import StageJournal
+from study.running.sources import Planned, Searched, arms_of
 
 FILE = """
 name: small

@@ -17,14 +17,14 @@ from synthetic import ALPHA, SIGMA, SyntheticTrainable
 from search_spaces.spaces import sigma_alpha
 from study.config import StudyConfig, TrialConfig, parse_study
 from study.results.read import epochs_trained, read_study
-from study.search import stage
-from study.search.engine import Capacity, ray_engine
-from study.search.journal import StageJournal, open_storage
-from study.search.sources import Searched, arms_of
-from study.search.stage import Placement, StageRun, run_stage
-from study.search.trainable import NodeRefs
-from study.search.trial import TrialJob
-from study.search.watcher import Watcher
+from study.running import stage
+from study.running.engine import Capacity, ray_engine
+from study.running.journal import StageJournal, open_storage
+from study.running.sources import Searched, arms_of
+from study.running.stage import Placement, StageRun, run_stage
+from study.running.trainable import NodeRefs
+from study.running.trial import TrialJob
+from study.running.watcher import Watcher
 from study.tracking import schema
 from study.tracking.client import TrackingClient
 from study.tracking.events import StudyBegan, StudyEnded, now_ms

@@ -36,13 +36,13 @@ from study.planning import plan
 from study.planning.advice import nothing_completed
 from study.planning.check import Fits
 from study.planning.keys import digest_of, logits_key, teacher_key
-from study.search.engine import Capacity
-from study.search.journal import StageJournal
-from study.search.sources import Planned, Searched, Source, arms_of, baseline_of
-from study.search.stage import Placement, StageRun, run_stage
-from study.search.trainable import NodeRefs
-from study.search.trial import WEIGHTS, FloatArray, TrialJob
-from study.search.watcher import Watcher
+from study.running.engine import Capacity
+from study.running.journal import StageJournal
+from study.running.sources import Planned, Searched, Source, arms_of, baseline_of
+from study.running.stage import Placement, StageRun, run_stage
+from study.running.trainable import NodeRefs
+from study.running.trial import WEIGHTS, FloatArray, TrialJob
+from study.running.watcher import Watcher
 from study.storage import StudyFolder
 from study.tracking import schema
 from study.tracking.events import Event, StudyParams

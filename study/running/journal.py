@@ -24,8 +24,8 @@ from study.config import Outcome, Stage, TrialConfig
 from study.errors import UserError
 from study.planning.keys import training_key
 from study.records import EpochRecord, TrainingSummary, TrialReport
-from study.search.diverged import OUTCOME, has_diverged
-from study.search.sources import Source
+from study.running.diverged import OUTCOME, has_diverged
+from study.running.sources import Source
 from study.tracking.address import told, without_credentials
 
 REASON, REPEATS = "reason", "repeats"

@@ -20,8 +20,8 @@ from study.distill.streams import Streams
 from study.distill.teachers import logits_of
 from study.distill.trainer import DistillationTrainer, TrainingData, error_of, initial_network
 from study.records import EpochRecord, TrainingSummary, TrialReport
-from study.search.checkpoint import read_checkpoint, write_checkpoint
-from study.search.trial import DeviceImages, FloatArray, TrialJob, TrialRun, checkpoints
+from study.running.checkpoint import read_checkpoint, write_checkpoint
+from study.running.trial import DeviceImages, FloatArray, TrialJob, TrialRun, checkpoints
 
 CLASSES, TRAIN_IMAGES = 3, 48
 TARGET, LOGITS = "the-target", "the-logits"
@@ -124,7 +124,7 @@ def _some_weights(checkpoint: Path) -> bytes:
 
 def _stopped_after(trials: Trials, steps: int, trial: TrialConfig, monkeypatch: pytest.MonkeyPatch) -> TrialRun:
     """A trial whose process died after some epochs, each of which left a checkpoint."""
-    monkeypatch.setattr("study.search.trial.CHECKPOINT_COST", 0)
+    monkeypatch.setattr("study.running.trial.CHECKPOINT_COST", 0)
     run = trials.run(trial)
     for _ in range(steps):
         assert run.step().summary is None
@@ -305,7 +305,7 @@ def test_what_a_kill_left_half_written_is_swept_by_who_goes_on(trials: Trials) -
 def test_of_two_processes_one_trains_and_the_other_waits_and_takes_what_came_of_it(
     trials: Trials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("study.search.trial.WAIT_SECONDS", 0)
+    monkeypatch.setattr("study.running.trial.WAIT_SECONDS", 0)
     first, second = trials.run(_student()), trials.run(_student())
     first.step()
     waiting = [second.step(), second.step()]

@@ -23,12 +23,12 @@ from study.distill.processor import recorded_processor
 from study.errors import StudyFailed, Undelivered, UserError
 from study.planning import plan
 from study.planning.check import check_study
-from study.search.engine import ray_engine
-from study.search.journal import is_taken, open_storage
-from study.search.nodes import check_storage
-from study.search.pipeline import Pipeline
-from study.search.precision import slow_precision
-from study.search.watcher import Watcher
+from study.running.bf16 import slow_precision
+from study.running.engine import ray_engine
+from study.running.journal import is_taken, open_storage
+from study.running.nodes import check_storage
+from study.running.pipeline import Pipeline
+from study.running.watcher import Watcher
 from study.storage import DEFAULT_ROOT, StartRecord, StudyFolder, can_be_study_name
 from study.tracking.address import store_exists, told, without_credentials
 from study.tracking.client import TrackingClient

@@ -10,7 +10,7 @@ import pytest
 import ray
 from processes import is_here, sockets, tree
 
-from study.search.engine import ray_engine
+from study.running.engine import ray_engine
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from study.errors import UserError
 from study.planning.keys import training_key
 from study.planning.plan import grid_trials
 from study.records import EpochRecord, TrainingSummary, TrialReport
-from study.search.journal import StageJournal, is_taken, open_storage
-from study.search.sources import TRAINING_KEY, Planned, Searched, arms_of
+from study.running.journal import StageJournal, is_taken, open_storage
+from study.running.sources import TRAINING_KEY, Planned, Searched, arms_of
 
 FILE = """
 name: small

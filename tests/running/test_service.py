@@ -8,8 +8,8 @@ from study.config import dump_study, parse_study
 from study.data.load import load_dataset
 from study.distill.logit_store import file_digest
 from study.errors import UserError
-from study.search.service import Settings, resume
-from study.search.watcher import Watcher
+from study.running.service import Settings, resume
+from study.running.watcher import Watcher
 from study.storage import StartRecord, StudyFolder
 
 STUDY = """

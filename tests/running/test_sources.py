@@ -16,8 +16,8 @@ from study.config import MAX_SEED, ArmConfig, Sampler, StudyConfig, TrialConfig,
 from study.errors import UserError
 from study.planning.plan import search_trial
 from study.records import TrainingSummary, TrialReport
-from study.search.journal import StageJournal
-from study.search.sources import Searched, arms_of, baseline_of
+from study.running.journal import StageJournal
+from study.running.sources import Searched, arms_of, baseline_of
 
 FILE = """
 name: small

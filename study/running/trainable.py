@@ -14,7 +14,7 @@ from ray import tune
 from study.adapters.glibc import keep_freed_memory
 from study.data.dataset import Dataset
 from study.records import TrialReport
-from study.search.trial import DeviceImages, FloatArray, TrialJob, TrialRun
+from study.running.trial import DeviceImages, FloatArray, TrialJob, TrialRun
 
 JOB, REPORT = "job", "report"
 """Keys of the configuration and of a result: a `TrialJob`, and a `TrialReport` as JSON."""

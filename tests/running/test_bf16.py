@@ -9,7 +9,7 @@ import yaml
 from study.cli import main
 from study.config import StudyConfig, dump_study, parse_study
 from study.distill.processor import MeasuredProcessor
-from study.search.precision import slow_precision
+from study.running.bf16 import slow_precision
 
 BF16: dict[str, Any] = {"precision": "bf16"}
 SEARCHED = {"space": "sigma_alpha", "trials": 1}

@@ -23,11 +23,11 @@ from study.adapters.ray_workers import let_workers_start
 from study.config import TrialConfig
 from study.errors import StudyFailed
 from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
-from study.search.journal import StageJournal
-from study.search.nodes import alive_nodes, copies
-from study.search.trainable import JOB, REPORT, DistillationTrainable, NodeRefs
-from study.search.trial import TrialJob, discard_checkpoints
-from study.search.watcher import Watcher
+from study.running.journal import StageJournal
+from study.running.nodes import alive_nodes, copies
+from study.running.trainable import JOB, REPORT, DistillationTrainable, NodeRefs
+from study.running.trial import TrialJob, discard_checkpoints
+from study.running.watcher import Watcher
 from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded, now_ms
 from study.tracking.names import run_name
 

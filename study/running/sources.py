@@ -26,7 +26,7 @@ from study.errors import UserError
 from study.planning.keys import training_key
 from study.planning.plan import search_trial, with_training
 from study.records import TrainingSummary
-from study.search.diverged import GPWithinResults, MedianOfResults, chance_error
+from study.running.diverged import GPWithinResults, MedianOfResults, chance_error
 
 TRAINING_KEY = "training_key"
 """User attribute of a planned trial: the key of its training, which is how the plan finds it again."""

@@ -37,7 +37,7 @@ from study.distill.trainer import (
 )
 from study.errors import UserError
 from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
-from study.search.checkpoint import read_checkpoint, write_checkpoint
+from study.running.checkpoint import read_checkpoint, write_checkpoint
 from study.storage import sweep, write_whole
 
 WEIGHTS = "weights.safetensors"

@@ -12,12 +12,12 @@ import torch
 
 from study.config import TrialConfig
 from study.records import TrialReport
-from study.search import trainable
-from study.search.trainable import JOB, DistillationTrainable, NodeRefs
-from study.search.trial import TrialJob, TrialRun
+from study.running import trainable
+from study.running.trainable import JOB, DistillationTrainable, NodeRefs
+from study.running.trial import TrialJob, TrialRun
 
 ROOT = Path(__file__).parents[2]
-LIKE_A_WORKER = "import ray.tune; import study.search.trainable"
+LIKE_A_WORKER = "import ray.tune; import study.running.trainable"
 """A worker has Ray Tune before it has the trainable."""
 
 
@@ -53,7 +53,7 @@ def test_a_trial_uses_the_threads_it_is_worth_and_has(
         return TrialReport(number=0)
 
     monkeypatch.setattr(TrialRun, "step", step)
-    monkeypatch.setattr("study.search.trainable.ray.get", lambda reference: reference)
+    monkeypatch.setattr("study.running.trainable.ray.get", lambda reference: reference)
     monkeypatch.setattr(trainable, "keep_freed_memory", lambda: True)
     trial = TrialConfig.model_validate(
         {"stage": "grid", "role": "arm", "network": "FC3", "method": "labels", "seed": 0, "train": {}}
