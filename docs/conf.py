@@ -30,7 +30,7 @@ GENERATED = HERE / "generated"
 
 
 def _commands() -> str:
-    command = [sys.executable, "-m", "typer", "study.cli", "utils", "docs", "--name", "noisy-study"]
+    command = [sys.executable, "-m", "typer", "study.terminal.cli", "utils", "docs", "--name", "noisy-study"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 

@@ -21,11 +21,11 @@ from study_files import Document, anything, changed, studies
 from models.cost import network_cost
 from models.notation import NotationError
 from models.zoo import names
-from study.cli import main
 from study.config import parse_study
 from study.data.load import describe_dataset
 from study.errors import UserError
 from study.planning.check import check_study
+from study.terminal.cli import main
 
 FEW, MANY = 200, 2000
 IN_TIME = timedelta(seconds=30)

@@ -11,18 +11,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS: list[set[str]] = [
     {"study.errors", "study.interrupts", "study.adapters"},
-    {"study.shadows"},
-    {"study.config"},
-    {"study.records", "study.storage", "study.planning.keys"},
+    {"study.shadows", "study.config"},
+    {"study.records", "study.storage"},
     {"models", "study.data"},
     {"search_spaces"},
+    {"study.planning"},
     {"study.distill", "study.tracking"},
     {"study.environment"},
-    {"study.search", "study.results", "study.cluster"},
-    {"study.export", "study.time_left"},
-    {"study.progress"},
+    {"study.running", "study.results", "study.cluster"},
+    {"study.export"},
     {"study.api"},
-    {"study.cli"},
+    {"study.terminal"},
 ]
 """From the bottom up; what stands in one layer does not know its neighbours."""
 
@@ -116,7 +115,7 @@ def test_reading_a_study_in_a_notebook_does_not_wait_for_ray() -> None:
 
 
 def test_the_command_line_answers_without_waiting_for_torch_or_ray() -> None:
-    assert not _loaded_by("study.cli") & {"torch", "ray", "mlflow", "optuna"}
+    assert not _loaded_by("study.terminal.cli") & {"torch", "ray", "mlflow", "optuna"}
 
 
 def test_nothing_reads_a_pickle_or_unsafe_yaml() -> None:

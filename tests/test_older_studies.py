@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _noisy_study(*words: str) -> subprocess.CompletedProcess[str]:
-    program = [sys.executable, "-c", "from study.cli import main; main()", *words]
+    program = [sys.executable, "-c", "from study.terminal.cli import main; main()", *words]
     return subprocess.run(program, capture_output=True, text=True, timeout=120, check=False)
 
 

@@ -82,7 +82,7 @@ def test_workers_never_import_such_a_file(installed: Path, tmp_path: Path) -> No
         (tmp_path / name).write_text(HARMFUL, encoding="utf-8")
     (tmp_path / "mine.yaml").write_text(STUDY, encoding="utf-8")
     # As the installed command does, Python leaves the working folder off the driver's own path.
-    program = "import sys; sys.path.remove(''); from study.cli import main; sys.argv[1:] = ['run', 'mine.yaml']; main()"
+    program = "import sys; sys.path.remove(''); from study.terminal.cli import main; main()"
     ran = _python(installed, tmp_path, "-c", program, "run", "mine.yaml")
     assert ran.returncode == 0, ran.stderr
     assert "shadowed: improvement over the baseline" in ran.stdout

@@ -13,11 +13,11 @@ import pytest
 import torch
 from ran import Ran, ran_study, small_study
 
-from study.cli import main
 from study.errors import UserError
 from study.export.files import CARD, INT8_FILE, Exported, export_student
 from study.export.student import logits_on
 from study.results.table import table_of
+from study.terminal.cli import main
 
 pytest_plugins = ("ran",)
 

@@ -401,7 +401,7 @@ def test_every_picture_of_a_study_with_a_lost_baseline_is_drawn() -> None:
 def test_the_command_prints_a_table_with_lost_rows(
     uri: str, study: Writer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from study.cli import main
+    from study.terminal.cli import main
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)

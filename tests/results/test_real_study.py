@@ -15,7 +15,6 @@ import pytest
 from ran import Ran, ran_study, small_study
 from scipy import stats
 
-from study.cli import main
 from study.errors import UserError
 from study.export.card import card
 from study.export.choice import choose
@@ -23,6 +22,7 @@ from study.export.latency import Latency
 from study.export.student import logits_on
 from study.export.weights import open_student, open_teachers
 from study.results.table import build_table
+from study.terminal.cli import main
 
 pytest_plugins = ("ran",)
 

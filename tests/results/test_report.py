@@ -12,12 +12,12 @@ from handwritten import Writer
 from mlflow import MlflowClient
 from test_figures import Sheet
 
-from study.cli import main
 from study.errors import UserError
 from study.results.figures.chosen import by_validation
 from study.results.figures.pictures import Pictures
 from study.results.report import ARTIFACT_FOLDER, PAGE, Verdict, default_folder, page, verdict, write_report
 from study.results.table import table_of
+from study.terminal.cli import main
 from study.tracking import schema
 
 pytest_plugins = ("handwritten",)

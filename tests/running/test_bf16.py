@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from study.cli import main
 from study.config import StudyConfig, dump_study, parse_study
 from study.distill.processor import MeasuredProcessor
 from study.running.bf16 import slow_precision
+from study.terminal.cli import main
 
 BF16: dict[str, Any] = {"precision": "bf16"}
 SEARCHED = {"space": "sigma_alpha", "trials": 1}

@@ -25,7 +25,7 @@ from study.config import StudyConfig, TrialConfig
 from study.planning import plan
 from study.records import TrialReport
 from study.running.watcher import Watcher
-from study.time_left import TimeLeft, expected_trials
+from study.terminal.time_left import TimeLeft, expected_trials
 from study.tracking.names import run_name
 
 STAGE_WORDS = {"teacher": "teachers", "grid": "grid", "search": "search", "confirm": "confirmation"}

@@ -14,8 +14,8 @@ from PIL import Image
 
 from models.zoo import names
 from search_spaces.library import recipe_names
-from study.cli import main
 from study.config import parse_study
+from study.terminal.cli import main
 
 Command = Callable[..., tuple[int, str, str]]
 

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from study.config import StudyConfig, parse_study
 from study.planning import plan
-from study.progress import TerminalProgress
 from study.records import EpochRecord, TrainingSummary, TrialReport
+from study.terminal.progress import TerminalProgress
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_a_log_has_a_line_about_a_teacher_every_half_minute(
     config: StudyConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr("study.progress.time.monotonic", lambda: now)
+    monkeypatch.setattr("study.terminal.progress.time.monotonic", lambda: now)
     console = Console(file=io.StringIO(), width=140)
     (teacher,) = plan.teacher_trials(config)
     with TerminalProgress(config, console, lines=True) as progress:

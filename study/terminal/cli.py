@@ -477,11 +477,11 @@ def _drive(config: StudyConfig, data_root: Path | None, address: str | None, ver
     try:
         with interruptible(interrupted):
             from study.export.keep import keep_results
-            from study.progress import TerminalProgress
             from study.results.read import read_study
             from study.results.render import render
             from study.results.table import table_of
             from study.running import service
+            from study.terminal.progress import TerminalProgress
 
             settings = service.Settings(
                 tracking_uri_of(config.name),

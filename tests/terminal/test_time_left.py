@@ -19,7 +19,7 @@ import yaml
 from study.config import ArmConfig, StudyConfig, TrialConfig, parse_study
 from study.planning import plan
 from study.running.sources import make_pruner
-from study.time_left import TimeLeft, expected_trials
+from study.terminal.time_left import TimeLeft, expected_trials
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

@@ -1,0 +1,1 @@
+"""The command line and what it shows; no logic of a study."""
