@@ -31,9 +31,10 @@ from benchmarks.untrained import made_up, study_of
 from search_spaces.spaces import sigma_alpha
 from study.config import Stage
 from study.planning.plan import grid_trials
+from study.planning.proposals import proposed_arm
 from study.records import TrialReport
 from study.running.journal import StageJournal, open_storage
-from study.running.sources import Planned, Searched, Source, arms_of
+from study.running.sources import Planned, Searched, Source
 from study.running.stage import StageRun
 from study.running.trial import TrialJob
 from study.running.watcher import Watcher
@@ -118,7 +119,7 @@ def source_of(sampler: str, trials: int) -> tuple[Stage, Source]:
     config = study_of(trials, sampler)
     if sampler == "grid":
         return "grid", Planned(grid_trials(config))
-    return "search", Searched(config, arms_of(config, sigma_alpha), multiplications=len, classes=10)
+    return "search", Searched(config, proposed_arm(config, sigma_alpha), multiplications=len, classes=10)
 
 
 def opened(url: str, sampler: str, trials: int) -> StageJournal:
@@ -180,7 +181,7 @@ def asked(journal: StageJournal, sampler: str, storage: str, history: int, runni
 
 
 def measure_optuna() -> list[Asked]:
-    from postgresql import running_postgresql
+    from support.postgresql import running_postgresql
 
     results = []
     with tempfile.TemporaryDirectory() as folder:
@@ -340,8 +341,8 @@ def tracked(store: str, uri: str, servers: Sequence[psutil.Process] = ()) -> Tra
 
 
 def measure_mlflow() -> list[Tracked]:
-    from mlflow_server import mlflow_server
-    from postgresql import running_postgresql
+    from support.mlflow_server import mlflow_server
+    from support.postgresql import running_postgresql
 
     results = []
     with tempfile.TemporaryDirectory() as name, running_postgresql() as server:

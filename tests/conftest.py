@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from mlflow_server import mlflow_server
 from optuna.storages import InMemoryStorage
-from postgresql import running_postgresql
-from reopened import Reopened
+from support.mlflow_server import mlflow_server
+from support.postgresql import running_postgresql
+from support.reopened import Reopened
 
 from study.running.journal import open_storage
 from study.tracking.address import bound_requests
 
-pytest_plugins = ["undisturbed"]
+pytest_plugins = ["support.undisturbed"]
 
 bound_requests()
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

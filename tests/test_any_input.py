@@ -16,7 +16,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from study_files import Document, anything, changed, studies
+from support.study_files import Document, anything, changed, studies
 
 from models.cost import network_cost
 from models.notation import NotationError

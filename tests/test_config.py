@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from study_files import Document, anything, changed, studies
+from support.study_files import Document, anything, changed, studies
 
 from study.config import (
     MAX_SEED,

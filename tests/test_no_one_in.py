@@ -19,8 +19,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from postgresql import running_postgresql
-from processes import Socket, arguments, is_here, sockets, tree
+from support.postgresql import running_postgresql
+from support.processes import Socket, arguments, is_here, sockets, tree
 
 pytestmark = pytest.mark.faults
 

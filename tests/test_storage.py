@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from full_disk import full_disk
+from support.full_disk import full_disk
 
 from study.errors import UserError
 from study.storage import StartRecord, StudyFolder, write_whole

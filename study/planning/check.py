@@ -22,7 +22,7 @@ from study.config import ArmConfig, ConfirmConfig, Role, StudyConfig, TrialConfi
 from study.data.dataset import DatasetFacts
 from study.errors import UserError
 from study.planning import plan
-from study.running.sources import arms_of, baseline_of
+from study.planning.proposals import proposed_arm, proposed_baseline
 
 RANDOM_PROPOSALS = 10
 """How often a search's space is asked at random, beside the edges of its ranges."""
@@ -149,7 +149,7 @@ def _check_search(config: StudyConfig, fits: Callable[[TrialConfig], None]) -> N
     search = config.search
     assert search is not None
     proposed: list[ArmConfig] = []
-    propose = arms_of(config, get_space(search.space), fits)
+    propose = proposed_arm(config, get_space(search.space), fits)
 
     def noted(trial: optuna.trial.BaseTrial) -> None:
         arm = propose(trial)
@@ -173,7 +173,7 @@ def _baselines(config: StudyConfig) -> list[ArmConfig]:
     if config.baseline.search is None:
         return [config.baseline]
     found: list[ArmConfig] = []
-    propose = baseline_of(config)
+    propose = proposed_baseline(config)
     edge_points(lambda trial: found.append(propose(trial)))
     return found
 

@@ -53,8 +53,8 @@ class Arm:
     """What the trials of one row have in common: everything but the seed.
 
     `sigma`, `sigma_mode`, `noise` and `alpha` are None for methods without noise. `teacher_key` identifies the
-    teachers (`study.planning.keys.teacher_key`); None for runs that do not have it. A baseline's stage is `grid` wherever its
-    trials come from: those that were added to confirm a searched point are more seeds of the same.
+    teachers (`study.planning.keys.teacher_key`); None for runs that do not have it. A baseline's stage is `grid`
+    wherever its trials come from: those that were added to confirm a searched point are more seeds of the same.
     """
 
     role: str

@@ -36,9 +36,10 @@ from study.planning import plan
 from study.planning.advice import nothing_completed
 from study.planning.check import Fits
 from study.planning.keys import digest_of, logits_key, teacher_key
+from study.planning.proposals import proposed_arm, proposed_baseline
 from study.running.engine import Capacity
 from study.running.journal import StageJournal
-from study.running.sources import Planned, Searched, Source, arms_of, baseline_of
+from study.running.sources import Planned, Searched, Source
 from study.running.stage import Placement, StageRun, run_stage
 from study.running.trainable import NodeRefs
 from study.running.trial import WEIGHTS, FloatArray, TrialJob
@@ -108,7 +109,7 @@ class Pipeline:
         """The arms' search, the baseline's own where it has one, and the best of both over fresh seeds."""
         classes = self._dataset.class_count
         fits = Fits(self._config, DatasetFacts(self._dataset.input_shape, classes))
-        space = arms_of(self._config, get_space(search.space), fits)
+        space = proposed_arm(self._config, get_space(search.space), fits)
         arms = Searched(self._config, space, self._multiplications, classes)
         winners, failures = self._searched(
             "search", arms, search.confirm.top, placement, lambda point: plan.is_the_baseline(self._config, point)
@@ -116,7 +117,7 @@ class Pipeline:
         self._track(StudyParams(params={schema.CONFIRM_POINTS: str(len(winners))}))
         baseline: ArmConfig | None = None
         if self._config.baseline.search is not None:
-            own = baseline_of(self._config)
+            own = proposed_baseline(self._config)
             settings = Searched(self._config, own, self._multiplications, classes, role="baseline")
             found, failed = self._searched("search-baseline", settings, 1, placement)
             baseline, failures = found[0], failures + failed

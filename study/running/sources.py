@@ -18,13 +18,11 @@ from optuna.samplers import BaseSampler, CmaEsSampler, QMCSampler, RandomSampler
 from optuna.trial import BaseTrial, TrialState, create_trial
 
 from search_spaces.grid import grid_points
-from search_spaces.spaces import Space
-from search_spaces.training import suggest_training
 from study.adapters.optuna_tpe import EndedTrials, tpe
 from study.config import MAX_SEED, ArmConfig, Role, Sampler, Scheduler, SearchConfig, StudyConfig, TrialConfig
 from study.errors import UserError
 from study.planning.keys import training_key
-from study.planning.plan import search_trial, with_training
+from study.planning.plan import search_trial
 from study.records import TrainingSummary
 from study.running.diverged import GPWithinResults, MedianOfResults, chance_error
 
@@ -137,7 +135,7 @@ class Searched:
 
     Args:
         config: the study.
-        arm: what a trial proposes: an arm, or the baseline with other training settings (`arms_of`, `baseline_of`).
+        arm: what a trial proposes: an arm, or the baseline with other training settings (`study.planning.proposals`).
         multiplications: of a network, where that is an objective.
         classes: of the images; a diverged trial is judged as one that guesses among them.
         role: of its trials.
@@ -200,43 +198,6 @@ class Searched:
             return [error]
         of = {"val_error": error, "multiplications": self.multiplications(self.trial_config(trial).network)}
         return [of[objective] for objective in self._search.objectives]
-
-
-def arms_of(
-    config: StudyConfig, space: Space, fits: Callable[[TrialConfig], None] = lambda trial: None
-) -> Callable[[BaseTrial], ArmConfig]:
-    """What the search of a study proposes: an arm of the space, with the training settings that are searched too.
-
-    Args:
-        config: the study.
-        space: may be a user's.
-        fits: raises `UserError` where a proposed training cannot be.
-
-    Returns:
-        a function of a trial. It raises `UserError` where the space does not propose one arm that can be trained.
-    """
-    assert config.search is not None
-    name, settings = config.search.space, config.search.train
-
-    def propose(trial: BaseTrial) -> ArmConfig:
-        try:
-            arm = with_training(space(trial, config), suggest_training(trial, settings))
-            fits(search_trial(config, arm))
-        except UserError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a user's own function may raise anything
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            raise UserError(f"search.space: {name} does not propose one ArmConfig ({reason})") from None
-        return arm
-
-    return propose
-
-
-def baseline_of(config: StudyConfig) -> Callable[[BaseTrial], ArmConfig]:
-    """What the baseline's own search proposes: nothing but training settings."""
-    assert config.search is not None
-    settings = config.search.train
-    return lambda trial: with_training(config.baseline, suggest_training(trial, settings))
 
 
 def make_sampler(search: SearchConfig, seed: int, asked: int, ended: EndedTrials) -> BaseSampler:

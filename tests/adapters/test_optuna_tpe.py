@@ -13,14 +13,15 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState, create_trial
-from simulated import Course, run
+from support.simulated import Course, run
 
 from search_spaces.spaces import noise_kind, student_width
 from study.adapters.optuna_tpe import EndedTrials, tpe
 from study.config import TrialConfig, parse_study
+from study.planning.proposals import proposed_arm
 from study.running import sources
 from study.running.journal import StageJournal
-from study.running.sources import Searched, arms_of
+from study.running.sources import Searched
 
 Direction = Literal["minimize", "maximize"]
 
@@ -121,7 +122,7 @@ def trials_of(workers: int, search: dict[str, object]) -> list[tuple[int, TrialC
     keys = {"sampler": "tpe", "trials": 40, "space": "noise_kind", **search}
     study = parse_study(FILE, "test", [f"search={json.dumps(keys)}"])
     space = student_width if "objectives" in search else noise_kind
-    source = Searched(study, arms_of(study, space), multiplications=len, classes=10)
+    source = Searched(study, proposed_arm(study, space), multiplications=len, classes=10)
     ended = run(StageJournal(InMemoryStorage(), "s", "search", source), course, workers)
     return [(each.number, each.trial, each.outcome) for each in ended]
 

@@ -8,10 +8,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from chromium import browser
-from pages import Pages
 from PIL import Image
-from study_ui import Ui, study_ui
+from support.chromium import browser
+from support.pages import Pages
+from support.study_ui import Ui, study_ui
 
 from study.results.report import ARTIFACT_FOLDER, PAGE
 from study.tracking import view

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from chromium import Browser, browser, needs_chromium
-from pages import Pages
-from study_ui import Ui, study_ui
+from support.chromium import Browser, browser, needs_chromium
+from support.pages import Pages
+from support.study_ui import Ui, study_ui
 
 from study.results.report import ARTIFACT_FOLDER, PAGE
 from study.tracking import view

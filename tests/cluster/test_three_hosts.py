@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import requests
 import yaml
-from hosts import BIN, Host, RayCluster, hosts_on_a_bridge, wait_until, why_not
-from rig import HERE, ON_ONE_MACHINE, Laptop, TrackingServer
+from support.hosts import BIN, Host, RayCluster, hosts_on_a_bridge, wait_until, why_not
+from support.rig import HERE, ON_ONE_MACHINE, Laptop, TrackingServer
 
 pytestmark = pytest.mark.cluster
 

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
-from dataset_files import pictures
 from scipy.ndimage import correlate
+from support.dataset_files import pictures
 
 from study.data import lcn
 from study.data.lcn import local_contrast_normalization

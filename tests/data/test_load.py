@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dataset_files import image_set, write_folder, write_mnist, write_svhn, write_tar
 from sklearn.datasets import load_digits
+from support.dataset_files import image_set, write_folder, write_mnist, write_svhn, write_tar
 
 from study.config import DataConfig
 from study.data import Dataset, describe_dataset, load_dataset

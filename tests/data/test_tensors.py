@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from dataset_files import pictures
+from support.dataset_files import pictures
 
 from study.data.dataset import Dataset, Split
 from study.data.preprocess import mean_image

@@ -14,7 +14,7 @@ SHARED_BY_FOUR_THREADS = """
 import sys
 sys.path += ["tests/distill"]
 import torch
-from small_training import images, logits_for, small_data, trial
+from support.small_training import images, logits_for, small_data, trial
 from torch import nn
 
 torch.set_num_threads(4)

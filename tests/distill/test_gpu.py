@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_training import small_data, trainer_of, trial
+from support.small_training import small_data, trainer_of, trial
 from torch import Tensor, nn
 from torch._subclasses import FakeTensor, FakeTensorMode
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from full_disk import full_disk
 from safetensors.torch import save_file
+from support.full_disk import full_disk
 
 from study.distill.logit_store import LogitStore, file_digest, tensor_digest
 from study.errors import UserError

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.special import log_softmax, rel_entr, softmax
 from scipy.stats import gmean
-from small_training import CLASSES, logits_for, small_data, trained, trainer_of, trial
+from support.small_training import CLASSES, logits_for, small_data, trained, trainer_of, trial
 from torch import nn
 
 from study.config import Combination, TrialConfig

@@ -90,7 +90,7 @@ def test_a_parameter_without_a_gradient_stays_as_it_is() -> None:
 def test_a_training_does_not_bring_the_compiler_with_it() -> None:
     """It would take a second and a hundred MiB of every worker."""
     program = (
-        "import sys; sys.path.insert(0, 'tests/distill'); from small_training import trial, trainer_of;"
+        "import sys; sys.path.insert(0, 'tests'); from support.small_training import trial, trainer_of;"
         "t = trainer_of(trial('noisy_teacher', sigma=0.5, alpha=0.5)); t.run_epoch(); t.state_dict();"
         "print('torch._dynamo' in sys.modules)"
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_training import small_data, trainer_of, trial
+from support.small_training import small_data, trainer_of, trial
 
 from study.adapters import onednn as linear
 from study.distill import processor

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from scipy.special import softmax
-from small_training import CLASSES, SHAPE, images, logits_for, small_data, trainer_of, trial
+from support.small_training import CLASSES, SHAPE, images, logits_for, small_data, trainer_of, trial
 from torch import nn
 
 from models import zoo

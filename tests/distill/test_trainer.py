@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_training import (
+from support.small_training import (
     CLASSES,
     NETWORK,
     SHAPE,

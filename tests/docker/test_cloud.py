@@ -10,8 +10,8 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
-from docker_files import CLOUD, DOCKER, ROOT, load, secrets
 from ray.autoscaler._private.util import prepare_config, validate_config
+from support.docker_files import CLOUD, DOCKER, ROOT, load, secrets
 
 from study.environment import study_of
 

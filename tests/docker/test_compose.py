@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from docker_files import CLOUD, DOCKER, load, secrets
+from support.docker_files import CLOUD, DOCKER, load, secrets
 
 FILE = DOCKER / "compose.yaml"
 SERVICES: dict[str, dict[str, Any]] = load(FILE)["services"]

@@ -2,7 +2,7 @@
 
 import re
 
-from docker_files import DOCKER, ROOT
+from support.docker_files import DOCKER, ROOT
 
 TEXT = re.sub(r"\\\n\s*", "", (DOCKER / "Dockerfile").read_text(encoding="utf-8"))
 STAGES = [stage.splitlines() for stage in re.split(r"(?m)^(?=FROM )", TEXT) if stage.startswith("FROM ")]

@@ -3,14 +3,14 @@
 import dataclasses
 
 import pytest
-from ran import Ran
+from support.ran import Ran
 
 from study.errors import UserError
 from study.export.choice import choose
 from study.results.read import TrackedStudy
 from study.tracking import schema
 
-pytest_plugins = ("ran",)
+pytest_plugins = ("support.ran",)
 
 VALIDATION, TEST = f"metrics.{schema.BEST_VAL_ERROR}", f"metrics.{schema.TEST_ERROR}"
 SIGMA, SEED = f"params.{schema.SIGMA}", f"params.{schema.SEED}"

@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from ran import Ran, ran_study, small_study
+from support.ran import Ran, ran_study, small_study
 
 from study.errors import UserError
 from study.export.files import CARD, INT8_FILE, Exported, export_student
@@ -19,7 +19,7 @@ from study.export.student import logits_on
 from study.results.table import table_of
 from study.terminal.cli import main
 
-pytest_plugins = ("ran",)
+pytest_plugins = ("support.ran",)
 
 
 def _export(ran: Ran, out: Path, **options: object) -> Exported:

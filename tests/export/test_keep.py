@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from ran import Ran, ran_study, small_study
+from support.ran import Ran, ran_study, small_study
 
 from study.export.keep import keep_results
 from study.results.description import NOTE
 from study.tracking import schema
 
-pytest_plugins = ("ran",)
+pytest_plugins = ("support.ran",)
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from ran import ran_study, small_study
-from serving import answer, served, softmax
+from support.ran import ran_study, small_study
+from support.serving import answer, served, softmax
 
 from study.export.files import export_student
 from study.export.registry import CHAMPION, register_student

@@ -10,9 +10,9 @@ import mlflow.pyfunc
 import numpy as np
 import pytest
 from mlflow import MlflowClient
-from mlflow_server import mlflow_server
-from ran import Ran, ran_study, small_study
-from serving import answer, served, softmax
+from support.mlflow_server import mlflow_server
+from support.ran import Ran, ran_study, small_study
+from support.serving import answer, served, softmax
 
 from study.errors import UserError
 from study.export.registry import CHAMPION, Registered, register_student
@@ -20,7 +20,7 @@ from study.export.student import logits_on
 from study.export.weights import OpenedStudent
 from study.tracking import schema
 
-pytest_plugins = ("ran",)
+pytest_plugins = ("support.ran",)
 
 
 @pytest.fixture(scope="module")

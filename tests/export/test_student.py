@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ran import Ran, ran_study, small_study
+from support.ran import Ran, ran_study, small_study
 from torch import nn
 
 from study.data.load import load_dataset
 from study.data.tensors import ImageTensors
 from study.export.student import Preprocessing, Probabilities, Student, WithProbabilities, logits_on
 
-pytest_plugins = ("ran",)
+pytest_plugins = ("support.ran",)
 
 STEPS = [
     [],

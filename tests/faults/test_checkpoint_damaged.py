@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from disturbed import SMALL, Study, unharmed
-from undisturbed import Undisturbed
+from support.disturbed import SMALL, Study, unharmed
+from support.undisturbed import Undisturbed
 
 from study.running.trial import checkpoints
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from disturbed import SMALL, WIDE, Study, unharmed
-from undisturbed import Undisturbed
+from support.disturbed import SMALL, WIDE, Study, unharmed
+from support.undisturbed import Undisturbed
 
 pytestmark = [
     pytest.mark.faults,

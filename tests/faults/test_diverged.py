@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from disturbed import SMALL, Harm, Study, harm, tally
-from undisturbed import Undisturbed
+from support.disturbed import SMALL, Harm, Study, harm, tally
+from support.undisturbed import Undisturbed
 
 
 def test_a_study_with_an_arm_that_diverges(tmp_path: Path, undisturbed: Undisturbed) -> None:

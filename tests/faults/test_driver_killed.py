@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from disturbed import SMALL, Driver, Study, kill, unharmed
-from undisturbed import Undisturbed
+from support.disturbed import SMALL, Driver, Study, kill, unharmed
+from support.undisturbed import Undisturbed
 
 pytestmark = pytest.mark.faults
 KILLS: dict[str, Callable[[Driver], None]] = {"the driver": Driver.kill, "the driver and all of Ray": Driver.kill_all}

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from disturbed import SMALL, Driver, Study, unharmed, wait_for
-from undisturbed import Undisturbed
+from support.disturbed import SMALL, Driver, Study, unharmed, wait_for
+from support.undisturbed import Undisturbed
 
 SIGNALS: dict[str, Callable[[Driver], None]] = {
     "Ctrl-C": Driver.ctrl_c,

@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
-from disturbed import SMALL, Document, Study, kill, unharmed
-from undisturbed import Undisturbed
+from support.disturbed import SMALL, Document, Study, kill, unharmed
+from support.undisturbed import Undisturbed
 
 pytestmark = pytest.mark.faults
 SOAK: Document = {

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from disturbed import SMALL, Document, Driver, Study, unharmed
-from mlflow_server import MLflowServer, mlflow_server
-from postgresql import PostgreSQL, running_postgresql
-from undisturbed import Undisturbed
+from support.disturbed import SMALL, Document, Driver, Study, unharmed
+from support.mlflow_server import MLflowServer, mlflow_server
+from support.postgresql import PostgreSQL, running_postgresql
+from support.undisturbed import Undisturbed
 
 pytestmark = pytest.mark.faults
 

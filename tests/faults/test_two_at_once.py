@@ -4,8 +4,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from disturbed import SMALL, Driver, Study, unharmed
-from undisturbed import Undisturbed
+from support.disturbed import SMALL, Driver, Study, unharmed
+from support.undisturbed import Undisturbed
 
 pytestmark = pytest.mark.faults
 

@@ -4,8 +4,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from disturbed import SMALL, WIDE, Study, kill, unharmed
-from undisturbed import Undisturbed
+from support.disturbed import SMALL, WIDE, Study, kill, unharmed
+from support.undisturbed import Undisturbed
 
 pytestmark = pytest.mark.faults
 

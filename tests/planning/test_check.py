@@ -10,7 +10,7 @@ import yaml
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from optuna.trial import BaseTrial
-from study_files import Document, small_studies
+from support.study_files import Document, small_studies
 
 from models import zoo
 from models.cost import network_cost
@@ -20,7 +20,8 @@ from study.data.load import describe_dataset
 from study.errors import UserError
 from study.planning import plan
 from study.planning.check import Fits, check_study
-from study.running.sources import Searched, arms_of, baseline_of
+from study.planning.proposals import proposed_arm, proposed_baseline
+from study.running.sources import Searched
 
 SHAPE, CLASSES = (1, 8, 8), 10
 """Of digits."""
@@ -136,7 +137,7 @@ def test_a_proposal_that_was_not_tried_before_is_one_line_too() -> None:
     """A space may go wrong where several parameters meet, which no check of its edges finds."""
     config = _study(search={})
     fits = Fits(config, describe_dataset(config.data, Path("nowhere")))
-    propose = arms_of(config, lambda trial, study: _noisy(student={"network": "nin"}), fits)
+    propose = proposed_arm(config, lambda trial, study: _noisy(student={"network": "nin"}), fits)
     with pytest.raises(UserError, match="network nin for 1×8×8 images of digits"):
         propose(optuna.trial.FixedTrial({}))
 
@@ -165,7 +166,7 @@ def test_a_searched_baseline_may_have_teachers_of_its_own() -> None:
     baseline = {"method": "logit_regression", "search": "equal", "teachers": [{"network": "digits-fc32"}]}
     config = _study(baseline=baseline, search={"train": {"lr": {"log_uniform": [0.001, 0.1]}}})
     _check(config)
-    source = Searched(config, baseline_of(config), lambda network: 1, CLASSES, role="baseline")
+    source = Searched(config, proposed_baseline(config), lambda network: 1, CLASSES, role="baseline")
     trial = source.trial_config(optuna.trial.FixedTrial({"lr": 0.01}))
     assert trial.teachers == config.baseline.teachers
     assert trial.teachers in [teachers for teachers, _ in plan.targets(config)]
@@ -232,14 +233,14 @@ def _all_trainings(config: StudyConfig, seed: int) -> list[TrialConfig]:
     if config.search is None:
         return trials
     fits = Fits(config, describe_dataset(config.data, Path("nowhere")))
-    arms = Searched(config, arms_of(config, get_space(config.search.space), fits), _multiplications, CLASSES)
+    arms = Searched(config, proposed_arm(config, get_space(config.search.space), fits), _multiplications, CLASSES)
     sampler = optuna.samplers.RandomSampler(seed=seed)
     asked = [optuna.create_study(sampler=sampler, directions=["minimize"] * arms.objectives) for _ in range(2)]
     proposed = [asked[0].ask() for _ in range(3)]
     trials += [arms.trial_config(trial) for trial in proposed]
     winner = None
     if config.baseline.search is not None:
-        baseline = Searched(config, baseline_of(config), _multiplications, CLASSES, role="baseline")
+        baseline = Searched(config, proposed_baseline(config), _multiplications, CLASSES, role="baseline")
         trial = asked[1].ask()
         trials.append(baseline.trial_config(trial))
         winner = baseline.arm(trial)

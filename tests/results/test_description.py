@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 
-from handwritten import Writer
+from support.handwritten import Writer
 
 from study.results.description import LONGEST_NOTE, description
 from study.results.figures.chosen import by_validation
 from study.results.read import read_study
 from study.results.table import table_of
 
-pytest_plugins = ("handwritten",)
+pytest_plugins = ("support.handwritten",)
 
 
 def _described(uri: str, study: Writer) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from handwritten import BASELINE, COMMON, T0
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from support.handwritten import BASELINE, COMMON, T0
 
 from study.results.figures import compression, curves, durations, gap, importance, sweep, trial_map
 from study.results.figures.chosen import by_validation
@@ -26,7 +26,7 @@ from study.results.read import TrackedStudy, read_study
 from study.results.table import table_of
 from study.tracking import schema
 
-pytest_plugins = ("handwritten",)
+pytest_plugins = ("support.handwritten",)
 
 Setting = tuple[float, float]
 SEEDS = (0, 1, 2)

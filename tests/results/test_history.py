@@ -7,15 +7,15 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from handwritten import T0, Writer
 from mlflow import MlflowClient
 from mlflow.entities import Metric
+from support.handwritten import T0, Writer
 
 from study.errors import UserError
 from study.results.history import read_histories
 from study.tracking import schema
 
-pytest_plugins = ("handwritten",)
+pytest_plugins = ("support.handwritten",)
 
 NewStudy = Callable[..., Writer]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from handwritten import Writer
 from mlflow import MlflowClient
 from scipy import stats
+from support.handwritten import Writer
 from test_figures import Sheet
 
 from study.config import parse_study
@@ -27,7 +27,7 @@ from study.results.table import Row, Table, build_table, runs_of_rows, table_of
 from study.tracking import schema
 from study.tracking.provenance import provenance, this_start
 
-pytest_plugins = ("handwritten",)
+pytest_plugins = ("support.handwritten",)
 
 BASELINE = {0: 0.0770, 1: 0.0812, 2: 0.0795, 3: 0.0801, 4: 0.0784}
 SURVIVORS = {0: 0.0655, 1: 0.0687}

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from handwritten import Writer
 from mlflow import MlflowClient
+from support.handwritten import Writer
 
 from study.errors import UserError
 from study.results import read
 from study.results.read import read_study
 from study.tracking.address import without_credentials
 
-pytest_plugins = ("handwritten",)
+pytest_plugins = ("support.handwritten",)
 
 NewStudy = Callable[..., Writer]
 

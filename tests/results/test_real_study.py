@@ -12,8 +12,8 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from ran import Ran, ran_study, small_study
 from scipy import stats
+from support.ran import Ran, ran_study, small_study
 
 from study.errors import UserError
 from study.export.card import card
@@ -24,7 +24,7 @@ from study.export.weights import open_student, open_teachers
 from study.results.table import build_table
 from study.terminal.cli import main
 
-pytest_plugins = ("ran",)
+pytest_plugins = ("support.ran",)
 
 TEACHER = "digits-cnn"
 TRAININGS: tuple[dict[str, Any], ...] = ({"epochs": 2}, {"epochs": 1}, {"epochs": 2, "weight_decay": 0.1})

@@ -8,15 +8,15 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
-from handwritten import SEARCHED_BASELINE
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
+from support.handwritten import SEARCHED_BASELINE
 
 from study.errors import UserError
 from study.results.render import FORMATS, PIPED_WIDTH, columns, frame, render, subtitle
 from study.results.table import Cost, Row, Table, build_table
 
-pytest_plugins = ("handwritten",)
+pytest_plugins = ("support.handwritten",)
 
 AWKWARD = "[C5(S1P2)@64-MP2(S2)]-FC10 | 50% <b>&_$#{x}*~`^\\"
 

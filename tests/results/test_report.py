@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from handwritten import Writer
 from mlflow import MlflowClient
+from support.handwritten import Writer
 from test_figures import Sheet
 
 from study.errors import UserError
@@ -20,7 +20,7 @@ from study.results.table import table_of
 from study.terminal.cli import main
 from study.tracking import schema
 
-pytest_plugins = ("handwritten",)
+pytest_plugins = ("support.handwritten",)
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 import pytest
-from handwritten import BASELINE, COMMON, Writer
+from support.handwritten import BASELINE, COMMON, Writer
 
 from study.results.table import build_table
 from study.tracking import schema
 
-pytest_plugins = ("handwritten",)
+pytest_plugins = ("support.handwritten",)
 
 NewStudy = Callable[..., Writer]
 

@@ -4,12 +4,12 @@ import io
 from collections.abc import Callable
 
 import pytest
-from handwritten import Writer
 from rich.console import Console
+from support.handwritten import Writer
 
 from study.results.status import study_status, watch_status
 
-pytest_plugins = ("handwritten",)
+pytest_plugins = ("support.handwritten",)
 
 NewStudy = Callable[..., Writer]
 

@@ -8,14 +8,14 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
-from handwritten import BASELINE_ERRORS, SEARCHED_BASELINE, Writer
 from scipy import stats
+from support.handwritten import BASELINE_ERRORS, SEARCHED_BASELINE, Writer
 
 from study.errors import UserError
 from study.results.render import FORMATS, render
 from study.results.table import Cost, Row, Table, build_table
 
-pytest_plugins = ("handwritten",)
+pytest_plugins = ("support.handwritten",)
 
 NewStudy = Callable[..., Writer]
 BuildTable = Callable[[Writer], Table]

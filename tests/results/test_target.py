@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from handwritten import COMMON, Writer
+from support.handwritten import COMMON, Writer
 
 from study.results.render import frame, render
 from study.results.table import Speed, build_table
 from study.tracking import schema
 
-pytest_plugins = ("handwritten",)
+pytest_plugins = ("support.handwritten",)
 
 NewStudy = Callable[..., Writer]
 

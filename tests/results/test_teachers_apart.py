@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from handwritten import Writer
 from pydantic import Field
+from support.handwritten import Writer
 from test_figures import Sheet
 
 from study.config import TrainConfig, TrialConfig
@@ -20,7 +20,7 @@ from study.results.teachers import labels_apart
 from study.tracking import schema
 from study.tracking.names import Cost, run_params
 
-pytest_plugins = ("handwritten",)
+pytest_plugins = ("support.handwritten",)
 
 NewStudy = Callable[..., Writer]
 LONG, SHORT, DECAYED = "1" * 32, "2" * 32, "3" * 32

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from handwritten import T0, Writer
 from mlflow import MlflowClient
+from support.handwritten import T0, Writer
 
 from study.errors import UserError
 from study.results.table import build_table
 from study.tracking import schema
 from study.tracking.events import StudyStart
 
-pytest_plugins = ("handwritten",)
+pytest_plugins = ("support.handwritten",)
 
 NewStudy = Callable[..., Writer]
 Notes = Callable[..., list[str]]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import ray
-from processes import is_here, sockets, tree
+from support.processes import is_here, sockets, tree
 
 from study.running.engine import ray_engine
 

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
-from reopened import Reopened
-from study_files import search_with_effect
+from support.reopened import Reopened
+from support.study_files import search_with_effect
 
 from search_spaces.spaces import sigma_alpha
 from study.adapters.optuna_storage import SoleWriter
@@ -18,9 +18,10 @@ from study.config import ArmConfig, ArmStudent, Outcome, StudyConfig, TrialConfi
 from study.errors import UserError
 from study.planning.keys import training_key
 from study.planning.plan import grid_trials
+from study.planning.proposals import proposed_arm
 from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.running.journal import StageJournal, is_taken, open_storage
-from study.running.sources import TRAINING_KEY, Planned, Searched, arms_of
+from study.running.sources import TRAINING_KEY, Planned, Searched
 
 FILE = """
 name: small
@@ -55,7 +56,7 @@ def epochs(*errors: float) -> list[EpochRecord]:
 
 
 def searched(study: StudyConfig) -> Searched:
-    return Searched(study, arms_of(study, sigma_alpha), multiplications=len, classes=10)
+    return Searched(study, proposed_arm(study, sigma_alpha), multiplications=len, classes=10)
 
 
 def drain(journal: StageJournal) -> list[tuple[int, TrialConfig]]:

@@ -8,16 +8,17 @@ import pytest
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
 from optuna.trial import BaseTrial
-from reopened import Reopened
-from study_files import search_with_effect
+from support.reopened import Reopened
+from support.study_files import search_with_effect
 
 from search_spaces.spaces import noise_kind, sigma_alpha
 from study.config import MAX_SEED, ArmConfig, Sampler, StudyConfig, TrialConfig, parse_study
 from study.errors import UserError
 from study.planning.plan import search_trial
+from study.planning.proposals import proposed_arm, proposed_baseline
 from study.records import TrainingSummary, TrialReport
 from study.running.journal import StageJournal
-from study.running.sources import Searched, arms_of, baseline_of
+from study.running.sources import Searched
 
 FILE = """
 name: small
@@ -35,7 +36,7 @@ def config(sampler: Sampler = "random", **search: object) -> StudyConfig:
 
 
 def searched(study: StudyConfig, arm: Callable[[BaseTrial], ArmConfig] | None = None) -> Searched:
-    return Searched(study, arm or arms_of(study, sigma_alpha), multiplications=len, classes=10)
+    return Searched(study, arm or proposed_arm(study, sigma_alpha), multiplications=len, classes=10)
 
 
 def completed(number: int, trial: TrialConfig) -> TrialReport:
@@ -81,7 +82,7 @@ def test_a_resumed_search_proposes_what_an_undisturbed_one_would(storage: Reopen
 def test_tpe_proposes_what_optuna_s_own_does_where_trials_have_different_parameters() -> None:
     study = config("tpe", trials=40, space="noise_kind")
     theirs = optuna.create_study()
-    for number, trial in enumerate(_proposals(searched(study, arms_of(study, noise_kind)))):
+    for number, trial in enumerate(_proposals(searched(study, proposed_arm(study, noise_kind)))):
         with pytest.warns(ExperimentalWarning):
             theirs.sampler = TPESampler(
                 seed=(study.search_seed * 1_000_003 + number) % MAX_SEED,
@@ -119,7 +120,7 @@ def test_searched_training_settings_come_beside_those_of_the_space() -> None:
 
 def test_the_baselines_own_search_has_the_budget_and_the_settings_of_the_arms_and_no_noise() -> None:
     study = config("random", train=TRAINING)
-    source = Searched(study, baseline_of(study), multiplications=len, classes=10, role="baseline")
+    source = Searched(study, proposed_baseline(study), multiplications=len, classes=10, role="baseline")
     proposals = _proposals(source)
     assert source.total == searched(study).total
     assert all((trial.role, trial.method, trial.alpha) == ("baseline", "logit_regression", 0.0) for trial in proposals)
@@ -133,7 +134,7 @@ def test_a_space_that_proposes_a_setting_that_is_searched_already_is_refused() -
 
     study = config("random", train=TRAINING)
     with pytest.raises(UserError, match="which `search\\.train` searches too"):
-        _proposals(searched(study, arms_of(study, space)))
+        _proposals(searched(study, proposed_arm(study, space)))
 
 
 def _proposals(source: Searched) -> list[TrialConfig]:

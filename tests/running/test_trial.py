@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from full_disk import full_disk
 from safetensors.torch import load_file, save_file
+from support.full_disk import full_disk
 
 from study.config import TrialConfig
 from study.data.dataset import Dataset, Split

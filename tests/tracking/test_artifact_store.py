@@ -5,8 +5,8 @@ from pathlib import Path
 
 import boto3
 import pytest
-from mlflow_server import mlflow_server
 from moto.server import ThreadedMotoServer
+from support.mlflow_server import mlflow_server
 
 from study.results.artifacts import read_study_file
 from study.tracking.client import TrackingClient

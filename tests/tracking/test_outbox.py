@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from full_disk import full_disk
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.full_disk import full_disk
 
 from study.errors import UserError
 from study.tracking.events import Event, StudyEnded, parse_event

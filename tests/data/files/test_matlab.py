@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from dataset_files import pictures
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
+from support.dataset_files import pictures
 
 from study.data.files.matlab import DamagedMatlabFile, MatlabArray, matlab_arrays
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dataset_files import pictures
 from hypothesis import given
 from hypothesis import strategies as st
+from support.dataset_files import pictures
 
 from study.data.files.restricted_pickle import RefusedPickle, load_restricted
 

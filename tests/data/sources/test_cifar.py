@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torchvision.datasets
-from dataset_files import Bytes, pictures, write_folder, write_tar
+from support.dataset_files import Bytes, pictures, write_folder, write_tar
 
 from study.data.sources import cifar
 from study.data.sources.cifar import CIFAR10, CIFAR100, Cifar, read_cifar

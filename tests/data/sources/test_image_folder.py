@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dataset_files import image_bytes, image_set, pictures, write_folder, write_tar
 from PIL import Image
+from support.dataset_files import image_bytes, image_set, pictures, write_folder, write_tar
 
 from study.data.dataset import DatasetFacts
 from study.data.sources import image_folder

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torchvision.datasets
-from dataset_files import MNIST_NAMES, Bytes, idx_bytes, pictures, write_mnist
+from support.dataset_files import MNIST_NAMES, Bytes, idx_bytes, pictures, write_mnist
 
 from study.data.files import download
 from study.data.sources.mnist import read_idx, read_mnist

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torchvision.datasets
-from dataset_files import pictures, write_svhn
 from scipy.io import savemat
+from support.dataset_files import pictures, write_svhn
 
 from study.data.sources.svhn import read_svhn, split_with_extra
 from study.errors import UserError

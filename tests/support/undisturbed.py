@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from disturbed import Document, Study
+
+from support.disturbed import Document, Study
 
 Undisturbed = Callable[[Document], Study]
 

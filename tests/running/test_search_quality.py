@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 import ray
 import ray.cloudpickle
-import synthetic
-from synthetic import ALPHA, SIGMA, SyntheticTrainable
+from support import synthetic
+from support.synthetic import ALPHA, SIGMA, SyntheticTrainable
 
 from search_spaces.spaces import sigma_alpha
 from study.config import StudyConfig, TrialConfig, parse_study
+from study.planning.proposals import proposed_arm
 from study.results.read import epochs_trained, read_study
 from study.running import stage
 from study.running.engine import Capacity, ray_engine
 from study.running.journal import StageJournal, open_storage
-from study.running.sources import Searched, arms_of
+from study.running.sources import Searched
 from study.running.stage import Placement, StageRun, run_stage
 from study.running.trainable import NodeRefs
 from study.running.trial import TrialJob
@@ -58,7 +59,7 @@ class Search:
             FILE, "test", [f"search={json.dumps(keys)}", f"name=s{seed}", f"train.epochs={epochs}"]
         )
         self.uri = f"sqlite:///{folder / 'mlflow.db'}"
-        source = Searched(self.config, arms_of(self.config, sigma_alpha), multiplications=len, classes=10)
+        source = Searched(self.config, proposed_arm(self.config, sigma_alpha), multiplications=len, classes=10)
         storage = open_storage(f"sqlite:///{folder / f'{self.config.name}.db'}")
         self.journal = StageJournal(storage, self.config.name, "search", source)
         tracking = TrackingClient(self.uri, self.config.name)

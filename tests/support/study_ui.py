@@ -13,7 +13,8 @@ from pathlib import Path
 import mlflow
 import requests
 from mlflow.entities import Run
-from mlflow_server import free_port
+
+from support.mlflow_server import free_port
 
 NOISY_STUDY = str(Path(sys.executable).with_name("noisy-study"))
 ELSEWHERE = ("MLFLOW_TRACKING_URI", "NOISY_STUDY_DATA", "OPTUNA_STORAGE", "RAY_ADDRESS")

@@ -8,16 +8,17 @@ import optuna
 import pytest
 from optuna.storages import InMemoryStorage
 from optuna.trial import BaseTrial, TrialState
-from reopened import Reopened
-from simulated import Course, Ended, Heard, run
+from support.reopened import Reopened
+from support.simulated import Course, Ended, Heard, run
 
 from search_spaces.spaces import noise_kind, sigma_alpha
 from study.config import ArmConfig, StudyConfig, TrialConfig, parse_study
 from study.planning import plan
 from study.planning.keys import training_key
+from study.planning.proposals import proposed_arm, proposed_baseline
 from study.records import TrainingSummary, TrialReport
 from study.running.journal import REPEATS, StageJournal
-from study.running.sources import Searched, arms_of, baseline_of
+from study.running.sources import Searched
 from study.tracking.events import Event, RunBegan, RunEnded
 
 FILE = """
@@ -269,7 +270,7 @@ def test_the_best_are_different_points(storage: Reopened) -> None:
 
 def test_where_no_noise_is_best_the_baseline_is_not_confirmed_as_an_arm() -> None:
     study = config(trials=30, space="noise_kind")
-    journal = journal_of(study, arms_of(study, noise_kind))
+    journal = journal_of(study, proposed_arm(study, noise_kind))
     ended = run(journal, course)
     plain = [each for each in ended if not each.trial.has_noise]
     assert len(plain) > 3, "the search is to propose no noise again and again"
@@ -283,7 +284,7 @@ def test_where_no_noise_is_best_the_baseline_is_not_confirmed_as_an_arm() -> Non
 
 def test_a_grid_confirms_no_point_whose_alpha_is_0() -> None:
     study = config(sampler="grid", grid_points=4)
-    journal = journal_of(study, arms_of(study, sigma_alpha))
+    journal = journal_of(study, proposed_arm(study, sigma_alpha))
     trained = Counted()
     ended = run(journal, trained)
     assert len(ended) == 16
@@ -296,7 +297,7 @@ def test_a_grid_confirms_no_point_whose_alpha_is_0() -> None:
 
 def test_a_front_has_each_point_once_and_not_the_baseline() -> None:
     study = config(trials=30, space="noise_kind", objectives=["val_error", "multiplications"])
-    journal = journal_of(study, arms_of(study, noise_kind))
+    journal = journal_of(study, proposed_arm(study, noise_kind))
     run(journal, course)
     assert plan.is_the_baseline(study, journal.source.trial_config(journal.best(1)[0]))
     (winner,) = journal.best(3, of_the_baseline(study))
@@ -332,7 +333,7 @@ def test_a_plain_point_is_the_baseline_where_the_baseline_may_be_it(
 
 def test_what_the_baselines_search_proposes_is_the_baseline() -> None:
     study = config({"method": "logit_regression", "search": "equal"}, train=RANGE)
-    proposed = baseline_of(study)(optuna.trial.FixedTrial({"lr": 0.005}))
+    proposed = proposed_baseline(study)(optuna.trial.FixedTrial({"lr": 0.005}))
     assert plan.is_the_baseline(study, plan.search_trial(study, proposed, "baseline"))
 
 
@@ -362,7 +363,7 @@ def test_what_is_being_confirmed_stays_chosen_when_a_better_trial_follows(storag
     study = config(trials=3)
 
     def opened() -> StageJournal:
-        return journal_of(study, arms_of(study, sigma_alpha), storage())
+        return journal_of(study, proposed_arm(study, sigma_alpha), storage())
 
     journal = opened()
     for error in (0.3, None, 0.2):

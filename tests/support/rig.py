@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hosts import BIN
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow_server import MLflowServer
+
+from support.hosts import BIN
+from support.mlflow_server import MLflowServer
 
 ROOT = Path(__file__).parents[2]
 USER = "ada"

@@ -12,16 +12,17 @@ from optuna.pruners import MedianPruner
 from optuna.samplers import GPSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import BaseTrial, TrialState, create_trial
-from reopened import Reopened
-from simulated import Course, Ended, run
-from study_files import search_with_effect
+from support.reopened import Reopened
+from support.simulated import Course, Ended, run
+from support.study_files import search_with_effect
 
 from search_spaces.spaces import sigma_alpha
 from study.config import ArmConfig, ArmStudent, Outcome, StudyConfig, TrialConfig, parse_study
 from study.planning.plan import grid_trials
+from study.planning.proposals import proposed_arm
 from study.running.diverged import OUTCOME, GPWithinResults, MedianOfResults, chance_error
 from study.running.journal import StageJournal
-from study.running.sources import Planned, Searched, arms_of
+from study.running.sources import Planned, Searched
 
 FILE = """
 name: small
@@ -43,7 +44,7 @@ def config(**search: object) -> StudyConfig:
 
 
 def journal_of(study: StudyConfig, storage: optuna.storages.BaseStorage | None = None) -> StageJournal:
-    source = Searched(study, arms_of(study, sigma_alpha), multiplications=len, classes=CLASSES)
+    source = Searched(study, proposed_arm(study, sigma_alpha), multiplications=len, classes=CLASSES)
     return StageJournal(storage or InMemoryStorage(), "s", "search", source)
 
 

@@ -1,0 +1,1 @@
+"""What several tests share: studies, servers, files and processes to try things on."""
