@@ -82,11 +82,20 @@ def test_workers_never_import_such_a_file(installed: Path, tmp_path: Path) -> No
         (tmp_path / name).write_text(HARMFUL, encoding="utf-8")
     (tmp_path / "mine.yaml").write_text(STUDY, encoding="utf-8")
     # As the installed command does, Python leaves the working folder off the driver's own path.
-    program = "import sys; sys.path.remove(''); from study.terminal.cli import main; main()"
+    program = "import sys; sys.path.remove(''); from study.terminal.entry import main; main()"
     ran = _python(installed, tmp_path, "-c", program, "run", "mine.yaml")
     assert ran.returncode == 0, ran.stderr
     assert "shadowed: improvement over the baseline" in ran.stdout
     assert not list(tmp_path.glob("*.imported"))
+
+
+def test_the_command_beside_such_a_file_ends_with_one_line(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "models.py").touch()
+    program = "from study.terminal.entry import main; main()"
+    ran = _python(installed, tmp_path, "-c", program, "ls")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    (line,) = ran.stderr.splitlines()
+    assert line.startswith(f"{tmp_path / 'models.py'} hides the package `models`")
 
 
 def test_our_own_packages_are_no_shadows() -> None:
