@@ -93,7 +93,9 @@ def test_the_journal_and_the_tracking_server_count_the_same(
             f"tags.{schema.OUTCOME}"
         ]
     )
-    assert set(tracked) == {"completed", "pruned", "diverged"}, "the study is to have all three"
+    # The baseline's search has three different trainings, and need not stop one of them.
+    wanted = {"completed", "diverged"} | ({"pruned"} if role == "arm" else set())
+    assert wanted <= set(tracked) <= {"completed", "pruned", "diverged"}
     assert states[TrialState.COMPLETE] == tracked["completed"] + tracked["diverged"]
     assert states[TrialState.PRUNED] == tracked["pruned"]
     assert sum(states.values()) == sum(tracked.values()) == 12

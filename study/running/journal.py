@@ -125,7 +125,7 @@ class StageJournal:
             self._study, self._storage.get_trial(running.trial_id)
         )
 
-    def repeated(self, number: int, trial: TrialConfig) -> TrainingSummary | None:
+    def repeated(self, number: int) -> TrainingSummary | None:
         """How a proposed trial ends where an earlier trial of the search was the same training: as that one did.
 
         Returns:
@@ -133,7 +133,7 @@ class StageJournal:
         """
         if self.stage != "search" or self._open(number).epochs:
             return None
-        earlier = self._results.get(training_key(trial))
+        earlier = self._results.get(self._key(self._open(number).trial))
         if earlier is None or earlier.number == number:
             return None
         diverged = has_diverged(earlier)
@@ -270,7 +270,10 @@ class StageJournal:
     def _taken(self, trial: optuna.Trial, known: FrozenTrial | None = None) -> tuple[int, TrialConfig]:
         """What to train for a trial that was asked for; `known` is what a former process left of it."""
         self._opened[trial.number] = _opened(trial, known)
-        return trial.number, self.source.trial_config(trial)
+        config = self.source.trial_config(trial)
+        if self.stage == "search":
+            self._keys[trial.number] = training_key(config)
+        return trial.number, config
 
     def _trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)

@@ -88,7 +88,7 @@ class StageRun:
         while (next_trial := self._next_trial()) is not None:
             number, trial = next_trial
             self._begins(number, trial)
-            if (summary := self.journal.repeated(number, trial)) is None:
+            if (summary := self.journal.repeated(number)) is None:
                 self._live[ray_trial] = (number, trial)
                 return self.job(number, self.journal.trial_id(number), trial)
             report = TrialReport(number=number, summary=summary)
