@@ -46,6 +46,6 @@ def test_where_all_diverged_other_ranges_are_advised() -> None:
     assert "start another study with other ranges" in line
 
 
-def test_where_some_diverged_and_the_rest_were_stopped_both_are_said() -> None:
+def test_diverged_and_stopped_trials_are_both_counted() -> None:
     line = nothing_completed("mine", "search", 3, ["search-0000: the training loss is nan"])
     assert "no trial completed (1 of 3 diverged, the others were stopped early)" in line

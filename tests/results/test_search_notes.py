@@ -35,7 +35,7 @@ def searched(study: Writer) -> Writer:
         ("2", "val_error,multiplications", "has 2 different ones on its Pareto front."),
     ],
 )
-def test_a_table_says_that_fewer_points_were_confirmed_than_asked(
+def test_a_table_says_that_points_were_missing(
     new_study: NewStudy, notes: Callable[[Writer], list[str]], found: str, objectives: str, said: str
 ) -> None:
     study = searched(new_study(confirm_top="3", confirm_points=found, objectives=objectives))
@@ -51,7 +51,7 @@ def test_a_table_says_nothing_of_points_that_were_all_found(
     assert not [line for line in notes(study) if line.startswith("confirm.top")]
 
 
-def test_a_table_of_a_search_that_found_only_the_baseline_says_so(
+def test_a_table_says_that_only_the_baseline_was_found(
     new_study: NewStudy, notes: Callable[[Writer], list[str]]
 ) -> None:
     study = new_study(confirm_top="1", confirm_points="0")

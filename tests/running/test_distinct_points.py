@@ -268,7 +268,7 @@ def test_the_best_are_different_points(storage: Reopened) -> None:
     assert len(set(keys(journal, best))) == 2
 
 
-def test_where_no_noise_is_best_the_baseline_is_not_confirmed_as_an_arm() -> None:
+def test_the_baseline_is_not_confirmed_where_no_noise_is_best() -> None:
     study = config(trials=30, space="noise_kind")
     journal = journal_of(study, proposed_arm(study, noise_kind))
     ended = run(journal, course)
@@ -320,7 +320,7 @@ RANGE = {"lr": {"log_uniform": [0.0001, 0.01]}}
         ({"method": "logit_regression", "dropout": 0.5, "search": "equal"}, {"train": RANGE}, 0.002, False),
     ],
 )
-def test_a_plain_point_is_the_baseline_where_the_baseline_may_be_it(
+def test_a_plain_point_is_a_baseline_that_could_be_trained(
     baseline: dict[str, Any], search: dict[str, Any], lr: float, is_baseline: bool
 ) -> None:
     study = config(baseline, **search)
@@ -337,7 +337,7 @@ def test_what_the_baselines_search_proposes_is_the_baseline() -> None:
     assert plan.is_the_baseline(study, plan.search_trial(study, proposed, "baseline"))
 
 
-def test_where_the_search_found_only_the_baseline_it_is_confirmed_alone() -> None:
+def test_a_search_that_found_only_the_baseline_confirms_it() -> None:
     study = config()
     confirmed = plan.confirmation_trials(study, [])
     assert [(trial.role, trial.network, trial.seed) for trial in confirmed] == [
@@ -358,7 +358,7 @@ def end(journal: StageJournal, error: float | None) -> None:
     journal.tell(TrialReport(number=asked[0], summary=summary))
 
 
-def test_what_is_being_confirmed_stays_chosen_when_a_better_trial_follows(storage: Reopened) -> None:
+def test_a_choice_stays_when_a_better_trial_follows(storage: Reopened) -> None:
     """A resume tries again what failed, and may find a better point while the first ones are confirmed already."""
     study = config(trials=3)
 

@@ -161,7 +161,7 @@ def test_a_search_in_which_all_diverged_has_no_best_trial() -> None:
     ],
     ids=lambda search: search["sampler"],
 )
-def test_every_sampler_bears_a_search_in_which_all_diverge(search: dict[str, object]) -> None:
+def test_every_sampler_finishes_a_search_in_which_all_diverge(search: dict[str, object]) -> None:
     journal = journal_of(parse_study(FILE, "test", [f"search={json.dumps(search)}"]))
     assert {ended.outcome for ended in run(journal, lambda trial: Course([], "diverged"))} == {"diverged"}
     assert journal.finished() == 9
@@ -175,7 +175,7 @@ def test_a_diverged_training_of_a_grid_has_failed_to_optuna(storage: Reopened) -
     assert len(journal.reasons("diverged")) == len(grid_trials(config()))
 
 
-def test_diverged_trials_that_an_older_version_called_failed_stay_ended(storage: Reopened) -> None:
+def test_diverged_trials_of_an_older_version_stay_ended(storage: Reopened) -> None:
     journal = journal_of(config(trials=3), storage())
     for _ in range(2):
         journal.ask()
@@ -193,7 +193,7 @@ def test_diverged_trials_that_an_older_version_called_failed_stay_ended(storage:
     assert resumed.reasons("diverged") == ["search-0000: the loss is nan", "search-0001: the loss is nan"]
 
 
-def test_a_trial_that_failed_before_that_was_told_is_not_proposed_twice(storage: Reopened) -> None:
+def test_a_failed_trial_whose_end_was_half_written_counts_once(storage: Reopened) -> None:
     """A kill between the two writes of an end leaves a trial that runs and whose outcome is known."""
     journal = journal_of(config(trials=2), storage())
     journal.ask()
@@ -208,7 +208,7 @@ def test_a_trial_that_failed_before_that_was_told_is_not_proposed_twice(storage:
 # ------------------------------------------------------------------------------------------------------- two objectives
 
 
-def test_of_two_objectives_a_diverged_trial_keeps_its_cost_and_leaves_the_front() -> None:
+def test_a_diverged_trial_keeps_its_cost_and_leaves_the_front() -> None:
     study = config(trials=12, objectives=["multiplications", "val_error"])
 
     def propose(trial: BaseTrial) -> ArmConfig:
@@ -269,7 +269,7 @@ def test_the_median_leaves_diverged_trials_out() -> None:
     assert MedianOfResults(n_startup_trials=2).prune(study, running), "0.3 lies above the median 0.2"
 
 
-def test_the_median_pruner_of_a_search_stops_none_by_what_diverged() -> None:
+def test_a_search_with_median_ignores_what_diverged() -> None:
     journal = journal_of(config(trials=4, startup_trials=2, scheduler="median"))
     diverged, slow = Course([0.01, 0.01], "diverged"), Course([0.5, 0.4, 0.3])
     ended = run(journal, in_order(diverged, diverged, slow, slow))
@@ -278,7 +278,7 @@ def test_the_median_pruner_of_a_search_stops_none_by_what_diverged() -> None:
 
 @pytest.mark.parametrize("error", [0, 1])
 def test_gp_takes_a_diverged_trial_for_the_worst_result(error: int) -> None:
-    """Its proposal is Optuna's own, where a diverged trial was told the worst error of the others and its own cost."""
+    """Its proposal is Optuna's own, where a diverged trial has the worst error of the others and its own cost."""
     rng = np.random.default_rng(error)
 
     def proposal(sampler: GPSampler, of_diverged: float) -> float:

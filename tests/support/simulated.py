@@ -60,7 +60,7 @@ def run(
         journal: of the stage.
         course: how the training of a trial goes; asked only for trials that are trained.
         workers: trials at once.
-        heard: is told what happens.
+        heard: keeps what happens.
 
     Returns:
         the trials in the order in which they end.
