@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS: list[set[str]] = [
     {"study.errors", "study.interrupts", "study.adapters"},
-    {"study.shadows", "study.config"},
+    {"study.shadows", "study.values"},
+    {"study.config"},
     {"study.records", "study.storage"},
     {"models", "study.data"},
     {"search_spaces"},

@@ -1,0 +1,109 @@
+"""`arms` and `baseline`: how students learn."""
+
+import math
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from study.config.methods import NOISE_SETTINGS, Combination, Method, NoiseKind, check_method, idle_settings
+from study.config.mistakes import one_line
+from study.config.teachers import TeacherConfig
+from study.config.training import Idle, TrainConfig, within
+from study.values import (
+    DropProbability,
+    Grid,
+    Model,
+    NetworkReference,
+    Share,
+    Sigma,
+    Temperature,
+    in_ticks,
+    nearest,
+)
+
+
+class ArmStudent(Model):
+    network: Grid[NetworkReference]
+
+
+class ArmConfig(Model):
+    """One row of a table, or a grid of them: how a student learns, and where it differs from the study."""
+
+    method: Method
+    sigma: Grid[Sigma] | None = Field(None, description="standard deviation of the perturbation; needed by noisy_*")
+    alpha: Grid[Share] | None = Field(None, description="share of perturbed samples; 0.5 where there is a sigma")
+    noise: Grid[NoiseKind] | None = Field(None, description="fresh for every mini-batch, or one frozen draw per image")
+    temperature: Grid[Temperature] | None = Field(None, description="soft_targets: τ (4)")
+    hard_loss_weight: Grid[Share] | None = Field(None, description="soft_targets: 1 − λ, the labels' weight (0)")
+    combine: Grid[Combination] | None = Field(None, description="what several teachers say together (geometric_mean)")
+    dropout: Grid[DropProbability] | None = Field(
+        None, description="drop probability after the student's hidden fully connected layers; notation networks only"
+    )
+    weight_decay: Grid[Annotated[float, Field(ge=0, le=10)]] | None = Field(
+        None, description="instead of the study's train.weight_decay"
+    )
+    student: ArmStudent | None = None
+    teachers: Annotated[tuple[TeacherConfig, ...], Field(min_length=1, max_length=100)] | None = None
+    train: dict[str, Grid[Any]] | None = Field(None, description="training settings that differ from the study's")
+
+    @property
+    def size(self) -> int:
+        """How many points the arm's grid has."""
+        settings = (self.sigma, self.alpha, self.noise, self.temperature, self.hard_loss_weight, self.combine)
+        of_the_student = (self.dropout, self.weight_decay, self.student.network if self.student is not None else None)
+        grid = (*settings, *of_the_student, *(self.train or {}).values())
+        return math.prod(len(values) for values in grid if values)
+
+    @property
+    def training(self) -> dict[str, tuple[Any, ...]]:
+        """The training settings that it has itself, each with its values."""
+        decay = {} if self.weight_decay is None else {"weight_decay": self.weight_decay}
+        return {**(self.train or {}), **decay}
+
+    def without_effect(self, teachers: int) -> Idle:
+        """Settings that no point of the arm looks at, but for those of `train`, which depend on the study's.
+
+        Args:
+            teachers: how many the study has.
+        """
+        if self.method == "labels":
+            yield ("teachers",), "with the method labels, which has no teachers"
+            return
+        yield from idle_settings(
+            teachers if self.teachers is None else len(self.teachers),
+            sigma=self.sigma,
+            alpha=self.alpha,
+            hard_loss_weight=self.hard_loss_weight,
+            combine=self.combine,
+            sigma_is_optional=self.method == "soft_targets",
+        )
+        for index, teacher in enumerate(self.teachers or ()):
+            yield from within("teachers", within(index, teacher.without_effect()))
+
+    @model_validator(mode="after")
+    def _settings_of_the_method(self) -> Self:
+        given = {name: getattr(self, name) for name in (*NOISE_SETTINGS, "temperature", "hard_loss_weight")}
+        check_method(self.method, given, self.combine or ())
+        if self.weight_decay is not None and "weight_decay" in (self.train or {}):
+            raise ValueError("weight_decay: given twice, the other one is in `train`")
+        for key, values in (self.train or {}).items():
+            if key not in TrainConfig.model_fields:
+                raise ValueError(f"train: unknown key {in_ticks(key)}{nearest(key, TrainConfig.model_fields)}")
+            for value in values:
+                try:
+                    TrainConfig.model_validate({key: value})
+                except ValidationError as error:
+                    raise ValueError(f"train.{one_line(error)}") from None
+        return self
+
+
+class BaselineConfig(ArmConfig):
+    """What the arms are compared with."""
+
+    search: Literal["equal"] | None = Field(
+        None, description="equal: its training settings are searched with the budget that the arms' search has"
+    )

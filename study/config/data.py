@@ -1,0 +1,66 @@
+"""`data`: the images of a study, their split and their preprocessing, with the defaults of each data set."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from study.values import (
+    Model,
+    Seed,
+)
+
+DatasetName = Literal["digits", "mnist", "svhn", "cifar10", "cifar100", "image_folder"]
+Preprocessing = Literal["subtract_pixel_mean", "local_contrast_normalization"]
+
+_DATA_DEFAULTS: dict[str, dict[str, Any]] = {
+    "digits": {"validation": 300},
+    "mnist": {"validation": 10_000},
+    "svhn": {"validation": 6_000, "preprocess": ["local_contrast_normalization"]},
+    "cifar10": {"validation": 5_000, "preprocess": ["subtract_pixel_mean"], "augment": ["mirror"]},
+    "cifar100": {"validation": 5_000, "preprocess": ["subtract_pixel_mean"], "augment": ["mirror"]},
+    "image_folder": {"validation": 0.1, "preprocess": ["subtract_pixel_mean"], "augment": ["mirror"]},
+}
+
+
+class DataConfig(Model):
+    """Which images, how they are split and what is done to them before a network sees them."""
+
+    name: DatasetName
+    path: str | None = Field(None, description="image_folder only: a folder or tar file of train/CLASS and test/CLASS")
+    validation: int | float = Field(
+        0.1, gt=0, description="training images held out: a count, or below 1 a share; stratified by class"
+    )
+    fraction: float = Field(
+        1.0, gt=0, le=1, description="stratified share of the training images that students learn from; teachers: all"
+    )
+    preprocess: tuple[Preprocessing, ...] = ()
+    augment: tuple[Literal["mirror"], ...] = Field((), description="mirror: every training image and its mirror image")
+    split_seed: Seed = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_dataset(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and isinstance(value.get("name"), str):
+            return {**_DATA_DEFAULTS.get(value["name"], {}), **value}
+        return value
+
+    @model_validator(mode="after")
+    def _is_one_dataset(self) -> Self:
+        if (self.name == "image_folder") != (self.path is not None):
+            needed = "needs" if self.path is None else "is not for"
+            raise ValueError(f"`path` (a folder or tar file with train/CLASS and test/CLASS): {self.name} {needed} it")
+        if len(set(self.preprocess)) < len(self.preprocess) or "local_contrast_normalization" in self.preprocess[1:]:
+            raise ValueError(
+                f"preprocess: every step once, local_contrast_normalization first, not {list(self.preprocess)}"
+            )
+        if self.validation >= 1 and self.validation != int(self.validation):
+            raise ValueError(f"validation is a count of images or a share below 1, not {self.validation}")
+        return self
+
+    @property
+    def mirror(self) -> bool:
+        return "mirror" in self.augment

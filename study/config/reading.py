@@ -1,0 +1,159 @@
+"""Reading and printing a study file: YAML, and `--set` overrides."""
+
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import (
+    ValidationError,
+)
+
+from study.config.mistakes import one_line
+from study.config.study import StudyConfig
+from study.errors import UserError
+from study.values import (
+    shown,
+)
+
+MAX_KEYS, MAX_MERGED = 1000, 100
+"""Most keys of one mapping, and most mappings merged into it (`<<`): each may hold as many as all before it."""
+MAX_STUDY_FILE_CHARACTERS = 100_000
+"""What PyYAML reads in a few seconds, whatever it is; a study file has some thousand."""
+
+
+def parse_study(text: str, source: str, overrides: Sequence[str] = (), name: str | None = None) -> StudyConfig:
+    """Read a study file.
+
+    Args:
+        text: YAML.
+        source: what to call it in an error (a recipe's name, a path).
+        overrides: `dotted.key=YAML value`, applied in order before validation.
+        name: replaces the study's name.
+
+    Raises:
+        UserError: one line that names the key, the value and what is allowed.
+    """
+    if len(text) > MAX_STUDY_FILE_CHARACTERS:
+        raise UserError(f"{source}: longer than {MAX_STUDY_FILE_CHARACTERS} characters; is it a study file?")
+    document = _safe_yaml(text, source)
+    if not isinstance(document, dict):
+        raise UserError(
+            f"{source}: a study file is a mapping of keys (name, data, teachers, ...), not {_kind(document)}"
+        )
+    for override in overrides:
+        _apply(document, override)
+    if name is not None:
+        document["name"] = name
+    try:
+        config = StudyConfig.model_validate(document)
+    except ValidationError as error:
+        raise UserError(f"{source}: {one_line(error, document)}") from None
+    _refuse_coerced(document, source, ())
+    return config
+
+
+def dump_study(config: StudyConfig) -> str:
+    """The study file with every default filled in that has an effect; `parse_study` reads back an equal config."""
+    document = config.model_dump(mode="json", exclude_none=True)
+    for path, _ in config.without_effect():
+        here: Any = document
+        for part in path[:-1]:
+            here = here.get(part, {}) if isinstance(here, dict) else here[part]
+        here.pop(path[-1], None)
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+
+def read_text(path: Path) -> str:
+    """A study file's text, or one line about why not."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise UserError(f"cannot read the study file {path}: {reason}") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, with bounds on the one thing that it writes out: mappings that are merged (`<<`)."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        merged = [value for key, value in node.value if key.tag == "tag:yaml.org,2002:merge"]
+        count = sum(len(value.value) if isinstance(value, yaml.SequenceNode) else 1 for value in merged)
+        if count <= MAX_MERGED:
+            super().flatten_mapping(node)
+        if count > MAX_MERGED or len(node.value) > MAX_KEYS:
+            problem = f"at most {MAX_MERGED} mappings are merged, to at most {MAX_KEYS} keys"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+def _safe_yaml(text: str, where: str) -> Any:
+    try:
+        loader = _Loader(text)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+        raise UserError(f"{where}: not valid YAML{place}: {getattr(error, 'problem', None) or 'unreadable'}") from None
+    except (ValueError, OverflowError, RecursionError, TypeError, AttributeError, KeyError) as error:
+        # PyYAML lets these through for text such as a 14th month or a thousand open brackets.
+        raise UserError(f"{where}: not valid YAML: {' '.join(str(error).split())[:200]}") from None
+
+
+def _refuse_coerced(value: Any, source: str, where: tuple[str, ...]) -> None:
+    """Refuse scalars that pass validation and mean nothing: no key takes a boolean (which counts as 0 or 1), and no
+    text of a study file has control characters (no path or file name can be made of them).
+
+    Numbers written as text are taken: YAML reads `1e-3` as text.
+    """
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_coerced(item, source, (*where, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _refuse_coerced(item, source, (*where, str(index)))
+    elif isinstance(value, bool):
+        raise UserError(
+            f"{source}: {'.'.join(where)}: no key takes {str(value).lower()} (as YAML reads yes, no, on and off too)"
+        )
+    elif isinstance(value, str) and any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
+        raise UserError(f"{source}: {'.'.join(where)}: control characters in {shown(value)}")
+
+
+def _apply(document: dict[Any, Any], override: str) -> None:
+    """Set one `dotted.key=value` in the raw document, making the mappings on its way."""
+    key, equals, value = override.partition("=")
+    key, override = " ".join(key.split()), " ".join(override.split())[:200]
+    if not equals or not key:
+        raise UserError(f"--set {override}: expected key=value, for instance train.epochs=2")
+    parts = key.split(".")
+    here: Any = document
+    for depth, part in enumerate(parts):
+        last = depth == len(parts) - 1
+        if isinstance(here, list):
+            if not part.isdecimal() or int(part) >= len(here):
+                raise UserError(f"--set {override}: `{part}` is no position in a list of {len(here)} (0 is the first)")
+            index: Any = int(part)
+        elif isinstance(here, dict):
+            index = part
+        else:
+            raise UserError(f"--set {override}: {'.'.join(parts[:depth])} is {_kind(here)} and has no `{part}`")
+        if last:
+            try:
+                here[index] = _safe_yaml(value, f"--set {override}")
+            except UserError as error:
+                # A network's line begins like a YAML list.
+                raise UserError(f"{error}; text that begins with a bracket needs quotes: {key}='\"...\"'") from None
+        else:
+            if isinstance(here, dict) and here.get(index) is None:
+                here[index] = {}
+            here = here[index]
+
+
+def _kind(value: Any) -> str:
+    return {"NoneType": "empty", "str": "text", "list": "a list", "dict": "a mapping"}.get(
+        type(value).__name__, shown(value)
+    )

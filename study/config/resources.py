@@ -1,0 +1,32 @@
+"""`resources`: what a trial may use of a machine."""
+
+from typing import Literal, Self
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from study.values import (
+    Model,
+)
+
+
+class ResourcesConfig(Model):
+    """What a trial may use. One thread per CPU of the trial."""
+
+    workers: int | Literal["auto"] = Field("auto", description="trials at once; auto: as many as the cluster bears")
+    cpus_per_trial: int = Field(1, ge=1, le=1024)
+    gpus_per_trial: float = Field(0, ge=0, le=64)
+
+    @model_validator(mode="after")
+    def _at_least_one_worker(self) -> Self:
+        if self.workers != "auto" and self.workers < 1:
+            raise ValueError(f"workers is auto or at least 1, not {self.workers}")
+        return self
+
+    @model_validator(mode="after")
+    def _gpus_as_they_can_be_had(self) -> Self:
+        if self.gpus_per_trial > 1 and self.gpus_per_trial != int(self.gpus_per_trial):
+            raise ValueError(f"gpus_per_trial is a share of one GPU or a whole number, not {self.gpus_per_trial:g}")
+        return self

@@ -1,0 +1,167 @@
+"""The study file as a whole: what its parts must have in common."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import Any, NamedTuple, Self
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from study.config.arms import ArmConfig, BaselineConfig
+from study.config.data import DataConfig
+from study.config.resources import ResourcesConfig
+from study.config.search import MAX_TRIALS, SearchConfig, SearchedSetting, SettingRange
+from study.config.teachers import StudentConfig, TeacherConfig
+from study.config.training import WITHOUT_SGD, Idle, TrainConfig, within
+from study.values import (
+    MAX_SEED,
+    Model,
+    Seed,
+)
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+"""A study name is also a folder name and an MLflow experiment name, so it can leave neither."""
+
+
+def unused_seeds(seeds: Sequence[int]) -> Iterator[int]:
+    """Seeds that are not among these: those past the largest, then from 0."""
+    used, last = set(seeds), max(seeds)
+    for step in range(1, MAX_SEED + 1):
+        if (seed := (last + step) % (MAX_SEED + 1)) not in used:
+            yield seed
+
+
+class _Training(NamedTuple):
+    """How the students of the baseline, of an arm or of the search are trained.
+
+    Attributes:
+        own: the training settings that they do not take from the study.
+        may_use_sgd: whether the optimizer of any of them can be sgd.
+    """
+
+    own: frozenset[str]
+    may_use_sgd: bool
+
+
+class StudyConfig(Model):
+    """One study: its data, its teachers, its arms over seeds, its search."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    published: str | None = Field(None, description="a table of search_spaces.published to print beside ours")
+    data: DataConfig
+    teachers: tuple[TeacherConfig, ...] = Field(min_length=1, max_length=100)
+    student: StudentConfig
+    train: TrainConfig = TrainConfig()
+    baseline: BaselineConfig = BaselineConfig(method="logit_regression")
+    arms: tuple[ArmConfig, ...] = Field((), max_length=1000)
+    seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1, max_length=1000)
+    search: SearchConfig | None = None
+    resources: ResourcesConfig = ResourcesConfig()
+
+    @model_validator(mode="after")
+    def _is_one_study(self) -> Self:
+        if self.baseline.size > 1 or self.baseline.student is not None:
+            raise ValueError("baseline: one setting for every student, so it takes no list of values and no `student`")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds: every seed once, not {list(self.seeds)}")
+        if self.baseline.search is not None:
+            self._check_searched_baseline()
+        if not self.arms and self.search is None:
+            raise ValueError("nothing to compare with the baseline: give `arms`, `search` or both")
+        points = sum(arm.size for arm in self.arms) * len(self.seeds)
+        if points > MAX_TRIALS:
+            raise ValueError(f"arms: {points} trainings (points times seeds); at most {MAX_TRIALS} fit one study")
+        for path, why in self.without_effect():
+            if self._is_given(path):
+                raise ValueError(f"{'.'.join(map(str, path))}: has no effect {why}; leave it out")
+        return self
+
+    def without_effect(self) -> Idle:
+        """Settings that no training and no stage of the study looks at: they may not be given, and are not printed."""
+        for index, teacher in enumerate(self.teachers):
+            yield from within("teachers", within(index, teacher.without_effect()))
+        yield from within("train", self._training_without_effect())
+        arms: list[tuple[tuple[str | int, ...], ArmConfig]] = [(("baseline",), self.baseline)]
+        arms += [(("arms", index), arm) for index, arm in enumerate(self.arms)]
+        for where, arm in arms:
+            for path, why in arm.without_effect(len(self.teachers)):
+                yield (*where, *path), why
+            if "momentum" in (arm.train or {}) and not self._of_arm(arm).may_use_sgd:
+                yield (*where, "train", "momentum"), WITHOUT_SGD
+        if self.search is not None:
+            yield from within("search", self.search.without_effect())
+            searched = [self._of_search(self.search), *([self._of_arm(self.baseline)] if self.baseline.search else [])]
+            if "momentum" in self.search.train and not any(training.may_use_sgd for training in searched):
+                yield ("search", "train", "momentum"), WITHOUT_SGD
+
+    def _training_without_effect(self) -> Idle:
+        """Which of `train` no student takes: its arm, or the search, has a value of its own."""
+        trainings = [self._of_arm(arm) for arm in (self.baseline, *self.arms)]
+        if self.search is not None:
+            trainings.append(self._of_search(self.search))
+        for name in TrainConfig.model_fields:
+            takers = [training for training in trainings if name not in training.own]
+            if not takers:
+                yield (name,), "because every training of a student has a value of its own"
+            elif name == "momentum" and not any(training.may_use_sgd for training in takers):
+                yield (name,), WITHOUT_SGD
+
+    def _of_arm(self, arm: ArmConfig) -> "_Training":
+        own: dict[str, SearchedSetting] = {**arm.training}
+        if isinstance(arm, BaselineConfig) and arm.search is not None and self.search is not None:
+            own |= self.search.train
+        return _Training(frozenset(own), self._has_sgd(own))
+
+    def _of_search(self, search: SearchConfig) -> "_Training":
+        # What else a user's own space sets is not known.
+        return _Training(frozenset(search.train), ":" in search.space or self._has_sgd(search.train))
+
+    def _has_sgd(self, own: Mapping[str, SearchedSetting]) -> bool:
+        optimizers = own.get("optimizer", (self.train.optimizer,))
+        return not isinstance(optimizers, SettingRange) and "sgd" in optimizers
+
+    def _is_given(self, path: tuple[str | int, ...]) -> bool:
+        here: Any = self
+        for part in path[:-1]:
+            here = getattr(here, str(part)) if isinstance(here, Model) else here[part]
+        if not isinstance(here, Model):
+            return path[-1] in here
+        return path[-1] in here.model_fields_set and getattr(here, str(path[-1])) is not None
+
+    def _check_searched_baseline(self) -> None:
+        if self.search is None or not self.search.train:
+            raise ValueError("baseline.search: equal needs `search.train`, the settings that both are searched over")
+        if self.search.sampler == "grid":
+            raise ValueError(
+                "baseline.search: equal cannot be had with the sampler grid: the arms have more points than the "
+                "baseline; take another sampler"
+            )
+        if self.arms:
+            raise ValueError(
+                "baseline.search: a searched baseline has settings that the `arms` do not have; they need a study of "
+                "their own"
+            )
+        if taken := set(self.search.train) & set(self.baseline.training):
+            where = "baseline.train" if min(taken) in (self.baseline.train or {}) else "baseline"
+            raise ValueError(f"{where}: {min(taken)} is searched, so it cannot be given as well")
+
+    @property
+    def search_seed(self) -> int:
+        """The seed the search trains with: none of the seeds its winners are confirmed over."""
+        if self.search is not None and self.search.seed is not None:
+            return self.search.seed
+        return next(unused_seeds(self.seeds))
+
+    @property
+    def confirmation_seeds(self) -> tuple[int, ...]:
+        """The seeds over which the search's winners are confirmed; none where there is no search.
+
+        The search never trained with them: the study's own seeds, and as many more as the confirmation asks for.
+        """
+        if self.search is None:
+            return ()
+        wanted = self.search.confirm.seeds or len(self.seeds)
+        own = [seed for seed in self.seeds if seed != self.search_seed]
+        return tuple(islice(chain(own, unused_seeds([*self.seeds, self.search_seed])), wanted))

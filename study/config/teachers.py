@@ -1,0 +1,121 @@
+"""`teachers` and `student`: the networks of a study."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    model_validator,
+)
+
+from study.config.methods import (
+    DEFAULT_ALPHA,
+    DEFAULT_COMBINATION,
+    DEFAULT_HARD_LOSS_WEIGHT,
+    DEFAULT_TEMPERATURE,
+    NOISE_SETTINGS,
+    Combination,
+    Method,
+    NoiseKind,
+    check_method,
+    idle_settings,
+)
+from study.config.training import Idle, TrainConfig, within
+from study.values import (
+    Model,
+    NetworkReference,
+    Seed,
+    Share,
+    Sigma,
+    Temperature,
+)
+
+MAX_TEACHERS = 100
+"""Most teachers of one student, their own teachers included."""
+
+
+class TeacherConfig(Model):
+    """A network to learn from: trained here, or read from a safetensors file.
+
+    It learns from the labels, or from teachers of its own: a teacher assistant (Mirzadeh et al. 2020), by default with
+    the soft-target loss. Assistants of assistants make a chain of any length.
+    """
+
+    network: NetworkReference
+    weights: str | None = Field(None, description="a .safetensors file; then nothing is trained")
+    train: TrainConfig = TrainConfig()
+    seed: Seed = 0
+    teachers: (
+        Annotated[tuple["TeacherConfig", ...], Field(min_length=1, max_length=MAX_TEACHERS, fail_fast=True)] | None
+    ) = Field(None, description="its own teachers; without them it learns from the labels")
+    method: Method | None = Field(None, description="how it learns from them (soft_targets); below: as in an arm")
+    combine: Combination | None = None
+    sigma: Sigma | None = None
+    alpha: Share | None = None
+    noise: NoiseKind | None = None
+    temperature: Temperature | None = None
+    hard_loss_weight: Share | None = None
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _defaults_of_an_assistant(cls, value: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        if not isinstance(value, Mapping) or value.get("teachers") is None:
+            return validate(value)
+        given = {key: setting for key, setting in value.items() if setting is not None}
+        defaults: dict[str, Any] = {"method": "soft_targets", "combine": DEFAULT_COMBINATION}
+        if given.get("method", "soft_targets") == "soft_targets":
+            defaults |= {"temperature": DEFAULT_TEMPERATURE, "hard_loss_weight": DEFAULT_HARD_LOSS_WEIGHT}
+        if "sigma" in given:
+            defaults |= {"alpha": DEFAULT_ALPHA, "noise": "fresh"}
+        teacher = validate({**defaults, **given})
+        teacher.model_fields_set.difference_update(defaults.keys() - given.keys())
+        return teacher
+
+    @model_validator(mode="after")
+    def _is_one_training(self) -> Self:
+        settings = {name: getattr(self, name) for name in (*NOISE_SETTINGS, "temperature", "hard_loss_weight")}
+        if self.teachers is None:
+            for name, value in {"method": self.method, "combine": self.combine, **settings}.items():
+                if value is not None:
+                    raise ValueError(f"`{name}` says how it learns from its own `teachers`, and it has none")
+            return self
+        if self.weights is not None:
+            raise ValueError("`weights` stand in for training, so they go without `teachers` of its own")
+        if self.method is None or self.method == "labels":
+            raise ValueError("method: with `teachers` of its own it does not learn from labels")
+        check_method(self.method, settings, (self.combine,) if self.combine else ())
+        if self.count > MAX_TEACHERS:
+            raise ValueError(f"teachers: {self.count} of them in one chain; at most {MAX_TEACHERS}")
+        return self
+
+    @property
+    def count(self) -> int:
+        """How many trainings it takes: its own, and those of its teachers."""
+        return 1 + sum(teacher.count for teacher in self.teachers or ())
+
+    def without_effect(self) -> Idle:
+        """Settings that neither its training nor that of its own teachers looks at."""
+        if self.weights is not None:
+            for name in ("train", "seed"):
+                yield (name,), "for a teacher that is read from `weights`"
+            return
+        yield from within("train", self.train.without_effect())
+        if self.teachers is None:
+            return
+        yield from idle_settings(
+            len(self.teachers),
+            sigma=None if self.sigma is None else (self.sigma,),
+            alpha=None if self.alpha is None else (self.alpha,),
+            hard_loss_weight=None if self.hard_loss_weight is None else (self.hard_loss_weight,),
+            combine=None if self.combine is None else (self.combine,),
+            sigma_is_optional=self.method == "soft_targets",
+        )
+        for index, teacher in enumerate(self.teachers):
+            yield from within("teachers", within(index, teacher.without_effect()))
+
+
+class StudentConfig(Model):
+    """The network that is to err least."""
+
+    network: NetworkReference

@@ -1,0 +1,53 @@
+"""`train`: how one network is trained."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import (
+    Field,
+)
+
+from study.values import (
+    Model,
+)
+
+Idle = Iterator[tuple[tuple[str | int, ...], str]]
+"""Settings that have no effect whatever their value is: where they stand, and why they have none.
+
+A study file may not give them, and a printed one leaves them out.
+"""
+
+
+def within(part: str | int, idle: Idle) -> Idle:
+    return (((part, *path), why) for path, why in idle)
+
+
+WITHOUT_SGD = "with the optimizer adam"
+
+
+Precision = Literal["fp32", "tf32", "bf16"]
+"""What training multiplies in; weights, sums and losses are float32 in each of them. Errors are measured in fp32."""
+
+
+class TrainConfig(Model):
+    """How one network is trained. Paper: Adam, mini-batch 64, ended by validation; the rest is ours."""
+
+    epochs: int = Field(60, ge=1, le=100_000)
+    batch_size: int = Field(64, ge=1, le=1_000_000)
+    optimizer: Literal["adam", "sgd"] = "adam"
+    lr: float = Field(1e-3, gt=0, le=100)
+    momentum: float = Field(0.9, ge=0, lt=1, description="sgd only (Nesterov)")
+    weight_decay: float = Field(0.0, ge=0, le=10)
+    schedule: Literal["constant", "cosine"] = "constant"
+    patience: int = Field(15, ge=0, description="epochs without a better validation error before stopping; 0: never")
+    precision: Precision = Field(
+        "fp32", description="of products in training: fp32; tf32 (fp32 where there is no such GPU); bf16"
+    )
+    target_error: float | None = Field(
+        None, ge=0, lt=1, description="a validation error; epochs and seconds until it is reached are then tracked"
+    )
+
+    def without_effect(self) -> "Idle":
+        """Settings that the training of one network does not look at."""
+        if self.optimizer != "sgd":
+            yield ("momentum",), WITHOUT_SGD

@@ -1,0 +1,118 @@
+"""Values that a study file may have, and how a message shows them.
+
+Knows nothing of what the values are for.
+"""
+
+import difflib
+import reprlib
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    WrapSerializer,
+    model_validator,
+)
+
+MAX_SEED = 2**31 - 1
+
+
+class Model(BaseModel):
+    """Frozen, and strict about keys: a slip of the pen in a study file must not become a default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            for key in value:
+                if key not in cls.model_fields:
+                    raise ValueError(f"unknown key {in_ticks(key)}{nearest(key, cls.model_fields)}")
+        return value
+
+
+def nearest(word: object, known: Mapping[str, Any] | Sequence[str]) -> str:
+    """`; did you mean ...?` with the nearest known word, else the list of what is known."""
+    close = difflib.get_close_matches(word[:100], known, n=1) if isinstance(word, str) else []
+    return f"; did you mean `{close[0]}`?" if close else f"; known: {', '.join(known)}"
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, in at most 60 characters, whatever its size and depth."""
+    try:
+        text = _SHORT.repr(value)
+    except ValueError:  # Python refuses to write out an integer of more than 4300 digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def in_ticks(key: object) -> str:
+    return f"`{shown(key)[1:-1] if isinstance(key, str) else shown(key)}`"
+
+
+class Uniform(Model):
+    """A value drawn from U[low, high], once per mini-batch (noisy teacher, section 5: randomised σ)."""
+
+    uniform: tuple[Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"the low end {self.low} lies above the high end {self.high}")
+        return self
+
+    @property
+    def low(self) -> float:
+        return self.uniform[0]
+
+    @property
+    def high(self) -> float:
+        return self.uniform[1]
+
+
+def _sigma_kind(value: object) -> str:
+    return "uniform" if isinstance(value, Mapping | Uniform) else "fixed"
+
+
+Sigma = Annotated[
+    Annotated[Annotated[float, Field(ge=0, le=100)], Tag("fixed")] | Annotated[Uniform, Tag("uniform")],
+    Discriminator(_sigma_kind),
+]
+"""σ of ξ ~ N(0, σ²), a standard deviation: a number, or a range it is drawn from for every mini-batch."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+DropProbability = Annotated[float, Field(ge=0, lt=1)]
+Temperature = Annotated[float, Field(gt=0, le=1000)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+NetworkReference = Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+def _as_grid(value: object) -> object:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _one_or_many(values: object, handler: SerializerFunctionWrapHandler) -> object:
+    written = handler(values)
+    return written[0] if len(written) == 1 else written
+
+
+T = TypeVar("T")
+
+Grid = Annotated[
+    tuple[T, ...],
+    Field(min_length=1, max_length=10_000),
+    BeforeValidator(_as_grid),
+    WrapSerializer(_one_or_many),
+]
+"""One value or a list of them; a list is a dimension of the arm's grid."""
