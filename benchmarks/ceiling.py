@@ -29,7 +29,6 @@ import psutil
 from benchmarks.page import ROOT, publish, stored, table, with_block
 from benchmarks.untrained import made_up, study_of
 from search_spaces.spaces import sigma_alpha
-from study.config import Stage
 from study.planning.plan import grid_trials
 from study.planning.proposals import proposed_arm
 from study.records import TrialReport
@@ -38,6 +37,7 @@ from study.running.sources import Planned, Searched, Source
 from study.running.stage import StageRun
 from study.running.trial import TrialJob
 from study.running.watcher import Watcher
+from study.stages import Stage
 from study.tracking import schema
 from study.tracking.client import TrackingClient
 from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded, StudyBegan, now_ms

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from study.config import Stage, StudyConfig, TrialConfig, parse_study
+from study.config import StudyConfig, TrialConfig, parse_study
 from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.running import stage
 from study.running.service import Settings, start
 from study.running.trainable import DistillationTrainable, result_of
 from study.running.watcher import Watcher
+from study.stages import Stage
 
 FILE = """
 name: untrained

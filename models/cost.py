@@ -35,6 +35,16 @@ class LayerCost:
     parameters: int
     multiplications: int
 
+    def as_json(self) -> dict[str, str | int | list[int]]:
+        """For a program to read."""
+        return {
+            "name": self.name,
+            "layer": self.token,
+            "output_shape": list(self.output_shape),
+            "parameters": self.parameters,
+            "multiplications": self.multiplications,
+        }
+
 
 @dataclass(frozen=True)
 class NetworkCost:

@@ -1,15 +1,15 @@
 """A service that searches how much noise a teacher should carry so that a small student errs least.
 
-For notebooks: `from study import run, table, load_study`. Importing the package loads nothing; each of the three loads
-what it needs when it is first asked for.
+For notebooks: `from study import run, resume, table, load_study`. Importing the package loads nothing; each function
+loads what it needs when it is first used.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from study.api import Study, load_study, run, table
+    from study.api import Study, load_study, resume, run, table
 
-__all__ = ["Study", "load_study", "run", "table"]
+__all__ = ["Study", "load_study", "resume", "run", "table"]
 
 
 def __getattr__(name: str) -> Any:

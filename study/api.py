@@ -1,19 +1,21 @@
-"""Studies in a notebook: start one, read one, take its best student.
+"""Studies in a notebook: run one, resume one, read one, take its best student.
 
-Works on names and study files, and gives back pandas frames and torch modules. The same code runs as behind the
-command line, in the same working folder: a study begun here is resumed, browsed and exported there, and the other way
-round. What is wrong with a study file or an address is raised as `study.errors.UserError`, in one line.
+Works on names and study files, and returns pandas frames and torch modules. It runs the same code as the command line,
+in the same working folder: a study that was started here can be resumed, browsed and exported there, and the other way
+round. A mistake in a study file or an address raises `study.errors.UserError` with a message of one line.
 """
 
 import json
 import logging
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from study import environment
 from study.config import StudyConfig, dump_study, parse_study
-from study.environment import data_root_of, optuna_storage, study_of, tracking_uri_of
 from study.errors import UserError
+from study.lookup import find_study, study_of, tracking_uri_of
 from study.running.watcher import Watcher
 from study.storage import DEFAULT_ROOT, StudyFolder, can_be_study_name
 from study.tracking.address import bound_requests
@@ -65,7 +67,7 @@ class Study:
 
     @property
     def runs(self) -> "pd.DataFrame":
-        """One row per trial of any stage, in the order they began.
+        """One row per trial of any stage, in the order in which they started.
 
         Columns are those of MLflow's `search_runs`, numbers where all values of a column are numbers: `run_id`,
         `status`, `start_time` and `end_time` (Unix milliseconds), `params.sigma`, `metrics.test_error` (a fraction of
@@ -129,7 +131,7 @@ def run(
     address: str | None = None,
     **overrides: Any,
 ) -> Study:
-    """Run a study to its end, and give it back finished.
+    """Run a study to its end.
 
     Stages are logged by the logger `study`: `logging.basicConfig()` and `logging.getLogger("study").setLevel("INFO")`
     show them.
@@ -143,9 +145,9 @@ def run(
             `train__epochs=2`, `arms__0__sigma=[0.3, 0.8]`.
 
     Raises:
-        UserError: something it asks for cannot be; nothing was made.
-        StudyFailed: it began and could not be finished.
-        KeyboardInterrupt: it was interrupted; `noisy-study resume NAME` goes on with it.
+        UserError: the study cannot be run as it is described; nothing was made.
+        StudyFailed: it started and could not be finished.
+        KeyboardInterrupt: it was interrupted; `resume(name)` or `noisy-study resume NAME` resumes it.
 
     Example:
         >>> from study import run
@@ -158,18 +160,30 @@ def run(
         config = parse_study(dump_study(study), study.name, given, name)
     else:
         config = study_of(str(study), given, name)
-    # Ray and PyTorch take seconds to load: only whoever runs a study waits for them.
-    from study.export.keep import keep_results
-    from study.results.read import read_study
-    from study.running import service
+    return _run(config.name, config, data_root, address)
 
-    root = data_root_of(None if data_root is None else Path(data_root))
-    settings = service.Settings(tracking_uri_of(config.name), root, optuna_storage(), address=address)
-    dataset = service.start(config, settings, _Logged())
-    tracked = read_study(settings.tracking_uri, config.name)
-    for line in keep_results(settings.tracking_uri, tracked, settings.root, root, dataset):
-        _log.info(line)
-    return Study(config.name, settings.tracking_uri, root)
+
+def resume(name: str, *, data_root: str | Path | None = None, address: str | None = None) -> Study:
+    """Resume an interrupted study in this folder and run it to its end.
+
+    Finished trials are not run again; the others continue from their last checkpoint. A finished study is not changed.
+
+    Args:
+        name: of the study.
+        data_root: as in `run`.
+        address: as in `run`.
+
+    Raises:
+        UserError: there is no such study in this folder (names the nearest), or another process runs it.
+        StudyFailed, KeyboardInterrupt: as `run`.
+
+    Example:
+        >>> from study import resume
+        >>> finished = resume("toy")
+    """
+    bound_requests()
+    find_study(name)
+    return _run(name, name, data_root, address)
 
 
 def load_study(name: str, *, tracking_uri: str | None = None, data_root: str | Path | None = None) -> Study:
@@ -178,15 +192,14 @@ def load_study(name: str, *, tracking_uri: str | None = None, data_root: str | P
     Args:
         name: of the study.
         tracking_uri: of an MLflow server, or `sqlite:///FILE`; else `MLFLOW_TRACKING_URI`, else where the study was
-            tracked when it began, else `mlflow.db` in the working folder.
+            tracked when it started, else `mlflow.db` in the working folder.
         data_root: where data sets lie; else `NOISY_STUDY_DATA`, else the user's cache.
 
     Raises:
         UserError: the server does not answer, or has no such study; names the nearest.
     """
     bound_requests()
-    root = data_root_of(None if data_root is None else Path(data_root))
-    study = Study(name, tracking_uri or tracking_uri_of(name), root)
+    study = Study(name, tracking_uri or tracking_uri_of(name), environment.data_root(data_root))
     study._read()
     return study
 
@@ -212,8 +225,17 @@ def table(name: str, *, tracking_uri: str | None = None) -> "pd.DataFrame":
     return _table_frame(build_table(tracking_uri or tracking_uri_of(name), name).as_json())
 
 
+def _run(name: str, study: StudyConfig | str, data_root: str | Path | None, address: str | None) -> Study:
+    # Ray and PyTorch take seconds to load, and reading a study does not need them.
+    from study.launch import run_study, settings_of
+
+    settings = settings_of(name, data_root, address)
+    run_study(study, settings, nullcontext(_Logged()), say=_log.info)
+    return Study(name, settings.tracking_uri, settings.data_root)
+
+
 class _Logged(Watcher):
-    """Says through Python's logging what a terminal would show."""
+    """Logs with Python's logging what a terminal would show."""
 
     def stage_begins(self, name: str, total: int, done: int, workers: int) -> None:
         _log.info("stage %s: %d trials, %d of them done before, %d at once", name, total, done, workers)

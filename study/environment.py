@@ -1,53 +1,116 @@
-"""Where things are: what the environment says, for whoever starts a study or reads one.
+"""The environment variables that this package reads. Every read is in this file.
 
-Works on environment variables and on what a study recorded when it began. Imports nothing heavy.
+Works on `os.environ`. Imports nothing of ours, so that every room can use it. Variables that we only set for a library
+before it is imported are set beside the call that needs them (`study/running/engine.py`, `study/tracking/address.py`).
+
+Variables of the ecosystem keep the names that Ray, MLflow and Optuna gave them; ours begin with `NOISY_STUDY_`.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
 
-from search_spaces.library import recipe_names, recipe_text
-from study.config import StudyConfig, parse_study, read_text
-from study.storage import DEFAULT_ROOT, StudyFolder, can_be_study_name
-from study.tracking.address import tracking_uri as default_tracking_uri
+RAY_ADDRESS = "RAY_ADDRESS"
+RAY_API_SERVER_ADDRESS = "RAY_API_SERVER_ADDRESS"
+"""The command line reads these two as defaults of `--address`."""
+
+JOB = "NOISY_STUDY_JOB"
+"""Set in the environment of a job that runs a submitted study."""
+
+SYSTEM_METRICS = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"
+SYSTEM_METRICS_INTERVAL = "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"
+
+_DEFAULT_ROOT = ".noisy-study"
 
 
-def study_of(reference: str, overrides: Sequence[str] = (), name: str | None = None) -> StudyConfig:
-    """A study file: a recipe by name, else a file by path.
-
-    Args:
-        reference: a recipe's name, or the path of a study file.
-        overrides: `dotted.key=YAML value`.
-        name: the study's name, instead of the file's.
-
-    Raises:
-        UserError: there is none, or it is wrong; one line that names the key, the value and what is allowed.
-    """
-    path = Path(reference)
-    is_file = reference not in recipe_names() and (path.suffix in (".yaml", ".yml") or os.path.exists(path))
-    text = read_text(path) if is_file else recipe_text(reference)
-    return parse_study(text, reference, overrides, name)
+def study_root() -> Path:
+    """`NOISY_STUDY_ROOT`, or `.noisy-study` in the working folder: the folder of studies, teachers and logits."""
+    return Path(os.environ.get("NOISY_STUDY_ROOT") or _DEFAULT_ROOT)
 
 
-def tracking_uri_of(study: str) -> str:
-    """`MLFLOW_TRACKING_URI`, else the one the study was started with, else the default store."""
-    if os.environ.get("MLFLOW_TRACKING_URI"):
-        return default_tracking_uri()
-    recorded = StudyFolder(DEFAULT_ROOT, study).tracking_uri() if can_be_study_name(study) else None
-    return recorded or default_tracking_uri()
-
-
-def data_root_of(given: Path | None = None) -> Path:
-    """Where data sets lie: what is given, else `NOISY_STUDY_DATA`, else the user's cache."""
+def data_root(given: str | Path | None = None) -> Path:
+    """The folder of data sets: `given`, else `NOISY_STUDY_DATA`, else a folder in the user's cache."""
     if given is not None:
-        return given
-    environment = os.environ.get("NOISY_STUDY_DATA")
-    return Path(environment) if environment else Path(platformdirs.user_cache_dir("noisy-teacher-study")) / "data"
+        return Path(given)
+    root = os.environ.get("NOISY_STUDY_DATA")
+    return Path(root) if root else Path(platformdirs.user_cache_dir("noisy-teacher-study")) / "data"
+
+
+def tracking_uri() -> str | None:
+    """`MLFLOW_TRACKING_URI`, the address of the tracking server; None if it is not set."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or None
 
 
 def optuna_storage() -> str | None:
-    """The journal's address by the environment variable that Optuna's own command line reads."""
+    """`OPTUNA_STORAGE`, the address of the Optuna storage, as Optuna's own command reads it; None if it is not set."""
     return os.environ.get("OPTUNA_STORAGE") or None
+
+
+def commit() -> str | None:
+    """`NOISY_STUDY_COMMIT`, the commit that a container image was built from; None if it is not set."""
+    return os.environ.get("NOISY_STUDY_COMMIT") or None
+
+
+def is_job() -> bool:
+    """Whether this process is a job that runs a submitted study."""
+    return bool(os.environ.get(JOB))
+
+
+def ray_temporary_folder() -> str:
+    """`RAY_TMPDIR`, the folder in which a local Ray makes its own; `/tmp` if it is not set."""
+    return os.environ.get("RAY_TMPDIR") or "/tmp"
+
+
+def ray_token() -> str | None:
+    """`RAY_AUTH_TOKEN`, the token of a Ray cluster; None if it is not set."""
+    return os.environ.get("RAY_AUTH_TOKEN") or None
+
+
+def logs_system_metrics() -> bool:
+    """`MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING`: whether MLflow's system metrics are asked for; off if it is not set."""
+    return os.environ.get(SYSTEM_METRICS, "").lower() in ("true", "1")
+
+
+def system_metrics_interval() -> float | None:
+    """`MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL` in seconds; None if it is not set or is no number."""
+    try:
+        return float(os.environ[SYSTEM_METRICS_INTERVAL])
+    except (KeyError, ValueError):
+        return None
+
+
+def auth_admin_password() -> str:
+    """`MLFLOW_AUTH_ADMIN_PASSWORD`, the first password of MLflow's user `admin`; empty if it is not set."""
+    return os.environ.get("MLFLOW_AUTH_ADMIN_PASSWORD", "")
+
+
+def auth_config_path() -> str | None:
+    """`MLFLOW_AUTH_CONFIG_PATH`, the settings file of MLflow's login; None if it is not set."""
+    return os.environ.get("MLFLOW_AUTH_CONFIG_PATH") or None
+
+
+def flask_secret_key() -> str | None:
+    """`MLFLOW_FLASK_SERVER_SECRET_KEY`, which signs the forms of MLflow's login; None if it is not set."""
+    return os.environ.get("MLFLOW_FLASK_SERVER_SECRET_KEY") or None
+
+
+def has_terminal_width() -> bool:
+    """Whether `COLUMNS` says how wide the output is."""
+    return "COLUMNS" in os.environ
+
+
+@contextmanager
+def restored(*names: str) -> Iterator[None]:
+    """Give variables back the values that they had, however the block ends; the block may set and delete them."""
+    former = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in former.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

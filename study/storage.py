@@ -15,11 +15,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from study.config import NAME_PATTERN, Model
+from study.environment import study_root
 from study.errors import UserError
 
-DEFAULT_ROOT = Path(os.environ.get("NOISY_STUDY_ROOT") or ".noisy-study")
-"""Where studies, teachers and logits lie unless told otherwise: where the environment says, which on a cluster is a
-folder that every node sees; else beside `mlflow.db`, in the working folder."""
+DEFAULT_ROOT = study_root()
+"""The default folder of studies, teachers and logits. On a cluster it must be a folder that every node sees."""
 
 
 _TEMPORARY = ".tmp"

@@ -114,6 +114,6 @@ def test_a_name_belongs_to_one_study() -> None:
 
 
 def test_the_package_has_what_it_says_and_nothing_else() -> None:
-    assert set(study.__all__) == {"Study", "load_study", "run", "table"}
+    assert set(study.__all__) == {"Study", "load_study", "resume", "run", "table"}
     with pytest.raises(AttributeError, match="no attribute 'walk'"):
         study.walk  # noqa: B018

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS: list[set[str]] = [
-    {"study.errors", "study.interrupts", "study.adapters"},
+    {"study.errors", "study.interrupts", "study.environment", "study.stages", "study.adapters"},
     {"study.shadows", "study.values"},
     {"study.config"},
     {"study.records", "study.storage"},
@@ -18,9 +18,10 @@ LAYERS: list[set[str]] = [
     {"search_spaces"},
     {"study.planning"},
     {"study.distill", "study.tracking"},
-    {"study.environment"},
+    {"study.lookup"},
     {"study.running", "study.results", "study.cluster"},
     {"study.export"},
+    {"study.launch"},
     {"study.api"},
     {"study.terminal"},
 ]

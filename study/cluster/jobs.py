@@ -10,7 +10,7 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from study import environment
 from study.cluster.shipment import STUDY_FILE, Shipment
 from study.config import nearest
 from study.errors import StudyFailed, UserError
@@ -31,13 +32,10 @@ DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 STUDY = "noisy_study.name"
 """Key of a job's metadata: the study's name."""
 
-IN_A_JOB = "NOISY_STUDY_JOB"
-"""Set in a job's environment."""
-
 _TIME_TO_STOP = {"RAY_JOB_STOP_WAIT_TIME_S": "15"}
 """Seconds between Ray's SIGTERM to a job and its SIGKILL. Ray's own are 3; a study may take ten to leave in order."""
 
-ENTRYPOINT = f"noisy-study run {STUDY_FILE} --go-on --address auto"
+ENTRYPOINT = f"noisy-study run {STUDY_FILE} --resume --address auto"
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 60
 POLL_SECONDS, PATIENCE_SECONDS = 1.0, 60.0
@@ -109,7 +107,7 @@ class Jobs:
                 self._client.submit_job(
                     entrypoint=ENTRYPOINT,
                     submission_id=f"{name}-{secrets.token_hex(4)}",
-                    runtime_env={"working_dir": folder, "env_vars": {IN_A_JOB: "1", **_TIME_TO_STOP}},
+                    runtime_env={"working_dir": folder, "env_vars": {environment.JOB: "1", **_TIME_TO_STOP}},
                     metadata={STUDY: name},
                 )
             )
@@ -202,29 +200,22 @@ class Jobs:
             raise UserError(f"the cluster at {self.address} refuses: {_one_line(error)}") from None
 
 
-def in_a_job(environment: Mapping[str, str]) -> bool:
-    """Whether this process runs a study that was submitted."""
-    return bool(environment.get(IN_A_JOB))
-
-
-def check_surroundings(environment: Mapping[str, str]) -> None:
-    """Whether what a job makes outlasts it: its working folder is a passing one, and another node may go on with it.
-
-    Args:
-        environment: of this process.
+def check_job_environment() -> None:
+    """Check, in a job, that its results outlive it: Ray deletes a job's working folder, and a resumed job may run on
+    another node.
 
     Raises:
-        UserError: this is a job, and the cluster's environment does not say where to.
+        UserError: this is a job, and the cluster's environment names no shared folder or no tracking server.
     """
-    if not in_a_job(environment):
+    if not environment.is_job():
         return
-    root, tracking = environment.get("NOISY_STUDY_ROOT", ""), environment.get("MLFLOW_TRACKING_URI", "")
-    if not Path(root).is_absolute():
+    tracking = environment.tracking_uri()
+    if not environment.study_root().is_absolute():
         raise UserError(
             "the cluster's environment does not say where studies lie: start Ray with NOISY_STUDY_ROOT, a folder that "
             "every node sees"
         )
-    if not tracking or tracking.startswith("sqlite") or not urlsplit(tracking).scheme:
+    if tracking is None or tracking.startswith("sqlite") or not urlsplit(tracking).scheme:
         raise UserError(
             "the cluster's environment names no tracking server: start Ray with MLFLOW_TRACKING_URI, the address of one"
         )
@@ -245,14 +236,9 @@ def _client(address: str) -> "JobSubmissionClient":
             return super()._do_request(method, endpoint, timeout=(CONNECT_SECONDS, answer), **options)
 
     # Ray's client takes the environment's address before the one that it is given.
-    former = os.environ.get("RAY_API_SERVER_ADDRESS")
-    os.environ["RAY_API_SERVER_ADDRESS"] = address
-    try:
+    with environment.restored(environment.RAY_API_SERVER_ADDRESS):
+        os.environ[environment.RAY_API_SERVER_ADDRESS] = address
         return BoundedClient(address)
-    finally:
-        del os.environ["RAY_API_SERVER_ADDRESS"]
-        if former is not None:
-            os.environ["RAY_API_SERVER_ADDRESS"] = former
 
 
 def _job(details: Any) -> Job:

@@ -38,6 +38,28 @@ class Shipment:
             shutil.copyfile(file, folder / name)
 
 
+def prepare(study: StudyConfig, folder: Path, data_root: Path) -> Shipment:
+    """Check a study as a start would, as far as that is possible away from the cluster, and pack it.
+
+    Args:
+        study: the study to submit.
+        folder: the one that it is submitted from.
+        data_root: where data sets lie on this machine.
+
+    Raises:
+        UserError: the study cannot run, or a file cannot be sent.
+    """
+    # These load NumPy and Optuna, which the other commands about jobs need not wait for.
+    from study.data.dataset import DatasetFacts
+    from study.data.load import describe_dataset
+    from study.planning.check import check_study
+
+    # An image folder lies on the cluster, so its content is not known here.
+    facts = DatasetFacts(None, None) if study.data.path else describe_dataset(study.data, data_root)
+    check_study(study, facts, runs_here=False)
+    return pack(study, folder)
+
+
 def pack(study: StudyConfig, folder: Path) -> Shipment:
     """Gather what a study file names in `folder`, the one it is submitted from.
 

@@ -10,6 +10,7 @@ from pydantic import (
 from study.config.methods import DEFAULT_COMBINATION, METHOD_SETTINGS, Combination, Method, NoiseKind
 from study.config.teachers import TeacherConfig
 from study.config.training import TrainConfig
+from study.stages import Stage
 from study.values import (
     DropProbability,
     Model,
@@ -20,7 +21,6 @@ from study.values import (
     Uniform,
 )
 
-Stage = Literal["teacher", "grid", "search", "confirm"]
 Role = Literal["teacher", "baseline", "arm"]
 Outcome = Literal["completed", "pruned", "diverged", "failed"]
 

@@ -15,7 +15,6 @@ from study.config import (
     ArmConfig,
     Combination,
     Role,
-    Stage,
     StudyConfig,
     TeacherConfig,
     TrainConfig,
@@ -23,6 +22,7 @@ from study.config import (
     teacher_trial,
 )
 from study.planning.keys import training_key
+from study.stages import Stage
 
 T = TypeVar("T")
 

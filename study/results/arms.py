@@ -17,8 +17,9 @@ import pandas as pd
 from study.config import METHOD_SETTINGS
 from study.errors import UserError
 from study.results.phrases import count, some
-from study.results.read import STAGES_OF_A_TABLE, TrackedStudy
+from study.results.read import TrackedStudy
 from study.results.statistics import Interval
+from study.stages import STAGES_OF_A_TABLE
 from study.tracking import schema
 
 Setting = int | float | str

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from study.errors import UserError
+from study.stages import STAGES_OF_A_TABLE
 from study.tracking import schema
 from study.tracking.address import answering, asked_again, first_opening, store_exists, without_credentials
 from study.tracking.client import RUNS_PER_PAGE, fullest_first
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 OUTCOMES = ("completed", "running", "pruned", "diverged", "failed", "unfinished")
 """What may have become of a trial, in the order in which it is told."""
-
-STAGES_OF_A_TABLE = ("grid", "confirm")
-"""Search trials chose a point by it; their errors are no fair account of the point."""
 
 ERROR_METRICS = (schema.TEST_ERROR, schema.BEST_VAL_ERROR, schema.VAL_ERROR)
 """Shares of misclassified images: whatever reads one may rely on a value in [0, 1]."""

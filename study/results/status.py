@@ -9,9 +9,8 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from study.results.read import OUTCOMES, TrackedStudy, epochs_trained, read_study
+from study.stages import STAGES_OF_STUDENTS
 from study.tracking import schema
-
-_STAGES = ("grid", "search", "confirm")
 
 
 def study_status(uris: Mapping[str, str]) -> RichTable:
@@ -50,7 +49,8 @@ def _table(studies: list[TrackedStudy]) -> RichTable:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column(_cut("best validation error"))
     for study, counts in counted:
-        for stage in [stage for stage in _STAGES if stage in counts.index] or ["teachers"]:
+        shown: list[str] = [stage for stage in STAGES_OF_STUDENTS if stage in counts.index]
+        for stage in shown or ["teachers"]:
             of_stage = counts.loc[stage].to_dict() if stage in counts.index else {}
             numbers = [str(of_stage.get(outcome) or "") for outcome in outcomes]
             if tells_epochs:

@@ -26,6 +26,7 @@ from ray._private import ray_constants
 from ray._private.ray_logging import stdout_deduplicator
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
+from study import environment
 from study.adapters.ray_paths import job_config, keeps_folders_out
 from study.config import ResourcesConfig
 from study.errors import UserError
@@ -155,28 +156,24 @@ def _local(verbose: bool) -> Iterator[None]:
     Left to itself, Ray listens on every address of the machine, keeps its token in a file that every user of the
     machine may read where the home folder is open, and its sockets in a folder that every user may write to.
     """
-    former = {name: os.environ.get(name) for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
     joinable = ray_constants.ENABLE_RAY_CLUSTER
     # Not beside other temporary files: the path of a socket has room for about a hundred characters.
-    folder = Path(tempfile.mkdtemp(prefix="ray-", dir=os.environ.get("RAY_TMPDIR") or "/tmp"))
-    # Ray asks for tokens by itself unless RAY_AUTH_MODE says otherwise. The environment is its owner's alone.
-    os.environ["RAY_AUTH_TOKEN"] = former["RAY_AUTH_TOKEN"] or secrets.token_hex(32)
-    # Ray's own switch for a node that no other joins (it is on for macOS and Windows): 127.0.0.1 and nothing else.
-    ray_constants.ENABLE_RAY_CLUSTER = False
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir=environment.ray_temporary_folder()))
     try:
-        try:
-            with _beginning("Ray does not start here"):
-                # Ray opens the folder it is given to everybody; the one around it stays closed.
-                ray.init(address="local", include_dashboard=False, _temp_dir=str(folder / "ray"), **_quiet(verbose))
-        finally:
-            ray_constants.ENABLE_RAY_CLUSTER = joinable
-        yield
+        with environment.restored("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+            # Ray asks for tokens by itself unless RAY_AUTH_MODE says otherwise. Only the owner of a process can read
+            # its environment.
+            os.environ["RAY_AUTH_TOKEN"] = environment.ray_token() or secrets.token_hex(32)
+            # Ray's own switch for a node that no other joins (it is on for macOS and Windows): 127.0.0.1 only.
+            ray_constants.ENABLE_RAY_CLUSTER = False
+            try:
+                with _beginning("Ray does not start here"):
+                    # Ray opens the folder it is given to everybody; the one around it stays closed.
+                    ray.init(address="local", include_dashboard=False, _temp_dir=str(folder / "ray"), **_quiet(verbose))
+            finally:
+                ray_constants.ENABLE_RAY_CLUSTER = joinable
+            yield
     finally:
-        for name, value in former.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
         Config.initialize("")  # what Ray has read of them
         AuthenticationTokenLoader.instance().reset_cache()
         shutil.rmtree(folder, ignore_errors=True)

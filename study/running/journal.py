@@ -20,12 +20,13 @@ from optuna.trial import BaseTrial, FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from study.adapters.optuna_storage import SoleWriter
-from study.config import Outcome, Stage, TrialConfig
+from study.config import Outcome, TrialConfig
 from study.errors import UserError
 from study.planning.keys import training_key
 from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.running.diverged import OUTCOME, has_diverged
 from study.running.sources import Source
+from study.stages import Stage
 from study.tracking.address import told, without_credentials
 
 REASON, REPEATS = "reason", "repeats"

@@ -1,12 +1,12 @@
 """The stages of one study, in order: teachers, grid, search, confirmation.
 
-Works on a study file, images in memory, a journal and whoever takes events to track; each stage goes on from where its
-journal stands. Knows nothing of how a study was started or by whom it is watched.
+Works on a study file, images in memory, a journal and a function that takes events to track. Each stage runs the trials
+that its journal does not have yet. Knows nothing of how a study was started or who watches it.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ray
@@ -20,7 +20,6 @@ from study.config import (
     ArmConfig,
     Combination,
     SearchConfig,
-    Stage,
     StudyConfig,
     TeacherConfig,
     TrialConfig,
@@ -44,44 +43,50 @@ from study.running.stage import Placement, StageRun, run_stage
 from study.running.trainable import NodeRefs
 from study.running.trial import WEIGHTS, FloatArray, TrialJob
 from study.running.watcher import Watcher
+from study.stages import CONFIRM, GRID, SEARCH, SEARCH_BASELINE, TEACHER, Stage, teacher_pass
 from study.storage import StudyFolder
 from study.tracking import schema
 from study.tracking.events import Event, StudyParams
 from study.tracking.names import Cost, run_params
 
 
-class Pipeline:
-    """Runs what is left of a study.
+@dataclass(frozen=True)
+class StudyContext:
+    """What the stages of one study work with.
 
-    Args:
+    Attributes:
         config: the study.
         dataset: what its students learn from.
         whole: what its teachers learn from: the same, or the images that `dataset` is a share of.
-        weights: SHA-256 of every weights file the study names, by its path in the study file.
+        weights: SHA-256 of every weights file that the study names, by its path in the study file.
         folder: the study's own.
-        root: where all studies share their teachers.
-        storage: Optuna's, for the journal.
-        watcher, track, capacity: who hears of it, who takes what is to be tracked, what it runs on.
+        root: the folder in which all studies share their teachers.
+        storage: the Optuna storage of the journal.
+        watcher: is called when something happens.
+        track: takes the events that go to the tracking server.
+        capacity: the CPUs and GPUs of the nodes.
     """
 
-    def __init__(
-        self,
-        config: StudyConfig,
-        dataset: Dataset,
-        whole: Dataset,
-        weights: Mapping[str, str],
-        folder: StudyFolder,
-        root: Path,
-        storage: BaseStorage,
-        watcher: Watcher,
-        track: Callable[[Event], None],
-        capacity: Capacity,
-    ) -> None:
-        self._config, self._dataset, self._whole, self._folder, self._root = config, dataset, whole, folder, root
-        self._watcher, self._track, self._capacity = watcher, track, capacity
-        self._storage, self._weights = storage, weights
-        self._dataset_ref = ray.put(dataset)
-        self._whole_ref = self._dataset_ref if whole is dataset else ray.put(whole)
+    config: StudyConfig
+    dataset: Dataset
+    whole: Dataset
+    weights: Mapping[str, str]
+    folder: StudyFolder
+    root: Path
+    storage: BaseStorage
+    watcher: Watcher
+    track: Callable[[Event], None]
+    capacity: Capacity
+
+
+class Pipeline:
+    """Runs the stages of a study that are not finished."""
+
+    def __init__(self, context: StudyContext) -> None:
+        self._context = context
+        self._config, self._dataset, self._whole = context.config, context.dataset, context.whole
+        self._dataset_ref = ray.put(self._dataset)
+        self._whole_ref = self._dataset_ref if self._whole is self._dataset else ray.put(self._whole)
         nothing: dict[str, FloatArray] = {}
         self._targets_ref = ray.put(nothing)
         self._costs: dict[str, Cost] = {}
@@ -100,7 +105,7 @@ class Pipeline:
         self._load_targets()
         placement = self._placement()
         if grid := plan.grid_trials(self._config):
-            failures += self._run("grid", Planned(grid, self._weights), placement).reasons("failed")
+            failures += self._run(GRID, Planned(grid, self._context.weights), placement).reasons("failed")
         if self._config.search is not None:
             failures += self._search_and_confirm(self._config.search, placement)
         return failures
@@ -112,17 +117,17 @@ class Pipeline:
         space = proposed_arm(self._config, get_space(search.space), fits)
         arms = Searched(self._config, space, self._multiplications, classes)
         winners, failures = self._searched(
-            "search", arms, search.confirm.top, placement, lambda point: plan.is_the_baseline(self._config, point)
+            SEARCH, arms, search.confirm.top, placement, lambda point: plan.is_the_baseline(self._config, point)
         )
-        self._track(StudyParams(params={schema.CONFIRM_POINTS: str(len(winners))}))
+        self._context.track(StudyParams(params={schema.CONFIRM_POINTS: str(len(winners))}))
         baseline: ArmConfig | None = None
         if self._config.baseline.search is not None:
             own = proposed_baseline(self._config)
             settings = Searched(self._config, own, self._multiplications, classes, role="baseline")
-            found, failed = self._searched("search-baseline", settings, 1, placement)
+            found, failed = self._searched(SEARCH_BASELINE, settings, 1, placement)
             baseline, failures = found[0], failures + failed
         confirmation = plan.confirmation_trials(self._config, winners, baseline)
-        return failures + self._run("confirm", Planned(confirmation, self._weights), placement).reasons("failed")
+        return failures + self._run(CONFIRM, Planned(confirmation, self._context.weights), placement).reasons("failed")
 
     def _searched(
         self,
@@ -141,7 +146,7 @@ class Pipeline:
             StudyFailed: no trial completed, and some failed.
             NothingFound: no trial completed, and none failed.
         """
-        journal = self._run("search", source, placement, name)
+        journal = self._run(SEARCH, source, placement, name)
         failed, diverged = journal.reasons("failed"), journal.reasons("diverged")
         if not journal.best(1):
             if failed:
@@ -152,63 +157,63 @@ class Pipeline:
     def _train_teachers(self) -> None:
         """Level by level: a teacher with teachers of its own needs their logits first."""
         for level, trials in enumerate(plan.teacher_levels(self._config)):
-            wanted = [(trial.teachers, trial.combine) for trial in trials if trial.teachers]
+            targets = [(trial.teachers, trial.combine) for trial in trials if trial.teachers]
             self._targets_ref = ray.put(
                 {
                     self._target_key(teachers, how): combined([self._logits_of(one) for one in teachers], how).numpy()
-                    for teachers, how in wanted
+                    for teachers, how in targets
                 }
             )
-            name = "teacher" if level == 0 else f"teacher-{level}"
-            journal = self._run("teacher", Planned(trials, self._weights), self._teacher_placement(trials), name)
-            lost = [reason for outcome in ("failed", "diverged") for reason in journal.reasons(outcome)]
-            if lost:
-                raise StudyFailed(f"a teacher could not be trained: {lost[0]}")
+            teachers = Planned(trials, self._context.weights)
+            journal = self._run(TEACHER, teachers, self._teacher_placement(trials), teacher_pass(level))
+            failures = [reason for outcome in ("failed", "diverged") for reason in journal.reasons(outcome)]
+            if failures:
+                raise StudyFailed(f"a teacher could not be trained: {failures[0]}")
 
     def _run(self, stage: Stage, source: Source, placement: Placement, name: str | None = None) -> StageJournal:
-        journal = StageJournal(self._storage, self._config.name, stage, source, name)
+        journal = StageJournal(self._context.storage, self._config.name, stage, source, name)
         run = StageRun(
             journal=journal,
             job=self._job,
             params=self._params,
-            track=self._track,
-            watcher=self._watcher,
+            track=self._context.track,
+            watcher=self._context.watcher,
             workers=placement.workers,
         )
-        images = self._whole_ref if stage == "teacher" else self._dataset_ref
+        images = self._whole_ref if stage == TEACHER else self._dataset_ref
         run_stage(run, placement, NodeRefs(images, self._targets_ref))
         return journal
 
     # --------------------------------------------------------------------------------------------------- placement
 
     def _placement(self) -> Placement:
-        wanted = self._config.resources
-        fit = self._capacity.workers(wanted.cpus_per_trial, wanted.gpus_per_trial)
-        workers = fit if wanted.workers == "auto" else wanted.workers
-        return Placement(workers, wanted.cpus_per_trial, wanted.gpus_per_trial)
+        asked = self._config.resources
+        fit = self._context.capacity.workers(asked.cpus_per_trial, asked.gpus_per_trial)
+        workers = fit if asked.workers == "auto" else asked.workers
+        return Placement(workers, asked.cpus_per_trial, asked.gpus_per_trial)
 
     def _teacher_placement(self, trials: Sequence[TrialConfig]) -> Placement:
         """A teacher gets as many of a node's CPUs as the largest teacher is worth, and a GPU where trials get a part
         of one."""
-        wanted = self._config.resources
-        with_gpu = wanted.gpus_per_trial > 0
-        node = self._capacity.largest(with_gpu)
+        asked = self._config.resources
+        with_gpu = asked.gpus_per_trial > 0
+        node = self._context.capacity.largest(with_gpu)
         # What a trial gets is the least: a cluster may have to grow before there is a node for it.
-        cpus = max(min(node.cpus, max(map(self._threads, trials))), wanted.cpus_per_trial)
-        gpus = max(min(1.0, node.gpus), wanted.gpus_per_trial) if with_gpu else 0.0
-        return Placement(self._capacity.workers(cpus, gpus), cpus, gpus)
+        cpus = max(min(node.cpus, max(map(self._threads, trials))), asked.cpus_per_trial)
+        gpus = max(min(1.0, node.gpus), asked.gpus_per_trial) if with_gpu else 0.0
+        return Placement(self._context.capacity.workers(cpus, gpus), cpus, gpus)
 
     # -------------------------------------------------------------------------------------------------------- jobs
 
     def _job(self, number: int, trial_id: str, trial: TrialConfig) -> TrialJob:
         target = self._target_key(trial.teachers, trial.combine) if trial.teachers else None
-        threads, processors = self._threads(trial), self._folder.processors.absolute()
-        if trial.stage == "teacher":
+        threads, processors = self._threads(trial), self._context.folder.processors.absolute()
+        if trial.stage == TEACHER:
             # Its folder is its key's: another study that asks for the same teacher finds it trained.
-            key = logits_key(trial, self._whole.digest, self._weights)
-            folder = (self._root / "teachers" / key).absolute()
+            key = logits_key(trial, self._whole.digest, self._context.weights)
+            folder = (self._context.root / "teachers" / key).absolute()
             return TrialJob(number, trial, folder, target, self._logits, key, threads, processors)
-        folder = self._folder.trial(trial_id).absolute()
+        folder = self._context.folder.trial(trial_id).absolute()
         return TrialJob(number, trial, folder, target, self._logits, None, threads, processors)
 
     def _threads(self, trial: TrialConfig) -> int:
@@ -219,7 +224,7 @@ class Pipeline:
         if trial.teachers:
             costs = [self._cost(teacher.network) for teacher in trial.teachers]
             teachers = Cost(sum(c.multiplications for c in costs), sum(c.parameters for c in costs))
-        return run_params(trial, self._config.data.name, self._cost(trial.network), teachers, self._weights)
+        return run_params(trial, self._config.data.name, self._cost(trial.network), teachers, self._context.weights)
 
     def _multiplications(self, network: str) -> int:
         return self._cost(network).multiplications
@@ -234,7 +239,7 @@ class Pipeline:
 
     @property
     def _logits(self) -> Path:
-        return (self._root / "logits").absolute()
+        return (self._context.root / "logits").absolute()
 
     def _load_targets(self) -> None:
         """Put every target that a trial can ask for where the workers find it."""
@@ -245,7 +250,7 @@ class Pipeline:
             targets[self._target_key(teachers, how)] = target.numpy()
             digests[self._target_key(teachers, how)] = tensor_digest(target)
         self._targets_ref = ray.put(targets)
-        self._track(StudyParams(params={schema.LOGITS_DIGESTS: json.dumps(digests)}))
+        self._context.track(StudyParams(params={schema.LOGITS_DIGESTS: json.dumps(digests)}))
 
     def _logits_of(self, teacher: TeacherConfig) -> Tensor:
         """A trained teacher's logits for the images that teachers learn from."""
@@ -267,15 +272,15 @@ class Pipeline:
         logits = store.read(key, images.train_size)
         if logits is None:
             network = zoo.build(teacher.network, images.input_shape, images.class_count)
-            load_weights(network, Path(teacher.weights or self._root / "teachers" / folder / WEIGHTS))
+            load_weights(network, Path(teacher.weights or self._context.root / "teachers" / folder / WEIGHTS))
             logits = logits_of(network, ImageTensors.of(images, "train"))
             store.write(key, logits)
         return logits
 
     def _logits_key(self, teacher: TeacherConfig) -> str:
         """The key of a teacher's weights and of its logits for the images that teachers learn from."""
-        return logits_key(teacher_trial(teacher), self._whole.digest, self._weights)
+        return logits_key(teacher_trial(teacher), self._whole.digest, self._context.weights)
 
     def _target_key(self, teachers: Sequence[TeacherConfig], how: Combination) -> str:
         """What identifies the combined logits that a student learns from."""
-        return f"{teacher_key(teachers, self._weights)} {how}"
+        return f"{teacher_key(teachers, self._context.weights)} {how}"

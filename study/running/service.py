@@ -15,21 +15,22 @@ from filelock import FileLock, Timeout
 from optuna.exceptions import OptunaError
 from sqlalchemy.exc import SQLAlchemyError
 
-from study.config import StudyConfig, dump_study, nearest, parse_study, read_text
+from study.config import StudyConfig, dump_study, parse_study, read_text
 from study.data.dataset import Dataset, DatasetFacts
 from study.data.load import describe_dataset, load_dataset
 from study.distill.logit_store import file_digest
 from study.distill.processor import recorded_processor
 from study.errors import StudyFailed, Undelivered, UserError
+from study.lookup import find_study
 from study.planning import plan
 from study.planning.check import check_study
 from study.running.bf16 import slow_precision
 from study.running.engine import ray_engine
 from study.running.journal import is_taken, open_storage
 from study.running.nodes import check_storage
-from study.running.pipeline import Pipeline
+from study.running.pipeline import Pipeline, StudyContext
 from study.running.watcher import Watcher
-from study.storage import DEFAULT_ROOT, StartRecord, StudyFolder, can_be_study_name
+from study.storage import DEFAULT_ROOT, StartRecord, StudyFolder
 from study.tracking.address import store_exists, told, without_credentials
 from study.tracking.client import TrackingClient
 from study.tracking.events import StudyBegan, StudyEnded, StudyStatus, now_ms
@@ -130,20 +131,6 @@ def sync(name: str, settings: Settings) -> int:
         return outbox.found
 
 
-def find_study(name: str, root: Path = DEFAULT_ROOT) -> StudyFolder:
-    """The folder of a study by its name.
-
-    Raises:
-        UserError: there is none; names the nearest.
-    """
-    found = (path.parent.name for path in (root / "studies").glob("*/study.yaml"))
-    known = sorted(filter(can_be_study_name, found))
-    if name not in known:
-        hint = nearest(name, known) if known else "; there is none here yet, `noisy-study run quickstart` makes one"
-        raise UserError(f"no study named {name} in {root / 'studies'}{hint}")
-    return StudyFolder(root, name)
-
-
 def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings: Settings, watcher: Watcher) -> None:
     """The one code path of starting and resuming; a study that is new exists once Ray and its images are there.
 
@@ -151,7 +138,7 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
     """
 
     def how_to_go_on() -> str:
-        return f"; go on with: noisy-study resume {config.name}" if folder.exists() else ""
+        return f"; resume it with: noisy-study resume {config.name}" if folder.exists() else ""
 
     with ray_engine(settings.address, settings.verbose, how_to_go_on) as capacity:
         if settings.address is None:
@@ -191,9 +178,19 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
                 raise StudyFailed(outbox.trouble)  # a mistake in the address or the rights, better heard of now
             whole = _whole(config, dataset, settings)
             with measured_machine(outbox.put):
-                weights = folder.start_record().weights
                 failures = Pipeline(
-                    config, dataset, whole, weights, folder, settings.root, storage, watcher, outbox.put, capacity
+                    StudyContext(
+                        config=config,
+                        dataset=dataset,
+                        whole=whole,
+                        weights=folder.start_record().weights,
+                        folder=folder,
+                        root=settings.root,
+                        storage=storage,
+                        watcher=watcher,
+                        track=outbox.put,
+                        capacity=capacity,
+                    )
                 ).run()
             status = "FAILED" if failures else "FINISHED"
         except KeyboardInterrupt:

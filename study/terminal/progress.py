@@ -25,11 +25,9 @@ from study.config import StudyConfig, TrialConfig
 from study.planning import plan
 from study.records import TrialReport
 from study.running.watcher import Watcher
+from study.stages import TEACHER, WORDS, stage_of
 from study.terminal.time_left import TimeLeft, expected_trials
 from study.tracking.names import run_name
-
-STAGE_WORDS = {"teacher": "teachers", "grid": "grid", "search": "search", "confirm": "confirmation"}
-
 
 SECONDS_BETWEEN_LINES = 30.0
 """In a log, of two lines about a teacher's epochs."""
@@ -62,7 +60,7 @@ class TerminalProgress(Watcher):
             transient=True,
         )
         self._task: TaskID | None = None
-        self._sizes = {"teacher": len(plan.teacher_trials(config))}
+        self._sizes = {TEACHER: len(plan.teacher_trials(config))}
         self._sizes |= {name: len(trials) for name, trials in expected_trials(config).items()}
         self._data = config.data.name
         self._time_left = TimeLeft(config)
@@ -83,14 +81,14 @@ class TerminalProgress(Watcher):
         self._progress.stop()
 
     def stage_begins(self, name: str, total: int, done: int, workers: int) -> None:
-        if not _of_teachers(name):  # which come level by level, and whose trainings are known beforehand
+        if stage_of(name) != TEACHER:  # which come level by level, and whose trainings are known beforehand
             self._sizes[name] = total
             self._time_left.stage_begins(name, total, done, workers, time.monotonic())
         self._done_before[name] = done
-        self._show(STAGE_WORDS[name.partition("-")[0]])
+        self._show(WORDS[stage_of(name)])
 
     def trial_begins(self, name: str, trial_id: str, trial: TrialConfig) -> None:
-        if trial.stage == "teacher":
+        if trial.stage == TEACHER:
             self._show(_of_a_teacher(trial, 0))
         else:
             self._time_left.trial_begins(name, trial_id, trial, time.monotonic())
@@ -102,7 +100,7 @@ class TerminalProgress(Watcher):
                 error = report.summary.best_val_error
                 how = report.summary.outcome if error is None else f"{report.summary.outcome}, {error:.2%}"
                 self.says(f"{trial_id} ({run_name(trial)}): {how}")
-        if trial.stage == "teacher":
+        if trial.stage == TEACHER:
             self._teacher_reports(trial, report)
             return
         now = time.monotonic()
@@ -112,7 +110,7 @@ class TerminalProgress(Watcher):
             error = report.summary.best_val_error
             if error is not None and (self._best is None or error < self._best[0]):
                 self._best = (error, run_name(trial))
-        self._show(STAGE_WORDS[trial.stage], *self._estimated(now))
+        self._show(WORDS[trial.stage], *self._estimated(now))
 
     def says(self, message: str) -> None:
         self._console.print(message, highlight=False, markup=False, soft_wrap=True)
@@ -129,7 +127,7 @@ class TerminalProgress(Watcher):
 
     def _teacher_reports(self, trial: TrialConfig, report: TrialReport) -> None:
         if not report.epochs or report.summary is not None:
-            self._show(STAGE_WORDS["teacher"])
+            self._show(WORDS[TEACHER])
             return
         last = report.epochs[-1]
         words = f"{_of_a_teacher(trial, last.epoch)}, {last.val_error:.2%}"
@@ -176,10 +174,6 @@ def _of_a_teacher(trial: TrialConfig, epochs_done: int) -> str:
     if trial.weights is not None:
         return f"teacher {trial.network}"
     return f"teacher {trial.network}: epoch {epochs_done} of {trial.train.epochs}"
-
-
-def _of_teachers(stage: str) -> bool:
-    return stage.partition("-")[0] == "teacher"
 
 
 def _rate(epochs_per_second: float) -> str:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from study.config import SearchConfig, StudyConfig, TrialConfig
 from study.planning import plan
+from study.stages import CONFIRM, GRID, SEARCH, SEARCH_BASELINE
 
 Group = Literal["planned", "searched"]
 """Trials that end by themselves, and those that a search's scheduler may stop."""
@@ -45,17 +46,17 @@ def expected_trials(config: StudyConfig) -> dict[str, list[Expected]]:
     usual = _usual(config)
     stages: dict[str, list[Expected]] = {}
     if grid := plan.grid_trials(config):
-        stages["grid"] = [Expected.of(trial, "planned") for trial in grid]
+        stages[GRID] = [Expected.of(trial, "planned") for trial in grid]
     if (search := config.search) is not None:
         # The median stops none of the first ones.
         first = min(search.startup_trials if search.scheduler == "median" else 0, search.trials)
         searched = [usual] * first + [replace(usual, group="searched")] * (search.trials - first)
-        stages["search"] = searched
+        stages[SEARCH] = searched
         if config.baseline.search is not None:
-            stages["search-baseline"] = list(searched)
+            stages[SEARCH_BASELINE] = list(searched)
         seeds = config.confirmation_seeds
         baselines = set(seeds) - set(config.seeds if config.arms else ())
-        stages["confirm"] = [usual] * (len(seeds) * min(search.confirm.top, search.trials) + len(baselines))
+        stages[CONFIRM] = [usual] * (len(seeds) * min(search.confirm.top, search.trials) + len(baselines))
     return stages
 
 

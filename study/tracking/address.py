@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from filelock import FileLock
 
+from study import environment
 from study.errors import UserError
 
 DEFAULT_URI = "sqlite:///mlflow.db"
@@ -38,7 +39,7 @@ def bound_requests() -> None:
 
 def tracking_uri() -> str:
     """`MLFLOW_TRACKING_URI`, or the default store in the working folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    return environment.tracking_uri() or DEFAULT_URI
 
 
 _USER = re.compile(r"(https?://)[^\s/?#]*@|(?<![\w+.-])((?!https?:)\w[\w+.-]*://)(?!/)[^\n]*@")

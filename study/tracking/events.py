@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from study.config import Model, Role, Stage
+from study.config import Model, Role
 from study.records import EpochRecord, TrainingSummary
+from study.stages import Stage
 from study.tracking.schema import Kind
 
 StudyStatus = Literal["FINISHED", "FAILED", "KILLED"]

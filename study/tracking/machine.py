@@ -8,16 +8,15 @@ Off unless MLflow's own variable asks for it: trials may run on other machines t
 those who know that theirs do not.
 """
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from study import environment
 from study.errors import UserError
 from study.tracking.events import Event, MachineMeasured, now_ms
 
-SWITCH, INTERVAL = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"
 DEFAULT_INTERVAL = 10.0
 """Seconds, as MLflow has it."""
 
@@ -32,7 +31,7 @@ def measured_machine(track: Callable[[Event], None]) -> Iterator[None]:
     Args:
         track: takes what was measured, on a thread of its own.
     """
-    if os.environ.get(SWITCH, "").lower() not in ("true", "1"):
+    if not environment.logs_system_metrics():
         yield
         return
     over = threading.Event()
@@ -73,7 +72,5 @@ def _monitors() -> list[Any]:
 
 def _interval() -> float:
     """Seconds; the default where the variable is no number."""
-    try:
-        return max(0.1, float(os.environ[INTERVAL]))
-    except (KeyError, ValueError):
-        return DEFAULT_INTERVAL
+    given = environment.system_metrics_interval()
+    return DEFAULT_INTERVAL if given is None else max(0.1, given)

@@ -1,12 +1,12 @@
 """What it takes to run a study again: code, versions and data, as parameters and tags of its parent run."""
 
 import json
-import os
 import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+from study import environment
 from study.config import DataConfig, StudyConfig
 from study.data.dataset import Dataset
 from study.tracking import schema
@@ -91,8 +91,8 @@ def git_commit() -> str | None:
 
     In an image it is the one that the image was made from (`NOISY_STUDY_COMMIT`); None for another installed package.
     """
-    if os.environ.get("NOISY_STUDY_COMMIT"):
-        return os.environ["NOISY_STUDY_COMMIT"]
+    if (given := environment.commit()) is not None:
+        return given
     here = Path(__file__)
     try:
         # An installed package may lie in a folder of somebody else's checkout, which then does not keep this file.

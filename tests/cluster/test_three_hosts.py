@@ -235,7 +235,7 @@ def test_a_job_is_listed_and_stopped_in_order(
     assert [run.info.status for run in tracking.runs("endless", "study")] == ["KILLED"]
     assert "noisy-study resume" not in followed.stderr
     assert "submit its study again" in followed.stderr
-    assert laptop("stop", job).stderr.strip() == f"job {job} is over already"
+    assert laptop("stop", job).stderr.strip() == f"job {job} has ended already"
 
 
 def test_a_study_whose_job_was_stopped_is_gone_on_with_by_submitting_it_again(

@@ -13,7 +13,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 from support.docker_files import CLOUD, DOCKER, ROOT, load, secrets
 
-from study.environment import study_of
+from study.lookup import study_of
 
 LAUNCHERS = ["aws", "gcp"]
 KUBERNETES_VERSIONS = ["1.31", "1.37"]

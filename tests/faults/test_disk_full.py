@@ -41,7 +41,7 @@ def _ended_in_one_line(stderr: str, disk: Path, name: str) -> None:
     assert stderr.count("\n") == 1, stderr
     assert str(disk) in stderr or ".noisy-study/" in stderr
     assert "No space left on device" in stderr or "disk is full" in stderr
-    assert stderr.endswith(f"; when mended: noisy-study resume {name}\n")
+    assert stderr.endswith(f"; after the cause is fixed: noisy-study resume {name}\n")
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_where_ray_dies_under_a_study_it_ends_with_one_line_and_can_be_resumed(
         kill(driver.server(server))
         assert driver.ends(within=20) == 1
         assert driver.stderr.startswith("Ray died: nothing listens at ")
-        assert driver.stderr.endswith(" any more; go on with: noisy-study resume small\n")
+        assert driver.stderr.endswith(" any more; resume it with: noisy-study resume small\n")
         assert driver.stderr.count("\n") == 1
         assert driver.stdout == ""
     study.finish("resume", "small")

@@ -13,7 +13,7 @@ SIGNALS: dict[str, Callable[[Driver], None]] = {
     "Ctrl-C": Driver.ctrl_c,
     "SIGTERM": lambda driver: driver.signal(signal.SIGTERM),
 }
-HOW_TO_GO_ON = "interrupted; go on with: noisy-study resume small\n"
+HOW_TO_GO_ON = "interrupted; resume it with: noisy-study resume small\n"
 ENDLESS = ("--set", "train.epochs=100000")
 
 

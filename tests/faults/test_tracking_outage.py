@@ -89,7 +89,7 @@ def test_what_a_server_that_never_came_back_has_missed_is_delivered_later(
     unharmed(study, undisturbed(SLOW), "the tracking server never comes back; `sync` later", 1)
     with study.command("sync", study.name) as again:
         assert again.ends() == 0
-    assert "nothing waited" in again.stderr
+    assert "no events were waiting" in again.stderr
     assert again.stdout == ""
 
 

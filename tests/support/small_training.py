@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
-from study.config import Stage, TrainConfig, TrialConfig
+from study.config import TrainConfig, TrialConfig
 from study.data.tensors import ImageTensors
 from study.distill.trainer import DistillationTrainer, TrainingData
+from study.stages import Stage
 
 CLASSES, SHAPE = 3, (1, 4, 4)
 NETWORK = "FC8-FC3"

@@ -116,7 +116,7 @@ def folder_study(workspace: Path, path: Path) -> str:
         (["run", "quickstart", "--sett", "a=1"], "--sett"),
         (
             ["ui", "--host", "0.0.0.0"],
-            "--host 0.0.0.0: whoever reaches this address could change every run; add --auth",
+            "--host 0.0.0.0: everyone who reaches this address could change every run; add --auth",
         ),
         (["ui", "--host", "::"], "--host ::"),
         (["ui", "--host", "build-7.example"], "--host build-7.example"),
@@ -245,7 +245,7 @@ def test_a_job_on_a_cluster_that_keeps_nothing_is_refused(
 ) -> None:
     for name, value in {"NOISY_STUDY_JOB": "1", **environment}.items():
         monkeypatch.setenv(name, value)
-    assert expected in refused("run", "quickstart", "--go-on")
+    assert expected in refused("run", "quickstart", "--resume")
 
 
 def test_ls_names_every_recipe(command: Command) -> None:

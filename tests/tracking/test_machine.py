@@ -4,9 +4,10 @@ import threading
 
 import pytest
 
+from study.environment import SYSTEM_METRICS, SYSTEM_METRICS_INTERVAL
 from study.errors import UserError
 from study.tracking.events import Event, MachineMeasured
-from study.tracking.machine import INTERVAL, SWITCH, measured_machine
+from study.tracking.machine import measured_machine
 
 
 class Heard:
@@ -27,12 +28,12 @@ class Heard:
 
 @pytest.fixture
 def switched_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(SWITCH, "true")
-    monkeypatch.setenv(INTERVAL, "0.1")
+    monkeypatch.setenv(SYSTEM_METRICS, "true")
+    monkeypatch.setenv(SYSTEM_METRICS_INTERVAL, "0.1")
 
 
 def test_it_is_off_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(SWITCH, raising=False)
+    monkeypatch.delenv(SYSTEM_METRICS, raising=False)
     before = threading.active_count()
     with measured_machine(Heard()):
         assert threading.active_count() == before

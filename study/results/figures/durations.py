@@ -12,9 +12,9 @@ from study.results.figures import columns
 from study.results.figures.style import MANY, Sketch, canvas, colour
 from study.results.figures.words import count
 from study.results.read import TrackedStudy
+from study.stages import STAGES_OF_STUDENTS, WORDS
 from study.tracking import schema
 
-_STAGES = {"teacher": "teachers", "grid": "grid", "search": "search", "confirm": "confirmation"}
 _UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))
 _GOLDEN = 0.618034
 """Multiples of it, modulo 1, spread points evenly without chance."""
@@ -43,7 +43,7 @@ def durations_of(tracked: TrackedStudy) -> Durations | None:
     column = f"metrics.{schema.TRAIN_SECONDS}"
     stages = columns.text(tracked.trials, f"tags.{schema.STAGE}")
     seconds = {"teacher": columns.number(tracked.teachers, column)} | {
-        stage: columns.number(tracked.trials, column)[stages == stage] for stage in _STAGES if stage != "teacher"
+        stage: columns.number(tracked.trials, column)[stages == stage] for stage in STAGES_OF_STUDENTS
     }
     known = {
         stage: tuple(float(value) for value in of_stage.dropna())
@@ -67,7 +67,7 @@ def sketch(shown: Durations) -> Sketch:
     return Sketch(
         name="where-time-went",
         heading="Where time went",
-        title=f"{_STAGES[stage].capitalize()} took {share} of {_in_words(shown.total)} of training{wall}",
+        title=f"{WORDS[stage].capitalize()} took {share} of {_in_words(shown.total)} of training{wall}",
         caption=f"Training time of {trials} (n = 1 seed each), validation included, waiting for a place not; below, "
         "every training as a dot and the median as a line. Several trainings may run at once, so their sum may exceed "
         "the time from the first start to the last end, in which pauses are counted.",
@@ -111,6 +111,6 @@ def _draw(shown: Durations) -> Figure:
     each.set_xlim(left=0)
     each.set_ylim(-0.6, len(stages) - 0.4)
     for axes in (sums, each):
-        axes.set_yticks(places, [_STAGES[stage] for stage in stages])
+        axes.set_yticks(places, [WORDS[stage] for stage in stages])
         axes.grid(visible=False, axis="y")
     return figure

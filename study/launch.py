@@ -1,0 +1,72 @@
+"""Runs a study from its start or resume to its kept results. Command line, notebook functions and jobs use it.
+
+Works on a study file or the name of a study, and on a watcher. Knows nothing of terminals. A job on a cluster is the
+command line with `--resume`, so it takes the same path.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from study import environment
+from study.config import StudyConfig
+from study.export.keep import keep_results
+from study.lookup import tracking_uri_of
+from study.results.read import TrackedStudy, read_study
+from study.running import service
+from study.running.service import Settings
+from study.running.watcher import Watcher
+
+
+def settings_of(
+    name: str, data_root: str | Path | None = None, address: str | None = None, verbose: bool = False
+) -> Settings:
+    """Where a study runs: what the caller gives, else what the environment says.
+
+    Args:
+        name: of the study.
+        data_root: where data sets lie.
+        address: a running Ray cluster; None for a local Ray.
+        verbose: whether Ray and MLflow print their own messages.
+    """
+    return Settings(
+        tracking_uri_of(name),
+        environment.data_root(data_root),
+        environment.optuna_storage(),
+        address=address,
+        verbose=verbose,
+    )
+
+
+def run_study(
+    study: StudyConfig | str,
+    settings: Settings,
+    watching: AbstractContextManager[Watcher],
+    *,
+    say: Callable[[str], None],
+    show: Callable[[TrackedStudy], None] | None = None,
+) -> None:
+    """Run a study to its end, read it from the tracking server, and keep its description, report and best student.
+
+    Args:
+        study: the study file of a new study, or the name of a study to resume.
+        settings: where it runs.
+        watching: gives the watcher while trials run; it is left before results are shown.
+        say: takes one line for each result that was kept or could not be kept.
+        show: takes the finished study as soon as it has been read.
+
+    Raises:
+        UserError: the study cannot be started or resumed; nothing was changed.
+        StudyFailed: it started and could not be finished.
+        KeyboardInterrupt: it was interrupted and can be resumed.
+    """
+    with watching as watcher:
+        if isinstance(study, StudyConfig):
+            name, dataset = study.name, service.start(study, settings, watcher)
+        else:
+            name, dataset = study, service.resume(study, settings, watcher)
+    tracked = read_study(settings.tracking_uri, name)
+    if show is not None:
+        show(tracked)
+    for line in keep_results(settings.tracking_uri, tracked, settings.root, settings.data_root, dataset):
+        say(line)

@@ -1,0 +1,86 @@
+"""Finds what a user names: a study file by recipe or path, a study's tracking server by the study's name.
+
+Works on names, the folder of studies and the environment. Imports nothing heavy: the command line and the notebook
+functions use it before anything runs.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from search_spaces.library import recipe_names, recipe_text
+from study import environment
+from study.config import StudyConfig, nearest, parse_study, read_text
+from study.errors import UserError
+from study.storage import DEFAULT_ROOT, StudyFolder, can_be_study_name
+from study.tracking.address import tracking_uri
+
+
+def study_of(reference: str, overrides: Sequence[str] = (), name: str | None = None) -> StudyConfig:
+    """Read a study file: a recipe by its name, else a file by its path.
+
+    Args:
+        reference: a recipe's name, or the path of a study file.
+        overrides: `dotted.key=YAML value`.
+        name: the study's name, instead of the file's.
+
+    Raises:
+        UserError: there is no such recipe or file, or it has a mistake; one line that names the key, the value and
+            what is allowed.
+    """
+    path = Path(reference)
+    is_file = reference not in recipe_names() and (path.suffix in (".yaml", ".yml") or os.path.exists(path))
+    text = read_text(path) if is_file else recipe_text(reference)
+    return parse_study(text, reference, overrides, name)
+
+
+def tracking_uri_of(study: str) -> str:
+    """`MLFLOW_TRACKING_URI`, else the address that the study was started with, else the default store."""
+    return environment.tracking_uri() or _recorded_uri(study) or tracking_uri()
+
+
+def tracking_uris_of(studies: Sequence[str]) -> dict[str, str]:
+    """The address that each study was started with, by the study's name; else as `tracking_uri_of`."""
+    return {name: _recorded_uri(name) or tracking_uri_of(name) for name in studies}
+
+
+def local_studies(root: Path = DEFAULT_ROOT) -> list[str]:
+    """The names of the studies in a folder, sorted."""
+    found = (path.parent.name for path in (root / "studies").glob("*/study.yaml"))
+    return sorted(filter(can_be_study_name, found))
+
+
+def find_study(name: str, root: Path = DEFAULT_ROOT) -> StudyFolder:
+    """The folder of a study by the study's name.
+
+    Raises:
+        UserError: there is no such study; names the nearest.
+    """
+    known = local_studies(root)
+    if name not in known:
+        hint = nearest(name, known) if known else "; there is none here yet, `noisy-study run quickstart` makes one"
+        raise UserError(f"no study named {name} in {root / 'studies'}{hint}")
+    return StudyFolder(root, name)
+
+
+def exists_already(study: StudyConfig, root: Path = DEFAULT_ROOT) -> bool:
+    """Whether the study that this file describes has been started in the folder `root`.
+
+    Raises:
+        UserError: a study of that name was started with another study file; names the keys that differ.
+    """
+    folder = StudyFolder(root, study.name)
+    if not folder.exists():
+        return False
+    started = parse_study(read_text(folder.study_file), str(folder.study_file)).model_dump()
+    differs = [key for key, value in study.model_dump().items() if value != started[key]]
+    if differs:
+        raise UserError(
+            f"study {study.name} was started with another study file (it differs in {', '.join(differs)}); use that "
+            "file again, or choose another name with --name"
+        )
+    return True
+
+
+def _recorded_uri(study: str) -> str | None:
+    return StudyFolder(DEFAULT_ROOT, study).tracking_uri() if can_be_study_name(study) else None

@@ -1,0 +1,45 @@
+"""What a study file consists of, in one row: for lists of recipes.
+
+Works on a study file. Knows nothing of terminals.
+"""
+
+from dataclasses import dataclass
+
+from study.config import StudyConfig
+from study.planning import plan
+
+
+@dataclass(frozen=True)
+class Overview:
+    """One study file in a few words.
+
+    Attributes:
+        name: of the recipe or file.
+        dataset: the data set's name.
+        teachers, students: networks, joined by commas.
+        trials: how many points, seeds and search trials.
+        reproduces: the published table that it reproduces; empty if there is none.
+    """
+
+    name: str
+    dataset: str
+    teachers: str
+    students: str
+    trials: str
+    reproduces: str
+
+
+def overview_of(name: str, config: StudyConfig) -> Overview:
+    """Count the trials of a study file and list its networks."""
+    grid = plan.grid_trials(config)
+    trials = [f"{len(grid) // len(config.seeds)} points × {len(config.seeds)} seeds"] if grid else []
+    if config.search is not None:
+        trials.append(f"{config.search.trials} searched")
+    return Overview(
+        name=name,
+        dataset=config.data.name,
+        teachers=", ".join(trial.network for trial in plan.teacher_trials(config)),
+        students=", ".join(dict.fromkeys([config.student.network, *(trial.network for trial in grid)])),
+        trials=" + ".join(trials),
+        reproduces=config.published or "",
+    )

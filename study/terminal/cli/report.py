@@ -1,0 +1,25 @@
+"""`report`: tables and figures as one HTML page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from study.lookup import tracking_uri_of
+from study.terminal.cli.options import NameArgument
+from study.terminal.cli.output import errors
+
+
+def report(
+    name: NameArgument,
+    out: Annotated[Path | None, typer.Option("--out", help="the folder to write to; NAME-report without")] = None,
+) -> None:
+    """Write tables and pictures as one HTML page, which the study's run keeps too."""
+    from study.results.report import default_folder, write_report
+
+    written = write_report(tracking_uri_of(name), name, out or default_folder(name))
+    lines = [f"wrote {written.page}, and the pictures beside it"]
+    if written.not_logged is not None:
+        lines.append(f"the study's run does not keep it: {written.not_logged}")
+    for line in lines:
+        errors.print(line, highlight=False, markup=False, soft_wrap=True)

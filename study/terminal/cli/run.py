@@ -1,0 +1,104 @@
+"""`run` and `resume`: run a study with a live display, then print its table."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from study import environment
+from study.cluster.jobs import check_job_environment
+from study.config import StudyConfig, parse_study, read_text
+from study.errors import Interrupted, NothingFound, StudyFailed, Undelivered, UserError
+from study.interrupts import interruptible
+from study.lookup import exists_already, find_study, study_of
+from study.storage import DEFAULT_ROOT, StudyFolder
+from study.terminal.cli.options import (
+    AddressOption,
+    DataRootOption,
+    NameArgument,
+    NameOption,
+    OptionalStudyArgument,
+    SetOption,
+    VerboseOption,
+)
+from study.terminal.cli.output import errors, say
+from study.tracking.address import tracking_uri
+
+if TYPE_CHECKING:
+    from study.results.read import TrackedStudy
+
+
+def run(
+    study: OptionalStudyArgument = None,
+    name: NameOption = None,
+    settings: SetOption = None,
+    data_root: DataRootOption = None,
+    address: AddressOption = None,
+    from_run: Annotated[str | None, typer.Option("--from-run", help="take the study file of a tracked study")] = None,
+    resume_existing: Annotated[
+        bool, typer.Option("--resume", help="resume the study if it has been started before")
+    ] = False,
+    go_on: Annotated[bool, typer.Option("--go-on", hidden=True)] = False,  # the former name of --resume
+    verbose: VerboseOption = False,
+) -> None:
+    """Run a study and print its table."""
+    check_job_environment()
+    if (study is None) == (from_run is None):
+        raise UserError("give a recipe, a study file, or --from-run RUN_ID, and only one of them")
+    if study is not None:
+        config = study_of(study, settings or (), name)
+    else:
+        config = _tracked_study(str(from_run), settings, name)
+    resumes = (resume_existing or go_on) and exists_already(config)
+    _run_to_table(config, data_root, address, verbose, resumes)
+
+
+def resume(
+    name: NameArgument,
+    data_root: DataRootOption = None,
+    address: AddressOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Resume an interrupted study and print its table."""
+    file = find_study(name).study_file
+    _run_to_table(parse_study(read_text(file), str(file)), data_root, address, verbose, resumes=True)
+
+
+def _run_to_table(
+    config: StudyConfig, data_root: Path | None, address: str | None, verbose: bool, resumes: bool
+) -> None:
+    """Run or resume with the live display, then print the table and how to browse the trials."""
+
+    def interrupted() -> str:
+        exists = StudyFolder(DEFAULT_ROOT, config.name).exists()
+        return f"interrupted; resume it with: noisy-study resume {config.name}" if exists else "interrupted"
+
+    try:
+        with interruptible(interrupted):
+            # Ray and PyTorch take seconds to load.
+            from study.launch import run_study, settings_of
+            from study.terminal.progress import TerminalProgress
+
+            settings = settings_of(config.name, data_root, address, verbose)
+            progress = TerminalProgress(config, errors, lines=environment.is_job())
+            run_study(config.name if resumes else config, settings, progress, say=say, show=_print_table)
+    except KeyboardInterrupt:
+        raise Interrupted(interrupted()) from None
+    except (NothingFound, Undelivered):
+        raise
+    except StudyFailed as error:
+        raise StudyFailed(f"{error}; after the cause is fixed: noisy-study resume {config.name}") from None
+    errors.print(f"\nbrowse the trials: noisy-study ui   (experiment {config.name})", highlight=False)
+
+
+def _print_table(tracked: "TrackedStudy") -> None:
+    from study.results.render import render
+    from study.results.table import table_of
+
+    print(render(table_of(tracked)), flush=True)  # noqa: T201 - the table and nothing else
+
+
+def _tracked_study(run_id: str, overrides: list[str] | None, name: str | None) -> StudyConfig:
+    from study.results.artifacts import read_study_file
+
+    return parse_study(read_study_file(tracking_uri(), run_id), f"run {run_id}", overrides or (), name)

@@ -1,0 +1,14 @@
+"""`sync`: deliver events that an outage kept from the tracking server."""
+
+from study.terminal.cli.options import NameArgument
+from study.terminal.cli.output import errors
+
+
+def sync(name: NameArgument) -> None:
+    """Deliver what an outage kept from the tracking server."""
+    from study.launch import settings_of
+    from study.running import service
+
+    delivered = service.sync(name, settings_of(name))
+    line = f"{delivered} events delivered" if delivered else "no events were waiting"
+    errors.print(f"{line}; the tracking server has all of study {name}", highlight=False, markup=False, soft_wrap=True)

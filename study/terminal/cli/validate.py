@@ -1,0 +1,26 @@
+"""`validate`: check a study file and print it with its defaults."""
+
+from study import environment
+from study.config import dump_study
+from study.lookup import study_of
+from study.terminal.cli.options import DataRootOption, SetOption, StudyArgument
+from study.terminal.cli.output import say
+
+
+def validate(study: StudyArgument, settings: SetOption = None, data_root: DataRootOption = None) -> None:
+    """Try what every stage will build, and print the study file with every default that has an effect."""
+    config = study_of(study, settings or ())
+    from study.data.load import describe_dataset
+    from study.planning.advice import search_advice
+    from study.planning.check import check_study
+
+    check_study(config, describe_dataset(config.data, environment.data_root(data_root)))
+    from study.running.bf16 import slow_precision, trains_in_bf16_on_cpus
+
+    if trains_in_bf16_on_cpus(config):
+        from study.distill.processor import measured_processor  # loads PyTorch, which other studies do not need
+
+        say(slow_precision(config, measured_processor()) or "")
+    for line in search_advice(config):
+        say(line)
+    print(dump_study(config), end="")  # noqa: T201 - a study file and nothing else
