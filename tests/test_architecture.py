@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS: list[set[str]] = [
-    {"study.errors", "study.interrupts", "study.environment", "study.stages", "study.adapters"},
+    {"study.errors", "study.interrupts", "study.environment", "study.stages", "study.adapters", "study.datasets"},
     {"study.shadows", "study.values"},
     {"study.config"},
     {"study.records", "study.storage"},

@@ -1,29 +1,24 @@
 """`data`: the images of a study, their split and their preprocessing, with the defaults of each data set."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import (
     Field,
     model_validator,
 )
 
+from study.datasets import DATA_DEFAULTS
 from study.values import (
     Model,
     Seed,
 )
 
-DatasetName = Literal["digits", "mnist", "svhn", "cifar10", "cifar100", "image_folder"]
+if TYPE_CHECKING:
+    DatasetName = str
+else:
+    DatasetName = Literal[tuple(DATA_DEFAULTS)]  # so that a new data set is one line in `study/datasets.py`
 Preprocessing = Literal["subtract_pixel_mean", "local_contrast_normalization"]
-
-_DATA_DEFAULTS: dict[str, dict[str, Any]] = {
-    "digits": {"validation": 300},
-    "mnist": {"validation": 10_000},
-    "svhn": {"validation": 6_000, "preprocess": ["local_contrast_normalization"]},
-    "cifar10": {"validation": 5_000, "preprocess": ["subtract_pixel_mean"], "augment": ["mirror"]},
-    "cifar100": {"validation": 5_000, "preprocess": ["subtract_pixel_mean"], "augment": ["mirror"]},
-    "image_folder": {"validation": 0.1, "preprocess": ["subtract_pixel_mean"], "augment": ["mirror"]},
-}
 
 
 class DataConfig(Model):
@@ -45,7 +40,7 @@ class DataConfig(Model):
     @classmethod
     def _defaults_of_the_dataset(cls, value: Any) -> Any:
         if isinstance(value, Mapping) and isinstance(value.get("name"), str):
-            return {**_DATA_DEFAULTS.get(value["name"], {}), **value}
+            return {**DATA_DEFAULTS.get(value["name"], {}), **value}
         return value
 
     @model_validator(mode="after")
