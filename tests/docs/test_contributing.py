@@ -1,0 +1,124 @@
+"""The examples of CONTRIBUTING.md work: each is applied to a copy of the source, and used in a process of its own."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    for package in ("study", "models", "search_spaces"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def _example(name: str) -> str:
+    """The code block behind the mark of an example."""
+    found = re.search(rf"^<!-- example: {name} -->\n```\w+\n(.*?)^```", TEXT, flags=re.M | re.S)
+    assert found is not None, f"CONTRIBUTING.md has no example of a {name}"
+    return found[1]
+
+
+def _says(line: str) -> str:
+    """A line that the page asks to be added."""
+    assert f"`{line}`" in TEXT
+    return line
+
+
+def _replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert text.count(old) == 1, f"{file.name} has {text.count(old)} times: {old}"
+    file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def _run(copy: Path, program: str) -> str:
+    """What a program prints that uses the changed copy."""
+    check = f"import study; assert study.__file__.startswith({str(copy)!r}), study.__file__\n"
+    ran = subprocess.run([sys.executable, "-c", check + program], cwd=copy, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def test_a_data_set_is_one_file_and_two_lines(copy: Path) -> None:
+    (copy / "study/data/sources/stripes.py").write_text(_example("data set"), encoding="utf-8")
+    declared = copy / "study/data/sources/__init__.py"
+    _replace(declared, "mnist, svhn\n", "mnist, stripes, svhn\n")
+    _replace(declared, "    image_folder.SOURCE,\n", f"    image_folder.SOURCE,\n    {_says('stripes.SOURCE,')}\n")
+    datasets = copy / "study/datasets.py"
+    content = datasets.read_text(encoding="utf-8").rstrip()
+    assert content.endswith("}")
+    line = _says('"stripes": {"validation": 100},')
+    datasets.write_text(f"{content[:-1]}    {line}\n}}\n", encoding="utf-8")
+    printed = _run(
+        copy,
+        "from pathlib import Path\n"
+        "from study.config import DataConfig\n"
+        "from study.data import describe_dataset, load_dataset\n"
+        "config = DataConfig.model_validate({'name': 'stripes'})\n"
+        "data, facts = load_dataset(config, Path('.')), describe_dataset(config, Path('.'))\n"
+        "assert (data.input_shape, data.class_count) == (facts.input_shape, facts.class_count)\n"
+        "print(len(data.train), len(data.validation), len(data.test), data.class_count)\n",
+    )
+    assert printed.split() == ["300", "100", "100", "2"]
+
+
+def test_a_recipe_is_one_file(copy: Path) -> None:
+    (copy / "search_spaces/recipes/digits-frozen-noise.yaml").write_text(_example("recipe"), encoding="utf-8")
+    printed = _run(
+        copy,
+        "from search_spaces.library import recipe_names, recipe_text\n"
+        "from study.config import parse_study\n"
+        "from study.planning.plan import grid_trials\n"
+        "(name,) = [name for name in recipe_names() if name == 'digits-frozen-noise']\n"
+        "print(len(grid_trials(parse_study(recipe_text(name), name))))\n",
+    )
+    assert printed.split() == ["15"]  # the baseline and four points, three seeds each
+
+
+def test_a_search_space_is_a_function_and_one_line(copy: Path) -> None:
+    spaces = copy / "search_spaces/spaces.py"
+    head = "SPACES: dict[str, Space] = {\n"
+    line = _says('"low_temperature": low_temperature,')
+    _replace(spaces, head, f"{_example('space')}\n\n{head}    {line}\n")
+    printed = _run(
+        copy,
+        "from optuna.trial import FixedTrial\n"
+        "from search_spaces.library import recipe_text\n"
+        "from search_spaces.spaces import get_space\n"
+        "from study.config import parse_study\n"
+        "from study.planning.plan import search_trial\n"
+        "study = parse_study(recipe_text('quickstart'), 'quickstart', ['search.space=low_temperature'])\n"
+        "arm = get_space('low_temperature')(FixedTrial({'temperature': 2.5}), study)\n"
+        "print(search_trial(study, arm).temperature)\n",
+    )
+    assert printed.split() == ["2.5"]
+
+
+def test_an_optimiser_is_a_name_and_a_line(copy: Path) -> None:
+    old = 'optimizer: Literal["adam", "sgd"] = "adam"'
+    (models,) = [file for file in (copy / "study").rglob("*.py") if old in file.read_text(encoding="utf-8")]
+    _replace(models, old, _says('optimizer: Literal["adam", "sgd", "adamw"] = "adam"'))
+    line = _example("optimiser")
+    _replace(copy / "study/distill/optimizers.py", "            eps=_EPS,\n", f"{line}            eps=_EPS,\n")
+    printed = _run(
+        copy,
+        "import torch\n"
+        "from study.config import TrainConfig\n"
+        "from study.distill.optimizers import Optimizer\n"
+        "ours, theirs = (torch.nn.Parameter(torch.ones(5)) for _ in range(2))\n"
+        "settings = TrainConfig(optimizer='adamw', weight_decay=0.1)\n"
+        "one, other = Optimizer([ours], settings), torch.optim.AdamW([theirs], weight_decay=0.1, fused=True)\n"
+        "for step in range(3):\n"
+        "    ours.grad = theirs.grad = torch.arange(5.0) - step\n"
+        "    one.step(1e-3)\n"
+        "    other.step()\n"
+        "print(torch.equal(ours, theirs), float((ours - 1).abs().max()) > 0)\n",
+    )
+    assert printed.split() == ["True", "True"]
