@@ -243,8 +243,8 @@ def driven_seconds(folder: Path, epochs: int, trials: int) -> float:
         first = report.epochs[0]
         history = [first.model_copy(update={"epoch": epoch}) for epoch in range(1, epochs + 1)]
         for passed in range(1, epochs):
-            run.heard(name, TrialReport(number=job.number, epochs=(history[passed - 1],)))
-        run.heard(name, report.model_copy(update={"epochs": tuple(history)}))
+            run.on_report(name, TrialReport(number=job.number, epochs=(history[passed - 1],)))
+        run.on_report(name, report.model_copy(update={"epochs": tuple(history)}))
     seconds = (time.process_time() - began) / trials
     outbox.close(0)
     return seconds

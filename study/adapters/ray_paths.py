@@ -12,6 +12,8 @@ from typing import Any
 import ray
 from ray.job_config import JobConfig
 
+from study.adapters.versions import is_version
+
 WRITTEN_FOR = "2.60"
 
 
@@ -25,7 +27,7 @@ class _WithoutFolders(JobConfig):
 
 def keeps_folders_out() -> bool:
     """Whether the private parts are those this adapter was written for."""
-    same_version = ray.__version__.startswith(f"{WRITTEN_FOR}.")
+    same_version = is_version(ray.__version__, WRITTEN_FOR)
     return same_version and hasattr(JobConfig(), "_py_driver_sys_path") and hasattr(JobConfig, "_serialize")
 
 

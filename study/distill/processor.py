@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
 
+from study.adapters.onednn import can_multiply, product
 from study.config import Model
 from study.storage import write_once, write_whole
 
@@ -99,21 +100,17 @@ def recorded_processor(folder: Path) -> tuple[MeasuredProcessor, bool]:
 
 def _measure() -> MeasuredProcessor:
     name, _ = _processor()
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if not can_multiply():
         return MeasuredProcessor(name=name, onednn_speed=0.0, bf16_speed=1.0)
     inputs, weight = torch.ones(_BATCH, _INPUTS), torch.ones(_OUTPUTS, _INPUTS)
     left, right = torch.ones(*_LARGE[:2]), torch.ones(*_LARGE[1:])
     halves = left.bfloat16(), right.bfloat16()
     with torch.inference_mode():
-        plain, onednn = _seconds([lambda: F.linear(inputs, weight), lambda: _with_onednn(inputs, weight)])
+        plain, onednn = _seconds([lambda: F.linear(inputs, weight), lambda: product(inputs, weight)])
         *single, half = _seconds(
-            [lambda: F.linear(left, right), lambda: _with_onednn(left, right), lambda: F.linear(*halves)]
+            [lambda: F.linear(left, right), lambda: product(left, right), lambda: F.linear(*halves)]
         )
     return MeasuredProcessor(name=name, onednn_speed=plain / onednn, bf16_speed=min(single) / half)
-
-
-def _with_onednn(inputs: torch.Tensor, weight: torch.Tensor) -> object:
-    return torch.ops.mkldnn._linear_pointwise(inputs, weight, None, "none", [], "")
 
 
 def _seconds(products: Sequence[Callable[[], object]]) -> list[float]:

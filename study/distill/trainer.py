@@ -94,7 +94,8 @@ class DistillationTrainer:
         if single and onednn:
             multiply_with_onednn(self.network)
         # Batch norm of one image whose maps have one pixel has nothing to take a variance of, and PyTorch refuses it.
-        normalised = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in self.network.modules())
+        norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+        normalised = any(isinstance(part, norms) for part in self.network.modules())
         self._least_images = 2 if normalised else 1
         self.history: list[EpochRecord] = []
         self._target = None if target is None else target.to(self.device)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from study.results.read import ERROR_METRICS, not_a_share
-from study.tracking.address import answering, asked_again
+from study.tracking.address import answering, retry_read
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -40,7 +40,7 @@ def read_histories(tracking_uri: str, run_ids: Sequence[str], metric: str) -> di
 
         client = MlflowClient(tracking_uri=tracking_uri)
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            found = list(pool.map(lambda run_id: asked_again(client.get_metric_history, run_id, metric), run_ids))
+            found = list(pool.map(lambda run_id: retry_read(client.get_metric_history, run_id, metric), run_ids))
     series = {run_id: _series(history) for run_id, history in zip(run_ids, found, strict=True) if history}
     if metric in ERROR_METRICS:
         for run_id, values in series.items():

@@ -18,7 +18,7 @@ import pandas as pd
 from study.errors import UserError
 from study.stages import STAGES_OF_A_TABLE
 from study.tracking import schema
-from study.tracking.address import answering, asked_again, first_opening, store_exists, without_credentials
+from study.tracking.address import answering, first_opening, retry_read, store_exists, without_credentials
 from study.tracking.client import RUNS_PER_PAGE, fullest_first
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _runs(client: "MlflowClient", experiment_id: str) -> Iterator["Run"]:
     token: str | None = None
     while True:
         # Oldest first: trials that begin while we read come behind what was read, so that no page shifts.
-        page = asked_again(
+        page = retry_read(
             client.search_runs,
             [experiment_id],
             max_results=RUNS_PER_PAGE,

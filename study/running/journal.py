@@ -27,7 +27,7 @@ from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.running.diverged import OUTCOME, has_diverged
 from study.running.sources import Source
 from study.stages import Stage
-from study.tracking.address import told, without_credentials
+from study.tracking.address import redacted_message, without_credentials
 
 REASON, REPEATS = "reason", "repeats"
 """User attributes of a trial: why it failed or diverged, and the id of the earlier trial whose result it has."""
@@ -325,7 +325,8 @@ def open_storage(url: str, of_one_host: bool = True) -> BaseStorage:
         return SoleWriter(RDBStorage(url, engine_kwargs=options))
     except (SQLAlchemyError, ImportError, ValueError, TypeError, OptunaError) as error:
         raise UserError(
-            f"OPTUNA_STORAGE {without_credentials(url)}: no journal can be kept there ({told(error, url)}); it takes "
+            f"OPTUNA_STORAGE {without_credentials(url)}: no journal can be kept there "
+            f"({redacted_message(error, url)}); it takes "
             "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE (which needs the extra `postgresql`)"
         ) from None
 

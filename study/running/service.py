@@ -31,7 +31,7 @@ from study.running.nodes import check_storage
 from study.running.pipeline import Pipeline, StudyContext
 from study.running.watcher import Watcher
 from study.storage import DEFAULT_ROOT, StartRecord, StudyFolder
-from study.tracking.address import store_exists, told, without_credentials
+from study.tracking.address import redacted_message, store_exists, without_credentials
 from study.tracking.client import TrackingClient
 from study.tracking.events import StudyBegan, StudyEnded, StudyStatus, now_ms
 from study.tracking.machine import measured_machine
@@ -200,7 +200,7 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
             raise StudyFailed(str(error)) from None
         except (OptunaError, SQLAlchemyError) as error:
             # Optuna's own words do not say what the database said.
-            reason = told(error.__cause__ or error, journal)
+            reason = redacted_message(error.__cause__ or error, journal)
             raise StudyFailed(f"the journal {without_credentials(journal)}: {reason}") from None
         finally:
             _end(outbox, status, folder, watcher)

@@ -121,7 +121,7 @@ class StageRun:
         self.track(RunEnded(trial_id=trial_id, summary=summary, timestamp_ms=_end(report)))
         self.journal.tell(report)
 
-    def heard(self, ray_trial: str, report: TrialReport) -> None:
+    def on_report(self, ray_trial: str, report: TrialReport) -> None:
         """A report came; the same one may come again."""
         if ray_trial not in self._live:
             return
@@ -172,7 +172,7 @@ class StageRun:
         except Exception as error:  # noqa: BLE001 - raised again by `run_stage`
             self.error = self.error or error
 
-    def lost(self, ray_trial: str) -> None:
+    def on_worker_lost(self, ray_trial: str) -> None:
         """The trial's worker is gone: the same number is suggested again, a bounded number of times."""
         if ray_trial not in self._live:
             return
@@ -185,7 +185,7 @@ class StageRun:
         reason = f"its worker was lost {self._losses[number]} times without an epoch in between"
         passed = self._histories.get(number, {})
         summary = summary_without_result("failed", [passed[epoch] for epoch in sorted(passed)], reason)
-        self.heard(ray_trial, TrialReport(number=number, summary=summary))
+        self.on_report(ray_trial, TrialReport(number=number, summary=summary))
 
 
 class JournalSearcher(Searcher):
@@ -206,10 +206,10 @@ class JournalSearcher(Searcher):
         """Ray keeps a trial's last result from its scheduler, so it is heard here."""
         with self._stage.stopping_on_errors():
             if error or result is None or REPORT not in result:
-                self._stage.lost(trial_id)
+                self._stage.on_worker_lost(trial_id)
             else:
                 self._stage.trials_of_nodes[str(result.get("node_ip"))] += 1
-                self._stage.heard(trial_id, TrialReport.model_validate_json(result[REPORT]))
+                self._stage.on_report(trial_id, TrialReport.model_validate_json(result[REPORT]))
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray pickles its configuration for a restore that never comes."""
@@ -234,7 +234,7 @@ class JournalScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         with self._stage.stopping_on_errors():
-            self._stage.heard(trial.trial_id, TrialReport.model_validate_json(result[REPORT]))
+            self._stage.on_report(trial.trial_id, TrialReport.model_validate_json(result[REPORT]))
         return str(TrialScheduler.STOP if self._stage.is_over(trial.trial_id) else TrialScheduler.CONTINUE)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from study.distill.trainer import (
 from study.errors import UserError
 from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
 from study.running.checkpoint import read_checkpoint, write_checkpoint
-from study.storage import sweep, write_whole
+from study.storage import remove_temporary_files, write_whole
 
 WEIGHTS = "weights.safetensors"
 
@@ -160,7 +160,7 @@ class TrialRun:
             self._lock.acquire(timeout=WAIT_SECONDS)
         except Timeout:
             return False
-        sweep(self.job.folder)
+        remove_temporary_files(self.job.folder)
         return True
 
     def _patience(self) -> TrialReport:

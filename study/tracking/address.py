@@ -62,7 +62,7 @@ def secrets_of(uri: str) -> list[str]:
     return sorted({password, unquote(password)} - {""}, key=len, reverse=True)
 
 
-def told(error: BaseException, *uris: str) -> str:
+def redacted_message(error: BaseException, *uris: str) -> str:
     """The first line of an error, without credentials: what a database quotes below it may be anything."""
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     for secret in (secret for uri in uris for secret in secrets_of(uri)):
@@ -84,7 +84,7 @@ def answering(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, requests.RequestException, OSError, ImportError, ValueError) as error:
-        reason = told(error, uri)
+        reason = redacted_message(error, uri)
         code = error.error_code if isinstance(error, MlflowException) else None
         refused = code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "PERMISSION_DENIED")
         raise UserError(
@@ -97,7 +97,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def asked_again(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def retry_read(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function that reads from a tracking server, up to three times while it gives no answer.
 
     A busy server misses the short time that a request has. For reading only: what was written may have arrived.

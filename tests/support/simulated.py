@@ -88,7 +88,7 @@ def run(
         history = records(planned.errors[: passed[job.number]])
         is_over = passed[job.number] >= len(planned.errors)
         summary = summary_of(planned.outcome, history) if is_over else None
-        stage.heard(ray_trial, TrialReport(number=job.number, epochs=tuple(history), summary=summary))
+        stage.on_report(ray_trial, TrialReport(number=job.number, epochs=tuple(history), summary=summary))
         if not stage.is_over(ray_trial):
             live.append((ray_trial, job, planned))
 
