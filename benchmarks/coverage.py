@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from study.results.read import TrackedStudy, read_study
+from study.results.rows import SIGNIFICANCE
 from study.results.statistics import Interval, compare, holm, student_interval
-from study.results.table import SIGNIFICANCE
 from study.tracking import schema
 from study.tracking.address import tracking_uri
 

@@ -82,10 +82,11 @@ class Study:
 
     def table(self) -> "pd.DataFrame":
         """The improvement-over-baseline table; see `study.table`."""
+        from study.results.formats.json import as_json
         from study.results.table import table_of
 
         made = table_of(self._read())
-        return _table_frame(made.as_json())
+        return _table_frame(as_json(made))
 
     def curves(self, metric: str = "val_error") -> "pd.DataFrame":
         """A metric of every trial and epoch.
@@ -219,10 +220,11 @@ def table(name: str, *, tracking_uri: str | None = None) -> "pd.DataFrame":
     Raises:
         UserError: as `load_study`.
     """
+    from study.results.formats.json import as_json
     from study.results.table import build_table
 
     bound_requests()
-    return _table_frame(build_table(tracking_uri or tracking_uri_of(name), name).as_json())
+    return _table_frame(as_json(build_table(tracking_uri or tracking_uri_of(name), name)))
 
 
 def _run(name: str, study: StudyConfig | str, data_root: str | Path | None, address: str | None) -> Study:

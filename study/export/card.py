@@ -11,10 +11,10 @@ from study.config import DataConfig
 from study.export.choice import Choice
 from study.export.latency import Latency, machine
 from study.export.weights import OpenedStudent
-from study.results.figures.words import arm_words, count, plain, signed
+from study.results.rows import Row
 from study.results.statistics import Interval
-from study.results.table import Row
 from study.results.verdicts import WORDS
+from study.results.words import arm_words, count, plain, signed
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,10 @@ def card(
     shape = f"(N, {channels}, {height}, {width})"
     return "\n".join(
         [
-            f"# {_plain(choice.study)}: {_plain(choice.row.student)}",
+            f"# {_plain(choice.study)}: {_plain(choice.row.arm.student)}",
             "",
             f"A classifier of {len(opened.classes)} classes, learned from "
-            f"{_plain(choice.row.teacher_label or choice.row.teacher) or 'labels'}.",
+            f"{_plain(choice.row.teacher_label or choice.row.arm.teacher) or 'labels'}.",
             "",
             "## Use",
             "",
@@ -152,9 +152,9 @@ def card(
 
 def _teacher(choice: Choice) -> str:
     """The teachers by name, what tells them from others of the study, and their key."""
-    if not choice.row.teacher:
+    if not choice.row.arm.teacher:
         return "none"
-    words = [choice.row.teacher_label or choice.row.teacher]
+    words = [choice.row.teacher_label or choice.row.arm.teacher]
     if choice.teacher_chain is not None:
         words.append(choice.teacher_chain)
     key = f"key `{choice.teacher_key}`" if choice.teacher_key else "key not known"
@@ -177,7 +177,7 @@ def _errors(row: Row, own: float) -> list[str]:
         f"- Test error of the row, mean over {count(row.n, 'seed')}: {_percent(row.mean)}"
         f"{_interval(row.test_error_ci95, 100, '%')}.",
     ]
-    if row.role == "baseline":
+    if row.arm.role == "baseline":
         return [*lines, "- It is the baseline: on validation, no noise that was tried did better."]
     if row.improvement_percent is not None:
         lines.append(

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from study.errors import UserError
 from study.results.figures.chosen import by_validation
 from study.results.read import TrackedStudy
-from study.results.table import Row, Table, runs_of_rows, table_of
+from study.results.rows import Row, Table
+from study.results.table import runs_of_rows, table_of
 from study.tracking import schema
 
 

@@ -80,7 +80,7 @@ def export_student(
     except UserError as error:
         missing = str(error)
     reference = logits_on(opened.student, opened.images)
-    answers: dict[str, latency.Answer] = {f"student {opened.choice.row.student}, torch": _eager(opened.student)}
+    answers: dict[str, latency.Answer] = {f"student {opened.choice.row.arm.student}, torch": _eager(opened.student)}
     answers |= {f"teacher {teacher.name}, torch": _eager(teacher.network) for teacher in teachers}
 
     with tempfile.TemporaryDirectory(prefix="noisy-study-export-", ignore_cleanup_errors=True) as temporary:
@@ -90,12 +90,12 @@ def export_student(
             write(folder / name)
             answer = _opened(folder / name)
             files.append(_tried(opened, folder / name, kind, reference, answer))
-            answers[f"student {opened.choice.row.student}, {kind}"] = answer
+            answers[f"student {opened.choice.row.arm.student}, {kind}"] = answer
         text = card(
             opened,
             files,
             networks=[
-                _network(opened, "student", opened.choice.row.student, opened.choice.row.student, reference),
+                _network(opened, "student", opened.choice.row.arm.student, opened.choice.row.arm.student, reference),
                 *(
                     _network(opened, "teacher", each.name, each.reference, logits_on(each.network, opened.images))
                     for each in teachers
@@ -117,7 +117,7 @@ def _writers(opened: OpenedStudent, format: Format, int8: bool) -> list[tuple[st
     facts = {
         "study": opened.choice.study,
         "trial": opened.choice.trial_id,
-        "network": opened.choice.row.student,
+        "network": opened.choice.row.arm.student,
         "classes": "\n".join(opened.classes),
         "data_digest": opened.data_digest,
         "weights_digest": opened.weights_digest,

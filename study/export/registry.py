@@ -18,7 +18,7 @@ import numpy as np
 from study.errors import UserError
 from study.export.student import Probabilities
 from study.export.weights import OpenedStudent
-from study.results.figures.words import arm_words
+from study.results.words import arm_words
 from study.tracking import schema
 from study.tracking.address import answering, bound_requests
 
@@ -183,7 +183,7 @@ def _log(client: "MlflowClient", tracking_uri: str, name: str, opened: OpenedStu
         source=logged.artifact_location,
         run_id=parent,
         tags={**facts, MODEL: logged.model_id},
-        description=f"{choice.row.student}: {arm_words(choice.row)}, seed {choice.seed}; trial {choice.trial_id}.",
+        description=f"{choice.row.arm.student}: {arm_words(choice.row)}, seed {choice.seed}; trial {choice.trial_id}.",
         model_id=logged.model_id,
     )
     # By this its own page says that it is registered; MLflow's fluent interface writes it, its client does not.

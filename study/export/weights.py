@@ -98,7 +98,7 @@ def open_student(choice: Choice, root: Path, data_root: Path, dataset: Dataset |
     if dataset.digest != record.data_digest:
         raise UserError(f"the images of {config.data.name} are not those that study {choice.study} started with")
     raw = _raw(config, dataset, data_root)
-    network = zoo.build(choice.row.student, dataset.input_shape, dataset.class_count)
+    network = zoo.build(choice.row.arm.student, dataset.input_shape, dataset.class_count)
     load_weights(network, file)
     preprocessing = _preprocessing(config, raw.max_value, dataset)
     return OpenedStudent(
@@ -138,7 +138,7 @@ def _teachers_of(opened: OpenedStudent, weights: Mapping[str, str]) -> tuple[Tea
     Raises:
         UserError: the study file has no such teachers, or the run does not have their key and the name is not enough.
     """
-    key, name = opened.choice.teacher_key, opened.choice.row.teacher
+    key, name = opened.choice.teacher_key, opened.choice.row.arm.teacher
     if not name:
         return ()
     groups = plan.teacher_groups(opened.config)

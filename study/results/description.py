@@ -7,7 +7,8 @@ from study.results.figures.chosen import ByValidation, by_validation
 from study.results.read import TrackedStudy
 from study.results.render import render
 from study.results.report import ARTIFACT_FOLDER, verdict
-from study.results.table import Table, table_of
+from study.results.rows import Table
+from study.results.table import table_of
 from study.tracking import schema, view
 from study.tracking.address import answering
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 from study.errors import UserError
 from study.results.figures.chosen import ByValidation, by_validation
-from study.results.figures.words import arm_words, count, file_name, plain, seeds_each, signed
+from study.results.formats.html import fragment as html_fragment
 from study.results.history import read_histories
 from study.results.read import TrackedStudy, read_study
-from study.results.render import html_fragment
-from study.results.table import Row, Table, table_of
+from study.results.rows import Row, Table
+from study.results.table import table_of
 from study.results.verdicts import TESTED, WORDS, Tested
+from study.results.words import arm_words, count, file_name, plain, seeds_each, signed
 from study.storage import write_whole
 from study.tracking import schema
 from study.tracking.address import answering
@@ -107,7 +108,7 @@ def verdict(table: Table, validation: ByValidation) -> Verdict:
         table: the study's table.
         validation: validation errors of its rows.
     """
-    arms = [row for row in table.rows if row.role == "arm"]
+    arms = [row for row in table.rows if row.arm.role == "arm"]
     baseline = f"baseline: {plain(table.baseline_kind, 200)}"
     if not any(row.n or row.is_lost for row in arms):
         return Verdict("unknown", "No arm has a completed trial yet, so there is nothing to say.")
@@ -116,8 +117,8 @@ def verdict(table: Table, validation: ByValidation) -> Verdict:
         return Verdict("unknown", _untested(arms, validation, baseline))
     chosen = [
         validation.best(of_student) or of_student[0]
-        for student in dict.fromkeys(row.student for row in tested)
-        if (of_student := [row for row in tested if row.student == student])
+        for student in dict.fromkeys(row.arm.student for row in tested)
+        if (of_student := [row for row in tested if row.arm.student == student])
     ]
     if len(chosen) > 1:
         return _of_students(chosen, tested, baseline, table)
@@ -144,7 +145,7 @@ def _of_students(chosen: Sequence[Row], tested: Sequence[Row], baseline: str, ta
     for outcome in TESTED:
         rows = [row for row in chosen if row.verdict == outcome]
         if rows:
-            named = ", ".join(f"{plain(row.student)} {_improvement(row)}" for row in rows)
+            named = ", ".join(f"{plain(row.arm.student)} {_improvement(row)}" for row in rows)
             parts.append(f"{outcome} for {len(rows)} of {count(len(chosen), 'student')} ({named})")
     outcomes = {_outcome(row) for row in chosen}
     return Verdict(
@@ -197,7 +198,7 @@ def _all_arms(tested: Sequence[Row]) -> str:
 
 
 def _lost(table: Table) -> str:
-    lost = sum(row.role == "arm" and row.verdict == "seeds_lost" for row in table.rows)
+    lost = sum(row.arm.role == "arm" and row.verdict == "seeds_lost" for row in table.rows)
     return f"; {count(lost, 'arm')} lost seeds and {'has' if lost == 1 else 'have'} no verdict" if lost else ""
 
 

@@ -4,13 +4,11 @@ Works on what `study.results.read` took off the tracking server, and on the publ
 table is printed.
 """
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from search_spaces.published import find_published, published_improvement_percent
-from study.results.arms import Arm, ArmSeeds, Setting, arms_of
+from study.results.arms import Arm, ArmSeeds, arms_of
 from study.results.notes import (
     collapsed_notes,
     cost_notes,
@@ -23,178 +21,14 @@ from study.results.notes import (
     teacher_notes,
 )
 from study.results.read import TrackedStudy, read_study
-from study.results.statistics import Comparison, Interval, compare, holm, mean, student_interval
+from study.results.rows import SIGNIFICANCE, Cost, Row, Speed, Table
+from study.results.statistics import Comparison, compare, holm, mean, student_interval
 from study.results.teachers import Taught, key_notes, teacher_labels, teacher_settings
 from study.results.verdicts import Verdict
 from study.results.versions import version_notes
 from study.tracking import schema
 
-SIGNIFICANCE = 0.05
-RULE = "paired-t-holm"
-"""Name of the statistical rule that judges a table: paired t-tests, corrected by Holm's method (docs/statistics.md)."""
 DEFAULT_BASELINE_KIND = "default settings"
-
-
-@dataclass(frozen=True)
-class Speed:
-    """How soon a row's trials came to the validation error that the study names as its target.
-
-    Attributes:
-        reached: how many seeds ever did.
-        epochs, seconds: means over those seeds; None where there are none, and where the row lost a seed.
-    """
-
-    reached: int
-    epochs: float | None
-    seconds: float | None
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a row's student costs, in a table whose students do not all cost the same.
-
-    Attributes:
-        multiplications: of one forward pass of one image.
-        pareto: whether the row is on the front of mean test error against multiplications: no other row of the table
-            is at most as large in both and smaller in one.
-
-    Both are None where the tracked runs do not say what the student costs, and `pareto` where the row has no mean.
-    """
-
-    multiplications: int | None
-    pareto: bool | None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One arm over its seeds.
-
-    A seed is lost when its training ended without a test error. A row that lost a seed has no mean, interval, p or
-    improvement: which seeds survive depends on the training, so the survivors alone speak for nothing.
-
-    Attributes:
-        role: `baseline` or `arm`.
-        stage: `grid`, or `confirm` for a searched point on seeds the search never saw; a baseline that has trials of
-            both is of the grid.
-        student, teacher: networks; several teachers are joined by `+`.
-        teacher_key: identifies the teachers (`study.planning.keys`); None where the runs do not say.
-        teacher_label: the teachers in words, with what tells teachers of one name apart, where the rows of the table
-            have several; else None.
-        sigma: a standard deviation, or (low, high) of a uniform draw; None for methods without noise.
-        n: seeds that have a test error; `n_planned` all seeds of the row; `n_diverged` lost seeds whose training
-            diverged, `n_failed` those whose training failed or was stopped early.
-        errors: test error by seed, fractions of 1, ascending in the seed; also those of a row that lost other seeds.
-        test_error_mean: a fraction of 1; `test_error_ci95` its Student interval.
-        improvement_percent: (mean baseline − mean error) / mean baseline × 100 over the seeds both have, with its
-            Fieller interval.
-        p_value: paired t-test; `p_corrected` the same after Holm's correction over all arms of the table.
-        verdict: what may be said at 5 % after the correction.
-        compression_ratio: multiplications of the teacher / of the student.
-        published_error_percent, published_improvement_percent: what the source prints for this setting.
-        settings: other parameters that differ between rows, by name; None where a row has no such parameter.
-        speed: how soon the target error was reached; None where the trials have no target.
-        cost: what the student costs; None where all students of the table cost the same.
-    """
-
-    role: str
-    stage: str
-    student: str
-    teacher: str
-    teacher_key: str | None
-    method: str
-    sigma: float | Interval | None
-    sigma_mode: str | None
-    noise: str | None
-    alpha: float | None
-    n: int
-    n_planned: int
-    n_diverged: int
-    n_failed: int
-    errors: Mapping[int, float]
-    test_error_mean: float | None
-    test_error_ci95: Interval | None
-    improvement_percent: float | None
-    improvement_ci95: Interval | None
-    p_value: float | None
-    p_corrected: float | None
-    verdict: Verdict
-    compression_ratio: float | None
-    published_error_percent: float | None
-    published_improvement_percent: float | None
-    settings: Mapping[str, Setting | None]
-    speed: Speed | None = None
-    cost: Cost | None = None
-    teacher_label: str | None = None
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether the row lost a seed."""
-        return self.n_diverged + self.n_failed > 0
-
-    @property
-    def mean(self) -> float:
-        """`test_error_mean` of a row that has one.
-
-        Raises:
-            ValueError: it has none.
-        """
-        if self.test_error_mean is None:
-            raise ValueError(f"a row of {self.n} of {self.n_planned} seeds has no mean error")
-        return self.test_error_mean
-
-    def as_json(self) -> dict[str, Any]:
-        """The row as JSON has it, the settings beside the other values, without the words for people.
-
-        `errors` has the seeds as text, as keys of JSON are; `p_holm` is the former name of `p_corrected`. Where the
-        trials have a target there are `reached_target` (how many seeds), `epochs_to_target` and `seconds_to_target`
-        (means over those) too; where the students of the table differ in cost, `multiplications` and `pareto` (true on
-        the front, false off it, null where the row has no mean error or no known cost).
-        """
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        settings, speed, cost, _ = (values.pop(name) for name in ("settings", "speed", "cost", "teacher_label"))
-        values["errors"] = {str(seed): error for seed, error in self.errors.items()}
-        values["p_holm"] = self.p_corrected
-        if cost is not None:
-            values |= {schema.MULTIPLICATIONS: cost.multiplications, "pareto": cost.pareto}
-        if speed is not None:
-            values |= {
-                "reached_target": speed.reached,
-                schema.EPOCHS_TO_TARGET: speed.epochs,
-                schema.SECONDS_TO_TARGET: speed.seconds,
-            }
-        return {
-            **{name: list(value) if isinstance(value, tuple) else value for name, value in values.items()},
-            **{name: value for name, value in settings.items() if name not in values},
-        }
-
-
-@dataclass(frozen=True)
-class Table:
-    """The improvement-over-baseline table of one study, with everything a reader must know in `notes`.
-
-    `rule` names the statistical rule that gave the verdicts.
-    """
-
-    study: str
-    baseline_kind: str
-    notes: tuple[str, ...]
-    rows: tuple[Row, ...]
-    rule: str = RULE
-
-    @property
-    def settings(self) -> tuple[str, ...]:
-        """Names of the other parameters that differ between rows."""
-        return tuple(self.rows[0].settings) if self.rows else ()
-
-    def as_json(self) -> dict[str, Any]:
-        """Errors are fractions of 1, improvements per cent, intervals [low, high], null what is unknown."""
-        return {
-            "study": self.study,
-            "baseline_kind": self.baseline_kind,
-            "rule": self.rule,
-            "notes": list(self.notes),
-            "rows": [row.as_json() for row in self.rows],
-        }
 
 
 def build_table(tracking_uri: str, study: str) -> Table:
@@ -337,16 +171,8 @@ def _row(
     settings = dict(arm.settings)
     published_error, published_improvement = _published_numbers(arm, published)
     return Row(
-        role=arm.role,
+        arm=arm,
         stage=_stage(seeds),
-        student=arm.student,
-        teacher=arm.teacher,
-        teacher_key=arm.teacher_key,
-        method=arm.method,
-        sigma=arm.sigma,
-        sigma_mode=arm.sigma_mode,
-        noise=arm.noise,
-        alpha=arm.alpha,
         n=len(seeds.errors),
         n_planned=len(seeds.planned),
         n_diverged=diverged,

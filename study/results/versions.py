@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from study.errors import UserError
-from study.results.figures import columns
+from study.results import frames
 from study.results.phrases import some
 from study.results.read import TrackedStudy
 from study.tracking import schema
@@ -107,7 +107,7 @@ def _with_code(versions: Mapping[str, str], commit: str | None) -> dict[str, str
 
 def _last_end(tracked: TrackedStudy) -> float:
     """When the last training ended, Unix time in milliseconds; infinity where one has not."""
-    ends = [columns.number(runs, "end_time") for runs in (tracked.trials, tracked.teachers)]
+    ends = [frames.number(runs, "end_time") for runs in (tracked.trials, tracked.teachers)]
     if any(of_kind.isna().any() for of_kind in ends):
         return math.inf
     return max((float(of_kind.max()) for of_kind in ends if len(of_kind)), default=math.inf)

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from study.results.table import RULE
+from study.results.rows import RULE
 from study.results.verdicts import TESTED, Verdict
 
 FOLDER = Path(__file__).parents[2] / "docs" / "results"

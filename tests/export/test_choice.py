@@ -30,7 +30,7 @@ def _with_errors(
 def test_the_row_with_the_lowest_mean_validation_error_wins_whatever_the_test_set_says(ran: Ran) -> None:
     tracked = _with_errors(ran, {("0.9", "0"): 0.1, ("0.9", "1"): 0.2}, {("0.2", "0"): 0.01, ("0.2", "1"): 0.01})
     choice = choose(tracked)
-    assert choice.row.sigma == 0.9
+    assert choice.row.arm.sigma == 0.9
     assert choice.val_error_mean == pytest.approx(0.15)
 
 
@@ -43,12 +43,12 @@ def test_of_its_seeds_the_one_with_the_lowest_validation_error(ran: Ran) -> None
 
 def test_one_lucky_seed_does_not_make_a_row_the_best(ran: Ran) -> None:
     tracked = _with_errors(ran, {("0.9", "0"): 0.01, ("0.9", "1"): 0.9, ("0.2", "0"): 0.3, ("0.2", "1"): 0.3}, {})
-    assert choose(tracked).row.sigma == 0.2
+    assert choose(tracked).row.arm.sigma == 0.2
 
 
 def test_the_baseline_is_chosen_where_no_noise_does_better(ran: Ran) -> None:
     choice = choose(_with_errors(ran, {}, {}))
-    assert choice.row.role == "baseline"
+    assert choice.row.arm.role == "baseline"
 
 
 def test_a_study_without_a_completed_trial_has_none(ran: Ran) -> None:

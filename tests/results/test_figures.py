@@ -20,10 +20,10 @@ from study.results.figures import compression, curves, durations, gap, importanc
 from study.results.figures.chosen import by_validation
 from study.results.figures.pictures import MAX_STUDENTS, Sketches, sketches_of
 from study.results.figures.style import COLOURS, DOTS_PER_INCH, WIDTH, line_look, theme
-from study.results.figures.words import plain
 from study.results.history import read_histories
 from study.results.read import TrackedStudy, read_study
 from study.results.table import table_of
+from study.results.words import plain
 from study.tracking import schema
 
 pytest_plugins = ("support.handwritten",)
@@ -213,7 +213,7 @@ def test_a_sweep_has_its_arms_in_order_the_baseline_and_what_is_published() -> N
     study = Sheet(published="table-1").grid({(0, 0): 0.01, (0.5, 0.15): 0.009, (0.1, 0.15): 0.011})
     (found,) = sweep.sweeps_of(table_of(study.tracked()))
     (line,) = found.lines
-    assert [row.sigma for row in line.rows] == [0.1, 0.5]
+    assert [row.arm.sigma for row in line.rows] == [0.1, 0.5]
     assert [row.published_error_percent for row in line.rows] == [0.96, 0.87]
     assert found.baseline is not None
     assert found.baseline.n == 3

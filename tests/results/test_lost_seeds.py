@@ -20,10 +20,12 @@ from study.results.description import description
 from study.results.figures import compression, curves, gap, sweep, trial_map
 from study.results.figures.chosen import by_validation
 from study.results.figures.pictures import sketches_of
+from study.results.formats.csv import frame
 from study.results.read import read_study
-from study.results.render import FORMATS, frame, render
+from study.results.render import FORMATS, render
 from study.results.report import verdict
-from study.results.table import Row, Table, build_table, runs_of_rows, table_of
+from study.results.rows import Row, Table
+from study.results.table import build_table, runs_of_rows, table_of
 from study.tracking import schema
 from study.tracking.provenance import provenance, this_start
 
@@ -58,7 +60,12 @@ def table(uri: str, study: Writer) -> Table:
 
 
 def row(table: Table, **wanted: object) -> Row:
-    (found,) = (each for each in table.rows if all(getattr(each, name) == value for name, value in wanted.items()))
+    """The only row whose own attributes, or those of its arm, have these values."""
+
+    def matches(each: Row) -> bool:
+        return all(getattr(each if hasattr(each, name) else each.arm, name) == value for name, value in wanted.items())
+
+    (found,) = filter(matches, table.rows)
     return found
 
 
@@ -76,7 +83,7 @@ def numbers(row: Row) -> list[object]:
 
 
 def test_every_arm_has_a_row_with_its_planned_and_lost_seeds(table: Table) -> None:
-    counts = [(row.sigma, row.n, row.n_planned, row.n_diverged, row.n_failed, row.verdict) for row in table.rows]
+    counts = [(row.arm.sigma, row.n, row.n_planned, row.n_diverged, row.n_failed, row.verdict) for row in table.rows]
     assert counts == [
         (None, 5, 5, 0, 0, "baseline"),
         (0.1, 5, 5, 0, 0, "better"),
@@ -207,7 +214,7 @@ def test_without_the_parents_word_the_planned_seeds_are_those_of_the_student_and
     study.arm({7: 0.1, 8: 0.1}, stage="confirm", sigma=0.4, alpha=0.5)
     study.arm({0: 0.1}, student="other", sigma=0.3, alpha=0.5)
     rows = build_table(uri, study.name).rows
-    assert [(row.student, row.stage, row.n, row.n_planned) for row in rows] == [
+    assert [(row.arm.student, row.stage, row.n, row.n_planned) for row in rows] == [
         ("fc800", "grid", 3, 5),
         ("fc800", "grid", 2, 3),
         ("fc800", "confirm", 2, 2),
@@ -222,7 +229,7 @@ def test_confirmed_rows_are_planned_over_the_confirmations_seeds(uri: str, new_s
     study.arm({0: 0.1, 1: 0.2}, sigma=0.3, alpha=0.5)
     study.arm({0: 0.1, 1: 0.1}, stage="confirm", sigma=0.4, alpha=0.5)
     rows = build_table(uri, study.name).rows
-    assert [(row.role, row.stage, row.n, row.n_planned) for row in rows] == [
+    assert [(row.arm.role, row.stage, row.n, row.n_planned) for row in rows] == [
         ("baseline", "grid", 3, 4),
         ("arm", "grid", 2, 2),
         ("arm", "confirm", 2, 4),
@@ -268,7 +275,7 @@ def test_a_lost_row_is_not_on_the_front(uri: str, new_study: Callable[..., Write
     study.arm({0: 0.01}, sigma=0.3, alpha=0.5, student="narrow", multiplications=1000)
     lost(study, 1, sigma=0.3, alpha=0.5, student="narrow", multiplications=1000)
     table = build_table(uri, study.name)
-    costs = {row.student: row.cost for row in table.rows}
+    costs = {row.arm.student: row.cost for row in table.rows}
     assert [cost and cost.pareto for cost in costs.values()] == [True, None]
     assert "Left out: 1 row without a mean error." in note(table, "Front")[0]
 
@@ -287,7 +294,7 @@ def validation_errors(study: Writer, client: MlflowClient, errors: Mapping[str, 
 def test_survivors_are_never_chosen_for_export(uri: str, client: MlflowClient, study: Writer) -> None:
     validation_errors(study, client, {"0.3": 0.01, "0.1": 0.3})
     choice = choose(read_study(uri, study.name))
-    assert choice.row.sigma == 0.1
+    assert choice.row.arm.sigma == 0.1
     assert choice.seeds == (0, 1, 2, 3, 4)
 
 
@@ -338,7 +345,7 @@ def sheet_with_a_lost_arm(**params: Any) -> Sheet:
 
 def test_a_sweep_leaves_lost_rows_out_and_says_so() -> None:
     (found,) = sweep.sweeps_of(table_of(sheet_with_a_lost_arm().tracked()))
-    assert [row.sigma for row in found.rows] == [0.1, 0.5]
+    assert [row.arm.sigma for row in found.rows] == [0.1, 0.5]
     sketch = sweep.sketch(found, several=False, published=None)
     assert "Left out: 1 row that lost seeds to trainings that diverged or failed." in sketch.caption
     sketch.finish()
@@ -383,7 +390,7 @@ def test_error_against_compression_shows_no_survivors() -> None:
     found = compression.compression_of(table_of(tracked), by_validation(tracked))
     assert found is not None
     assert {student.chosen.sigma for student in found.students if student.chosen} == {0.1}
-    assert not any(row.sigma == 0.9 for student in found.students for row in student.others)
+    assert not any(row.arm.sigma == 0.9 for student in found.students for row in student.others)
     assert "Left out: 2 rows that lost seeds" in compression.sketch(found, None).caption
     compression.sketch(found, None).finish()
 

@@ -133,14 +133,14 @@ def test_the_table_is_what_pandas_makes_of_the_runs(runs: pd.DataFrame, document
 
 def test_teachers_of_one_name_are_rows_of_their_own_with_what_differs(ran: Ran, document: dict[str, Any]) -> None:
     table = build_table(ran.uri, ran.name)
-    rows = [row for row in table.rows if row.role == "arm" and not row.is_lost]
-    assert [row.teacher for row in rows] == [TEACHER] * 3
+    rows = [row for row in table.rows if row.arm.role == "arm" and not row.is_lost]
+    assert [row.arm.teacher for row in rows] == [TEACHER] * 3
     assert [row.teacher_label for row in rows] == [
         "digits-cnn (epochs 2, weight_decay 0)",
         "digits-cnn (epochs 1, weight_decay 0)",
         "digits-cnn (epochs 2, weight_decay 0.1)",
     ]
-    assert len({row.teacher_key for row in rows}) == 3
+    assert len({row.arm.teacher_key for row in rows}) == 3
     assert {row.test_error_mean for row in rows} == {
         np.mean(list(row["errors"].values()))
         for row in document["rows"]

@@ -13,8 +13,14 @@ from rich.cells import cell_len
 from support.handwritten import SEARCHED_BASELINE
 
 from study.errors import UserError
-from study.results.render import FORMATS, PIPED_WIDTH, columns, frame, render, subtitle
-from study.results.table import Cost, Row, Table, build_table
+from study.results.arms import Arm
+from study.results.columns import for_people, subtitle
+from study.results.formats.csv import frame
+from study.results.formats.json import as_json
+from study.results.formats.text import PIPED_WIDTH
+from study.results.render import FORMATS, render
+from study.results.rows import Cost, Row, Table
+from study.results.table import build_table
 
 pytest_plugins = ("support.handwritten",)
 
@@ -27,16 +33,20 @@ def mnist_table(uri: str, mnist: str) -> Table:
 
 
 BASE = Row(
-    role="baseline",
+    arm=Arm(
+        role="baseline",
+        stage="grid",
+        student=AWKWARD,
+        teacher="nin",
+        teacher_key="0123456789abcdef0123456789abcdef",
+        method="logit_regression",
+        sigma=None,
+        sigma_mode=None,
+        noise=None,
+        alpha=None,
+        settings=(),
+    ),
     stage="grid",
-    student=AWKWARD,
-    teacher="nin",
-    teacher_key="0123456789abcdef0123456789abcdef",
-    method="logit_regression",
-    sigma=None,
-    sigma_mode=None,
-    noise=None,
-    alpha=None,
     n=3,
     n_planned=3,
     n_diverged=0,
@@ -56,12 +66,7 @@ BASE = Row(
 )
 ARM = replace(
     BASE,
-    role="arm",
-    method="noisy_teacher",
-    sigma=0.6,
-    sigma_mode="fixed",
-    noise="fresh",
-    alpha=0.5,
+    arm=replace(BASE.arm, role="arm", method="noisy_teacher", sigma=0.6, sigma_mode="fixed", noise="fresh", alpha=0.5),
     improvement_percent=3.1415,
     improvement_ci95=(-0.52, 6.83),
     p_value=0.0712,
@@ -76,11 +81,16 @@ def table_of(*rows: Row, notes: tuple[str, ...] = ("A note.",)) -> Table:
 
 @pytest.fixture
 def awkward() -> Table:
-    return table_of(BASE, ARM, replace(ARM, student="fc800", sigma=(0.01, 1.0)), notes=(f"A note on {AWKWARD}.",))
+    return table_of(
+        BASE,
+        ARM,
+        replace(ARM, arm=replace(ARM.arm, student="fc800", sigma=(0.01, 1.0))),
+        notes=(f"A note on {AWKWARD}.",),
+    )
 
 
 def printed(table: Table) -> list[list[str]]:
-    shown = columns(table)
+    shown = for_people(table)
     return [[column.heading for column in shown], *([column.cell(row) for column in shown] for row in table.rows)]
 
 
@@ -159,7 +169,8 @@ def test_what_all_rows_share_is_said_once() -> None:
 
 
 def test_what_differs_between_rows_is_a_column() -> None:
-    other = replace(ARM, student="fc800", teacher="nin+alexnet", noise="frozen", compression_ratio=7.0, stage="confirm")
+    other_arm = replace(ARM.arm, student="fc800", teacher="nin+alexnet", noise="frozen")
+    other = replace(ARM, arm=other_arm, compression_ratio=7.0, stage="confirm")
     assert {"student", "teacher", "noise", "compression", "stage"} <= set(printed(table_of(ARM, other))[0])
 
 
@@ -206,7 +217,7 @@ def test_settings_of_the_arms_are_columns_by_their_names() -> None:
 
 
 def test_json_reads_back_as_the_table(mnist_table: Table) -> None:
-    assert json.loads(render(mnist_table, "json")) == json.loads(json.dumps(mnist_table.as_json()))
+    assert json.loads(render(mnist_table, "json")) == json.loads(json.dumps(as_json(mnist_table)))
 
 
 def test_csv_reads_back_as_the_frame(mnist_table: Table) -> None:
@@ -220,7 +231,7 @@ def test_csv_reads_back_as_the_frame(mnist_table: Table) -> None:
 
 def test_csv_keeps_commas_and_quotes_of_names() -> None:
     name = 'a, "b"'
-    back = pd.read_csv(io.StringIO(render(table_of(replace(ARM, student=name)), "csv")))
+    back = pd.read_csv(io.StringIO(render(table_of(replace(ARM, arm=replace(ARM.arm, student=name))), "csv")))
     assert back["student"].tolist() == [name]
 
 
@@ -253,7 +264,7 @@ def test_latex_escapes_what_latex_would_read(awkward: Table) -> None:
     assert not re.search(r"\\\\\s*\[", text), "a line break followed by [ takes it for a length"
     body = text[text.index(r"\begin{tabular}") : text.index(r"\end{tabular}")]
     rows = [line for line in body.splitlines() if line.endswith(r"\\")]
-    assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {len(columns(awkward)) - 1}
+    assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {len(for_people(awkward)) - 1}
     assert re.findall(r"\\begin{(\w+)}", text) == ["table", "tabular", "itemize"]
     assert re.findall(r"\\end{(\w+)}", text) == ["tabular", "itemize", "table"]
 

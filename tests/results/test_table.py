@@ -12,8 +12,10 @@ from scipy import stats
 from support.handwritten import BASELINE_ERRORS, SEARCHED_BASELINE, Writer
 
 from study.errors import UserError
+from study.results.formats.json import as_json
 from study.results.render import FORMATS, render
-from study.results.table import Cost, Row, Table, build_table
+from study.results.rows import Cost, Row, Table
+from study.results.table import build_table
 
 pytest_plugins = ("support.handwritten",)
 
@@ -41,7 +43,12 @@ def tracking(uri: str) -> Iterator[None]:
 
 
 def arm(table: Table, **wanted: object) -> Row:
-    (row,) = (row for row in table.rows if all(getattr(row, name) == value for name, value in wanted.items()))
+    """The only row whose own attributes, or those of its arm, have these values."""
+
+    def matches(row: Row) -> bool:
+        return all(getattr(row if hasattr(row, name) else row.arm, name) == value for name, value in wanted.items())
+
+    (row,) = filter(matches, table.rows)
     return row
 
 
@@ -78,7 +85,7 @@ def test_the_table_is_what_a_dozen_lines_of_pandas_make_of_the_same_runs(mnist: 
 
 
 def test_the_baseline_comes_first_then_the_grid_then_what_was_confirmed(mnist_table: Table) -> None:
-    assert [(row.role, row.stage, row.sigma) for row in mnist_table.rows] == [
+    assert [(row.arm.role, row.stage, row.arm.sigma) for row in mnist_table.rows] == [
         ("baseline", "grid", None),
         ("arm", "grid", 0.1),
         ("arm", "grid", 0.5),
@@ -92,7 +99,7 @@ def test_the_baseline_has_an_error_but_nothing_to_improve_on(mnist_table: Table)
     row = mnist_table.rows[0]
     assert row.n == 5
     assert row.test_error_mean == pytest.approx(np.mean(list(BASELINE_ERRORS.values())))
-    assert (row.sigma, row.alpha, row.noise, row.sigma_mode) == (None, None, None, None)
+    assert (row.arm.sigma, row.arm.alpha, row.arm.noise, row.arm.sigma_mode) == (None, None, None, None)
     assert (row.improvement_percent, row.p_value, row.p_corrected, row.verdict) == (None, None, None, "baseline")
 
 
@@ -100,7 +107,7 @@ def test_the_verdict_follows_the_corrected_test(mnist_table: Table) -> None:
     assert arm(mnist_table, sigma=0.5).verdict == "better"
     assert arm(mnist_table, sigma=0.1).verdict == "undecided"
     assert arm(mnist_table, sigma=0.437).verdict == "worse"
-    for row in [row for row in mnist_table.rows[1:] if row.sigma != 5]:
+    for row in [row for row in mnist_table.rows[1:] if row.arm.sigma != 5]:
         assert row.p_corrected is not None
         assert row.improvement_ci95 is not None
         assert row.p_value is not None
@@ -122,7 +129,7 @@ def test_published_numbers_stand_beside_the_settings_they_were_printed_for(mnist
 
 
 def test_json_has_the_agreed_keys_and_nothing_that_is_no_json(mnist_table: Table) -> None:
-    document = json.loads(json.dumps(mnist_table.as_json(), allow_nan=False))
+    document = json.loads(json.dumps(as_json(mnist_table), allow_nan=False))
     assert list(document) == ["study", "baseline_kind", "rule", "notes", "rows"]
     assert list(document["rows"][1]) == [
         "role",
@@ -224,7 +231,7 @@ def test_a_student_without_a_baseline_stands_without_an_improvement(new_study: N
     study.arm({0: 0.09, 1: 0.08}, sigma=0.3, alpha=0.5, student="student1")
     study.arm({0: 0.09, 1: 0.08}, sigma=0.3, alpha=0.5, student="student2")
     table = table_of(study)
-    assert [(row.student, row.role) for row in table.rows] == [
+    assert [(row.arm.student, row.arm.role) for row in table.rows] == [
         ("student1", "baseline"),
         ("student1", "arm"),
         ("student2", "arm"),
@@ -260,7 +267,7 @@ def test_a_baseline_trained_for_the_confirmation_adds_seeds_to_the_baseline(
 
 def test_a_study_without_a_grid_has_its_baseline_of_the_confirmation(uri: str, searched: str) -> None:
     table = build_table(uri, searched)
-    assert [(row.role, row.stage, row.n) for row in table.rows] == [
+    assert [(row.arm.role, row.stage, row.n) for row in table.rows] == [
         ("baseline", "confirm", 3),
         ("arm", "confirm", 3),
         ("arm", "confirm", 3),
@@ -273,7 +280,7 @@ def test_a_study_without_a_grid_has_its_baseline_of_the_confirmation(uri: str, s
 
 def test_a_searched_table_says_how_its_points_and_its_baseline_were_found(uri: str, searched: str) -> None:
     table = build_table(uri, searched)
-    assert table.as_json()["baseline_kind"] == SEARCHED_BASELINE
+    assert as_json(table)["baseline_kind"] == SEARCHED_BASELINE
     assert note(table, "Searched") == (
         "Searched: 5 trials (2 pruned, 1 diverged) by validation error on 1 seed, 37 epochs together; its best 2 were "
         "confirmed."
@@ -382,7 +389,7 @@ def test_rows_say_whether_they_are_on_the_front_of_error_against_multiplications
     widths: Writer, table_of: BuildTable
 ) -> None:
     table = table_of(widths)
-    assert [(row.student, row.role, row.cost) for row in table.rows] == [
+    assert [(row.arm.student, row.arm.role, row.cost) for row in table.rows] == [
         ("middle", "baseline", Cost(MIDDLE, False)),
         ("middle", "arm", Cost(MIDDLE, True)),
         ("narrow", "baseline", Cost(NARROW, False)),
@@ -390,14 +397,14 @@ def test_rows_say_whether_they_are_on_the_front_of_error_against_multiplications
         ("wide", "baseline", Cost(WIDE, True)),
         ("wide", "arm", Cost(WIDE, False)),
     ]
-    rows = table.as_json()["rows"]
+    rows = as_json(table)["rows"]
     assert [(row["multiplications"], row["pareto"]) for row in rows][:2] == [(MIDDLE, False), (MIDDLE, True)]
     assert "Pareto front" in note(table, "Front")
     assert "3 of its points were confirmed" in note(table, "Searched")
 
 
 def test_students_of_different_cost_are_compared_with_their_own_baselines(widths: Writer, table_of: BuildTable) -> None:
-    improvements = {row.student: row.improvement_percent for row in table_of(widths).rows if row.role == "arm"}
+    improvements = {row.arm.student: row.improvement_percent for row in table_of(widths).rows if row.arm.role == "arm"}
     assert improvements == {
         "narrow": pytest.approx((0.305 - 0.29) / 0.305 * 100),
         "middle": pytest.approx((0.325 - 0.26) / 0.325 * 100),
@@ -425,7 +432,7 @@ def test_a_student_of_unknown_cost_is_neither_on_the_front_nor_off_it(widths: Wr
 
 def test_where_all_students_cost_the_same_there_is_no_front(mnist_table: Table) -> None:
     assert all(row.cost is None for row in mnist_table.rows)
-    assert not {"pareto", "multiplications"} & mnist_table.as_json()["rows"][0].keys()
+    assert not {"pareto", "multiplications"} & as_json(mnist_table)["rows"][0].keys()
     assert not [line for line in mnist_table.notes if line.startswith("Front")]
 
 
@@ -454,7 +461,7 @@ def test_settings_that_differ_between_rows_are_shown_by_name(new_study: NewStudy
         {"lr": 0.0005, "temperature": 16},
         {"lr": 0.001, "temperature": 4},
     ]
-    assert table.as_json()["rows"][2]["temperature"] == 4
+    assert as_json(table)["rows"][2]["temperature"] == 4
 
 
 def test_the_same_number_written_differently_is_the_same_arm(new_study: NewStudy, table_of: BuildTable) -> None:
@@ -468,7 +475,7 @@ def test_arms_stand_in_numeric_order(new_study: NewStudy, table_of: BuildTable) 
     study = new_study()
     for sigma in ("10", "9.5", "[0.5, 1]", "0.1", "[0.01, 1]"):
         study.trial(0, 0.1, sigma=sigma, sigma_mode="uniform" if "[" in sigma else "fixed", alpha=0.5)
-    assert [row.sigma for row in table_of(study).rows] == [0.1, 9.5, 10.0, (0.01, 1.0), (0.5, 1.0)]
+    assert [row.arm.sigma for row in table_of(study).rows] == [0.1, 9.5, 10.0, (0.01, 1.0), (0.5, 1.0)]
 
 
 def test_frozen_noise_is_an_arm_of_its_own_without_published_numbers(new_study: NewStudy, table_of: BuildTable) -> None:
@@ -512,7 +519,7 @@ def test_two_teachers_are_two_arms_of_the_same_student(new_study: NewStudy, tabl
     study.trial(0, 0.2, **cifar, teacher="alexnet-cifar10")
     study.trial(0, 0.2, **cifar, teacher="nin+alexnet-cifar10")
     rows = table_of(study).rows
-    assert [(row.teacher, row.published_error_percent) for row in rows] == [
+    assert [(row.arm.teacher, row.published_error_percent) for row in rows] == [
         ("nin", 21.94),
         ("alexnet-cifar10", 22.62),
         ("nin+alexnet-cifar10", 20.44),

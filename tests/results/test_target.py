@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 from support.handwritten import COMMON, Writer
 
-from study.results.render import frame, render
-from study.results.table import Speed, build_table
+from study.results.formats.csv import frame
+from study.results.formats.json import as_json
+from study.results.render import render
+from study.results.rows import Speed
+from study.results.table import build_table
 from study.tracking import schema
 
 pytest_plugins = ("support.handwritten",)
@@ -39,7 +42,7 @@ def raced(new_study: NewStudy) -> Writer:
 def test_a_row_has_the_means_of_the_seeds_that_reached_it_and_their_number(raced: Writer, uri: str) -> None:
     table = build_table(uri, raced.name)
     assert [row.speed for row in table.rows] == [Speed(2, 7.0, 72.0), Speed(1, 3.0, 33.0), Speed(0, None, None)]
-    rows = table.as_json()["rows"]
+    rows = as_json(table)["rows"]
     assert [(row["reached_target"], row["epochs_to_target"], row["seconds_to_target"]) for row in rows] == [
         (2, 7.0, 72.0),
         (1, 3.0, 33.0),
@@ -65,5 +68,5 @@ def test_a_study_without_a_target_says_nothing_of_it(new_study: NewStudy, uri: s
     study.baseline({0: 0.1})
     table = build_table(uri, study.name)
     assert table.rows[0].speed is None
-    assert "reached_target" not in table.as_json()["rows"][0]
+    assert "reached_target" not in as_json(table)["rows"][0]
     assert "to target" not in render(table, "md")

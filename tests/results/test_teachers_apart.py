@@ -9,14 +9,16 @@ from support.handwritten import Writer
 from test_figures import Sheet
 
 from study.config import TrainConfig, TrialConfig
+from study.results.columns import for_people, subtitle
 from study.results.figures import curves, gap, sweep, trial_map
 from study.results.figures.chosen import by_validation
-from study.results.figures.words import arm_words
+from study.results.formats.json import as_json
 from study.results.read import read_study
-from study.results.render import columns, subtitle
 from study.results.report import verdict
-from study.results.table import Table, build_table, table_of
+from study.results.rows import Table
+from study.results.table import build_table, table_of
 from study.results.teachers import labels_apart
+from study.results.words import arm_words
 from study.tracking import schema
 from study.tracking.names import Cost, run_params
 
@@ -50,18 +52,20 @@ def study(new_study: NewStudy) -> Writer:
 
 
 def cells(table: Table, heading: str) -> list[str]:
-    (column,) = (column for column in columns(table) if column.heading == heading)
+    (column,) = (column for column in for_people(table) if column.heading == heading)
     return [column.cell(row) for row in table.rows]
 
 
 def test_three_teachers_of_one_name_are_three_rows(uri: str, study: Writer) -> None:
     table = build_table(uri, study.name)
-    arms = [row for row in table.rows if row.role == "arm"]
-    assert [(row.teacher_key, row.n) for row in arms] == [(LONG, 2), (SHORT, 2), (DECAYED, 2)], "as they were trained"
+    arms = [row for row in table.rows if row.arm.role == "arm"]
+    assert [(row.arm.teacher_key, row.n) for row in arms] == [(LONG, 2), (SHORT, 2), (DECAYED, 2)], (
+        "as they were trained"
+    )
     assert [row.test_error_mean for row in arms] == pytest.approx([sum(errors) / 2 for errors in ERRORS.values()])
     assert "corrected over the 3 arms" in " ".join(table.notes)
-    assert [row["teacher_key"] for row in table.as_json()["rows"]] == [LONG, LONG, SHORT, DECAYED]
-    assert "teacher_label" not in table.as_json()["rows"][0]
+    assert [row["teacher_key"] for row in as_json(table)["rows"]] == [LONG, LONG, SHORT, DECAYED]
+    assert "teacher_label" not in as_json(table)["rows"][0]
 
 
 def test_people_read_what_tells_the_teachers_apart(uri: str, study: Writer) -> None:
@@ -96,7 +100,7 @@ def test_runs_without_a_key_keep_their_table_and_a_note_says_so(uri: str, new_st
     study.baseline({0: 0.1, 1: 0.2})
     study.arm({0: 0.1, 1: 0.2}, sigma=0.3, alpha=0.5)
     table = build_table(uri, study.name)
-    assert [(row.n, row.teacher_key) for row in table.rows] == [(2, None), (2, None)]
+    assert [(row.n, row.arm.teacher_key) for row in table.rows] == [(2, None), (2, None)]
     (note,) = (note for note in table.notes if "teacher_key" in note)
     assert note.startswith("The runs of 2 rows have no `teacher_key`: where the study had several teachers of one name")
 

@@ -7,9 +7,10 @@ import dataclasses
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
-from study.results.figures import columns
+from study.results import frames
 from study.results.read import TrackedStudy
-from study.results.table import Row, table_of
+from study.results.rows import Row
+from study.results.table import table_of
 from study.tracking import schema
 
 
@@ -43,24 +44,12 @@ def by_validation(tracked: TrackedStudy) -> ByValidation:
     """
     test, validation = f"metrics.{schema.TEST_ERROR}", f"metrics.{schema.BEST_VAL_ERROR}"
     # A trial that is in no row of the table must not be in this one either.
-    of_rows = columns.number(tracked.trials, validation).where(columns.number(tracked.trials, test).notna())
+    of_rows = frames.number(tracked.trials, validation).where(frames.number(tracked.trials, test).notna())
     table = table_of(dataclasses.replace(tracked, trials=tracked.trials.assign(**{test: of_rows})))
     return ByValidation({_identity(row): row for row in table.rows})
 
 
 def _identity(row: Row) -> Hashable:
-    """What a row is, apart from its numbers."""
+    """What a row is, apart from its numbers. Validation does not change which settings an arm has."""
     known = tuple((name, value) for name, value in row.settings.items() if value is not None)
-    return (
-        row.role,
-        row.stage,
-        row.student,
-        row.teacher,
-        row.teacher_key,
-        row.method,
-        row.sigma,
-        row.sigma_mode,
-        row.noise,
-        row.alpha,
-        known,
-    )
+    return row.stage, dataclasses.replace(row.arm, settings=()), known

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from search_spaces.published import PublishedTable
 from study.results.figures.chosen import ByValidation
 from study.results.figures.style import Sketch, canvas, colour, legend_below, log_scale, name_above
-from study.results.figures.words import count, lost_words, plain, seeds_each
-from study.results.table import Row, Table
+from study.results.rows import Row, Table
+from study.results.words import count, lost_words, plain, seeds_each
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,14 @@ def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
 def compression_of(table: Table, by_validation: ByValidation) -> Compression | None:
     """The picture's content; None where the students do not differ in cost. Rows without a mean error are left out."""
     found = []
-    for name in dict.fromkeys(row.student for row in table.rows):
-        rows = [row for row in table.rows if row.student == name and row.test_error_mean is not None]
+    for name in dict.fromkeys(row.arm.student for row in table.rows):
+        rows = [row for row in table.rows if row.arm.student == name and row.test_error_mean is not None]
         for ratio in dict.fromkeys(row.compression_ratio for row in rows):
             if ratio is None:
                 continue
             here = [row for row in rows if row.compression_ratio == ratio]
-            baselines = [row for row in here if row.role == "baseline"]
-            arms = [row for row in here if row.role == "arm"]
+            baselines = [row for row in here if row.arm.role == "baseline"]
+            arms = [row for row in here if row.arm.role == "arm"]
             chosen = by_validation.best(arms)
             found.append(
                 Student(

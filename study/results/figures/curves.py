@@ -12,12 +12,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from study.results import frames
 from study.results.arms import runs_of_lost_arms
-from study.results.figures import columns
 from study.results.figures.style import Sketch, canvas, colour, legend_below, line_look
-from study.results.figures.words import LONGEST_LABEL, count, method_words, plain, seeds_each, setting_words
 from study.results.read import TrackedStudy
 from study.results.teachers import Taught, teacher_labels
+from study.results.words import LONGEST_LABEL, count, method_words, plain, seeds_each, setting_words
 from study.tracking import schema
 
 MAX_ARMS = 5
@@ -120,8 +120,8 @@ def _arms(tracked: TrackedStudy) -> list[ArmRuns]:
     known = trials[["run_id", "end_time", role, *names]].assign(
         **{
             stage: stages,
-            seed: columns.text(trials, seed),
-            "error": columns.number(trials, f"metrics.{schema.BEST_VAL_ERROR}"),
+            seed: frames.text(trials, seed),
+            "error": frames.number(trials, f"metrics.{schema.BEST_VAL_ERROR}"),
         }
     )
     # As in the table: of an arm and seed that came twice, the latest finished.

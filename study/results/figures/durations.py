@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
-from study.results.figures import columns
+from study.results import frames
 from study.results.figures.style import MANY, Sketch, canvas, colour
-from study.results.figures.words import count
 from study.results.read import TrackedStudy
+from study.results.words import count
 from study.stages import STAGES_OF_STUDENTS, WORDS
 from study.tracking import schema
 
@@ -41,9 +41,9 @@ class Durations:
 def durations_of(tracked: TrackedStudy) -> Durations | None:
     """The picture's content; None where no run says how long it trained."""
     column = f"metrics.{schema.TRAIN_SECONDS}"
-    stages = columns.text(tracked.trials, f"tags.{schema.STAGE}")
-    seconds = {"teacher": columns.number(tracked.teachers, column)} | {
-        stage: columns.number(tracked.trials, column)[stages == stage] for stage in STAGES_OF_STUDENTS
+    stages = frames.text(tracked.trials, f"tags.{schema.STAGE}")
+    seconds = {"teacher": frames.number(tracked.teachers, column)} | {
+        stage: frames.number(tracked.trials, column)[stages == stage] for stage in STAGES_OF_STUDENTS
     }
     known = {
         stage: tuple(float(value) for value in of_stage.dropna())
@@ -53,7 +53,7 @@ def durations_of(tracked: TrackedStudy) -> Durations | None:
     if not any(sum(of_stage) for of_stage in known.values()):
         return None
     runs = pd.concat([tracked.trials, tracked.teachers])
-    began, ended = columns.number(runs, "start_time").min(), columns.number(runs, "end_time").max()
+    began, ended = frames.number(runs, "start_time").min(), frames.number(runs, "end_time").max()
     wall = (ended - began) / 1000
     return Durations(known, float(wall) if wall > 0 else None)
 

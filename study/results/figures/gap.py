@@ -13,13 +13,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from study.results.figures import columns
+from study.results import frames
 from study.results.figures.chosen import ByValidation
 from study.results.figures.style import Sketch, canvas, colour, legend_below, name_above
-from study.results.figures.words import count, lost_words, plain, seeds_each, some
 from study.results.read import TrackedStudy
+from study.results.rows import SIGNIFICANCE, Row, Table
 from study.results.statistics import Interval, compare, holm
-from study.results.table import SIGNIFICANCE, Row, Table
+from study.results.words import count, lost_words, plain, seeds_each, some
 from study.tracking import schema
 
 Setting = tuple[float, float]
@@ -77,9 +77,9 @@ def gap_of(tracked: TrackedStudy, table: Table, validation: ByValidation) -> Gap
     """
     students, left_out = [], []
     teachers = _teacher_errors(tracked)
-    for name in dict.fromkeys(row.student for row in table.rows):
-        baselines = [row for row in table.rows if row.student == name and row.role == "baseline"]
-        arms = [row for row in table.rows if row.student == name and _is_point(row)]
+    for name in dict.fromkeys(row.arm.student for row in table.rows):
+        baselines = [row for row in table.rows if row.arm.student == name and row.arm.role == "baseline"]
+        arms = [row for row in table.rows if row.arm.student == name and _is_point(row)]
         errors = _validation_errors([*baselines, *arms], validation)
         if len({sigma for sigma, _ in errors if sigma > 0}) < 2:
             continue
@@ -99,16 +99,23 @@ def gap_of(tracked: TrackedStudy, table: Table, validation: ByValidation) -> Gap
 
 def _is_point(row: Row) -> bool:
     """Whether a row is of the noisy teacher's grid, with a fixed σ."""
-    return row.role == "arm" and row.stage == "grid" and row.method == "noisy_teacher" and isinstance(row.sigma, float)
+    return (
+        row.arm.role == "arm"
+        and row.stage == "grid"
+        and row.arm.method == "noisy_teacher"
+        and isinstance(row.arm.sigma, float)
+    )
 
 
 def _differ_in_noise_alone(rows: Sequence[Row]) -> bool:
     """Whether the arms of the grid were all trained in one way, so that σ and α are all there is to choose."""
-    return len({(row.teacher, row.teacher_key, row.noise, tuple(row.settings.items())) for row in rows}) == 1
+    return (
+        len({(row.arm.teacher, row.arm.teacher_key, row.arm.noise, tuple(row.settings.items())) for row in rows}) == 1
+    )
 
 
 def _teacher(row: Row) -> tuple[str, str | None]:
-    return row.teacher, row.teacher_key
+    return row.arm.teacher, row.arm.teacher_key
 
 
 def _teacher_errors(tracked: TrackedStudy) -> dict[tuple[str, str | None], float]:
@@ -116,9 +123,9 @@ def _teacher_errors(tracked: TrackedStudy) -> dict[tuple[str, str | None], float
     where the name has exactly one."""
     known = pd.DataFrame(
         {
-            "teacher": columns.text(tracked.teachers, f"params.{schema.TEACHER}"),
-            "key": columns.text(tracked.teachers, f"params.{schema.TEACHER_KEY}"),
-            "error": columns.number(tracked.teachers, f"metrics.{schema.TEST_ERROR}"),
+            "teacher": frames.text(tracked.teachers, f"params.{schema.TEACHER}"),
+            "key": frames.text(tracked.teachers, f"params.{schema.TEACHER_KEY}"),
+            "error": frames.number(tracked.teachers, f"metrics.{schema.TEST_ERROR}"),
         }
     ).dropna(subset=["teacher", "error"])
     found: dict[tuple[str, str | None], list[float]] = {}
@@ -133,7 +140,7 @@ def _validation_errors(rows: Sequence[Row], validation: ByValidation) -> dict[Se
     """Best validation error by setting and seed; the baseline is (0, 0)."""
     found: dict[Setting, Mapping[int, float]] = {}
     for row in rows:
-        sigma, alpha = (0.0, 0.0) if row.role == "baseline" else (row.sigma, row.alpha)
+        sigma, alpha = (0.0, 0.0) if row.arm.role == "baseline" else (row.arm.sigma, row.arm.alpha)
         if isinstance(sigma, float) and alpha is not None and (errors := validation.errors(row)):
             found[sigma, alpha] = errors
     return found
@@ -148,7 +155,7 @@ def _student(baseline: Row, teacher_error: float, errors: Mapping[Setting, Mappi
     alike = {setting for setting, p in zip(others, corrected, strict=True) if p is None or p >= SIGNIFICANCE}
     interval = baseline.test_error_ci95
     return Student(
-        name=baseline.student,
+        name=baseline.arm.student,
         gap_points=(baseline.mean - teacher_error) * 100,
         gap_ci95=None
         if interval is None

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from study.results.figures import columns
+from study.results import frames
 from study.results.figures.style import Sketch, canvas, colour
-from study.results.figures.words import count, plain
 from study.results.read import TrackedStudy
+from study.results.words import count, plain
 from study.tracking import schema
 
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ def importances_of(tracked: TrackedStudy) -> Importances | None:
     """The importances of a search; None below 20 completed trials, or where fewer than two parameters were searched."""
     trials = tracked.trials
     chosen = (
-        (columns.text(trials, f"tags.{schema.STAGE}") == "search")
-        & (columns.text(trials, f"tags.{schema.OUTCOME}") == "completed")
-        & (columns.text(trials, f"tags.{schema.ROLE}") == "arm")
-        & columns.number(trials, f"metrics.{schema.BEST_VAL_ERROR}").notna()
+        (frames.text(trials, f"tags.{schema.STAGE}") == "search")
+        & (frames.text(trials, f"tags.{schema.OUTCOME}") == "completed")
+        & (frames.text(trials, f"tags.{schema.ROLE}") == "arm")
+        & frames.number(trials, f"metrics.{schema.BEST_VAL_ERROR}").notna()
     )
     searched = trials[chosen]
     names = [
@@ -77,7 +77,7 @@ def _evaluate(searched: pd.DataFrame, names: list[str]) -> Importances:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         study = optuna.create_study(direction="minimize")
-        for index, error in enumerate(columns.number(searched, f"metrics.{schema.BEST_VAL_ERROR}")):
+        for index, error in enumerate(frames.number(searched, f"metrics.{schema.BEST_VAL_ERROR}")):
             known = {name: of_name.iloc[index] for name, of_name in values.items() if pd.notna(of_name.iloc[index])}
             study.add_trial(
                 create_trial(params=known, distributions={name: ranges[name] for name in known}, value=error)

@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from search_spaces.published import TABLES
-from study.results.figures import columns, compression, curves, durations, gap, importance, sweep, trial_map
+from study.results import frames
+from study.results.figures import compression, curves, durations, gap, importance, sweep, trial_map
 from study.results.figures.chosen import ByValidation
 from study.results.figures.style import Picture, Sketch
-from study.results.figures.words import plain, some
 from study.results.read import TrackedStudy
-from study.results.table import Table
+from study.results.rows import Table
+from study.results.words import plain, some
 from study.tracking import schema
 
 MAX_STUDENTS = 4
@@ -81,8 +82,8 @@ def sketches_of(
 
 def _students(tracked: TrackedStudy, table: Table) -> list[str]:
     """Those of the table first, then those that only a search has tried so far."""
-    tried = columns.text(tracked.trials, f"params.{schema.STUDENT}").dropna()
-    return list(dict.fromkeys([*(row.student for row in table.rows), *map(str, tried)]))
+    tried = frames.text(tracked.trials, f"params.{schema.STUDENT}").dropna()
+    return list(dict.fromkeys([*(row.arm.student for row in table.rows), *map(str, tried)]))
 
 
 def _named_apart(sketches: Iterable[Sketch]) -> list[Sketch]:

@@ -17,7 +17,9 @@ from matplotlib.figure import Figure
 from search_spaces.published import PublishedTable
 from study.results.arms import Setting
 from study.results.figures.style import Sketch, canvas, colour, legend_below, line_look
-from study.results.figures.words import (
+from study.results.rows import Row, Table
+from study.results.verdicts import TESTED, WORDS
+from study.results.words import (
     LONGEST_LABEL,
     count,
     lost_words,
@@ -27,8 +29,6 @@ from study.results.figures.words import (
     setting_words,
     sigma_words,
 )
-from study.results.table import Row, Table
-from study.results.verdicts import TESTED, WORDS
 
 Axis = Literal["sigma", "alpha"]
 SYMBOLS: dict[Axis, str] = {"sigma": "σ", "alpha": "α"}
@@ -98,10 +98,10 @@ def sweeps_of(table: Table) -> list[Sweep]:
     Rows without a mean error are left out.
     """
     found = []
-    for student in dict.fromkeys(row.student for row in table.rows):
-        of_student = [row for row in table.rows if row.student == student]
-        rows = [row for row in of_student if row.role == "arm" and row.test_error_mean is not None]
-        baselines = [row for row in of_student if row.role == "baseline"]
+    for student in dict.fromkeys(row.arm.student for row in table.rows):
+        of_student = [row for row in table.rows if row.arm.student == student]
+        rows = [row for row in of_student if row.arm.role == "arm" and row.test_error_mean is not None]
+        baselines = [row for row in of_student if row.arm.role == "baseline"]
         baseline = baselines[0] if len(baselines) == 1 and baselines[0].test_error_mean is not None else None
         lost = sum(row.is_lost for row in of_student)
         for axis in ("sigma", "alpha"):
@@ -124,8 +124,8 @@ def _of_student(student: str, axis: Axis, baseline: Row | None, lines: list[Line
         student,
         baseline,
         (),
-        uniform=tuple(row for row in rows if axis == "sigma" and isinstance(row.sigma, tuple)),
-        confirmed=tuple(row for row in rows if row.stage == "confirm" and isinstance(getattr(row, axis), float)),
+        uniform=tuple(row for row in rows if axis == "sigma" and isinstance(row.arm.sigma, tuple)),
+        confirmed=tuple(row for row in rows if row.stage == "confirm" and isinstance(getattr(row.arm, axis), float)),
     )
     sweeps = []
     if paired:
@@ -143,24 +143,24 @@ def _lines(rows: Iterable[Row], axis: Axis) -> list[Line]:
     """Groups of at least two different values of the swept setting."""
     groups: dict[tuple[tuple[str, Setting | None], ...], list[Row]] = {}
     for row in rows:
-        if row.stage == "grid" and isinstance(getattr(row, axis), float | int):
+        if row.stage == "grid" and isinstance(getattr(row.arm, axis), float | int):
             groups.setdefault(_traits(row, axis), []).append(row)
     lines = [
-        Line(traits, tuple(sorted(of_group, key=lambda row: float(getattr(row, axis)))))
+        Line(traits, tuple(sorted(of_group, key=lambda row: float(getattr(row.arm, axis)))))
         for traits, of_group in groups.items()
     ]
-    return [line for line in lines if len({getattr(row, axis) for row in line.rows}) > 1]
+    return [line for line in lines if len({getattr(row.arm, axis) for row in line.rows}) > 1]
 
 
 def _traits(row: Row, axis: Axis) -> tuple[tuple[str, Setting | None], ...]:
-    kept: Setting | None = row.alpha
+    kept: Setting | None = row.arm.alpha
     if axis == "alpha":
-        kept = sigma_words(row.sigma) if row.sigma is not None else None
+        kept = sigma_words(row.arm.sigma) if row.arm.sigma is not None else None
     return (
-        ("method", row.method),
+        ("method", row.arm.method),
         ("α" if axis == "sigma" else "σ", kept),
-        ("noise", row.noise),
-        ("teacher", row.teacher_label or row.teacher),
+        ("noise", row.arm.noise),
+        ("teacher", row.teacher_label or row.arm.teacher),
         *row.settings.items(),
     )
 
@@ -216,9 +216,9 @@ def _comparison(sweep: Sweep) -> str:
         other = by_traits.get((("method", _BOTH[1]), *traits[1:]))
         if line.method != _BOTH[0] or other is None:
             continue
-        errors = {getattr(row, sweep.axis): row.mean for row in other.rows}
+        errors = {getattr(row.arm, sweep.axis): row.mean for row in other.rows}
         for row in line.rows:
-            if (there := errors.get(getattr(row, sweep.axis))) is not None:
+            if (there := errors.get(getattr(row.arm, sweep.axis))) is not None:
                 of_teacher += row.mean < there
                 of_student += there < row.mean
     return (
@@ -300,7 +300,7 @@ def _names(lines: Sequence[Line]) -> list[str]:
 
 def _draw(sweep: Sweep, published_is_best_of: bool) -> Figure:
     figure, (axes,) = canvas()
-    values = [float(getattr(row, sweep.axis)) for line in sweep.lines for row in line.rows]
+    values = [float(getattr(row.arm, sweep.axis)) for line in sweep.lines for row in line.rows]
     step = min((b - a for a, b in _steps(sorted(set(values)))), default=0.1)
     if sweep.baseline is not None:
         _band(axes, sweep.baseline)
@@ -348,12 +348,12 @@ def _points(axes: Axes, rows: Sequence[Row], axis: Axis, shift: float, label: st
     intervals = [row.test_error_ci95 or (row.mean, row.mean) for row in rows]
     below = [mean - low * 100 for mean, (low, _) in zip(means, intervals, strict=True)]
     above = [high * 100 - mean for mean, (_, high) in zip(means, intervals, strict=True)]
-    at = [float(getattr(row, axis)) + shift for row in rows]
+    at = [float(getattr(row.arm, axis)) + shift for row in rows]
     axes.errorbar(at, means, yerr=[below, above], capsize=2.5, elinewidth=1, label=label, zorder=3, **look)  # type: ignore[arg-type]
 
 
 def _published(axes: Axes, line: Line, axis: Axis, first: bool, is_best_of: bool) -> None:
-    printed = [(getattr(row, axis), row.published_error_percent) for row in line.rows]
+    printed = [(getattr(row.arm, axis), row.published_error_percent) for row in line.rows]
     known = [(value, percent) for value, percent in printed if percent is not None]
     if known:
         axes.plot(
@@ -369,11 +369,11 @@ def _published(axes: Axes, line: Line, axis: Axis, first: bool, is_best_of: bool
 
 def _uniform(axes: Axes, row: Row, aside: float) -> None:
     """A line over the range that σ is drawn from; its interval stands aside of the middle, where a point may be."""
-    assert isinstance(row.sigma, tuple)
-    low, high = row.sigma
+    assert isinstance(row.arm.sigma, tuple)
+    low, high = row.arm.sigma
     mean = row.mean * 100
     interval = row.test_error_ci95 or (row.mean, row.mean)
-    label = sigma_words(row.sigma) + (f", α = {row.alpha:.4g}" if row.alpha is not None else "")
+    label = sigma_words(row.arm.sigma) + (f", α = {row.arm.alpha:.4g}" if row.arm.alpha is not None else "")
     axes.plot([low, high], [mean, mean], color=colour("ink"), linestyle=(0, (6, 2)), label=label, zorder=2.5)
     axes.errorbar(
         [(low + high) / 2 + aside],

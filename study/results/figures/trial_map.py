@@ -16,12 +16,12 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from study.results import frames
 from study.results.arms import runs_of_lost_arms
-from study.results.figures import columns
 from study.results.figures.style import MANY, ORDERED_COLOURS, Sketch, canvas, colour, legend_below
-from study.results.figures.words import LONGEST_LABEL, count, method_words, plain, seeds_each
 from study.results.read import TrackedStudy
 from study.results.teachers import Taught, teacher_labels
+from study.results.words import LONGEST_LABEL, count, method_words, plain, seeds_each
 from study.tracking import schema
 
 Fate = Literal["completed", "pruned", "failed"]
@@ -71,20 +71,20 @@ def maps_of(tracked: TrackedStudy) -> list[TrialMap]:
     A setting of the grid or the confirmation that lost a seed came to none.
     """
     trials = tracked.trials
-    fates = columns.text(trials, f"tags.{schema.OUTCOME}").map(_FATES)
+    fates = frames.text(trials, f"tags.{schema.OUTCOME}").map(_FATES)
     fates = fates.mask(trials["run_id"].isin(runs_of_lost_arms(tracked)), "failed")
     known = pd.DataFrame(
         {
-            "student": columns.text(trials, f"params.{schema.STUDENT}"),
-            "method": columns.text(trials, f"params.{schema.METHOD}"),
+            "student": frames.text(trials, f"params.{schema.STUDENT}"),
+            "method": frames.text(trials, f"params.{schema.METHOD}"),
             "teacher": _teachers(tracked),
-            "stage": columns.text(trials, f"tags.{schema.STAGE}"),
+            "stage": frames.text(trials, f"tags.{schema.STAGE}"),
             "fate": fates,
-            "sigma": columns.number(trials, f"params.{schema.SIGMA}"),
-            "alpha": columns.number(trials, f"params.{schema.ALPHA}"),
-            "error": columns.number(trials, f"metrics.{schema.BEST_VAL_ERROR}"),
+            "sigma": frames.number(trials, f"params.{schema.SIGMA}"),
+            "alpha": frames.number(trials, f"params.{schema.ALPHA}"),
+            "error": frames.number(trials, f"metrics.{schema.BEST_VAL_ERROR}"),
         }
-    )[columns.text(trials, f"tags.{schema.ROLE}") == "arm"]
+    )[frames.text(trials, f"tags.{schema.ROLE}") == "arm"]
     known = known[known["method"].isin(_WITH_NOISE)].dropna(subset=["student", "stage", "fate", "sigma", "alpha"])
     maps = []
     for (student, method, teacher), of_map in known.groupby(["student", "method", "teacher"], sort=False):
@@ -97,7 +97,7 @@ def maps_of(tracked: TrackedStudy) -> list[TrialMap]:
 def _teachers(tracked: TrackedStudy) -> "pd.Series[str]":
     """What to call the teacher of every trial; no text where it has none."""
     parts = [
-        columns.text(tracked.trials, f"params.{name}").astype(object)
+        frames.text(tracked.trials, f"params.{name}").astype(object)
         for name in (schema.TEACHER, schema.TEACHER_CHAIN, schema.TEACHER_KEY)
     ]
     texts = ([None if pd.isna(text) else str(text) for text in texts] for texts in zip(*parts, strict=True))

@@ -20,7 +20,7 @@ def say(message: str) -> None:
 def standard_output() -> Console:
     """A console as wide as the terminal. Without a terminal it is so wide that nothing is cut, unless `COLUMNS` gives
     a width."""
-    from study.results.render import PIPED_WIDTH
+    from study.results.formats.text import PIPED_WIDTH
 
     return Console() if sys.stdout.isatty() or environment.has_terminal_width() else Console(width=PIPED_WIDTH)
 

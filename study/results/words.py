@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from study.results.arms import Setting
+from study.results.rows import Row
 from study.results.statistics import Interval
-from study.results.table import Row
 
 LONGEST_NAME = 40
 LONGEST_LABEL = 120
@@ -76,12 +76,12 @@ def method_words(method: str) -> str:
 
 def arm_words(row: Row) -> str:
     """An arm's setting: `noisy teacher, σ = 0.5, α = 0.15`."""
-    words = [method_words(row.method)]
-    if row.sigma is not None:
-        words.append(sigma_words(row.sigma))
-    if row.alpha is not None:
-        words.append(f"α = {row.alpha:.3g}")
-    if row.noise == "frozen":
+    words = [method_words(row.arm.method)]
+    if row.arm.sigma is not None:
+        words.append(sigma_words(row.arm.sigma))
+    if row.arm.alpha is not None:
+        words.append(f"α = {row.arm.alpha:.3g}")
+    if row.arm.noise == "frozen":
         words.append("frozen noise")
     words += [setting_words(name, value) for name, value in row.settings.items() if value is not None]
     if row.teacher_label is not None:

@@ -1,0 +1,1 @@
+"""How a table is written: one module for each format, each with a function `write`."""

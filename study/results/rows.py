@@ -1,0 +1,131 @@
+"""What a table holds: its rows, one for each arm, and the notes below them.
+
+Works on values alone. Knows nothing of how rows are made or printed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from study.results.arms import Arm, Setting
+from study.results.statistics import Interval
+from study.results.verdicts import Verdict
+
+SIGNIFICANCE = 0.05
+RULE = "paired-t-holm"
+"""Name of the statistical rule that judges a table: paired t-tests, corrected by Holm's method (docs/statistics.md)."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How soon a row's trials came to the validation error that the study names as its target.
+
+    Attributes:
+        reached: how many seeds ever did.
+        epochs, seconds: means over those seeds; None where there are none, and where the row lost a seed.
+    """
+
+    reached: int
+    epochs: float | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a row's student costs, in a table whose students do not all cost the same.
+
+    Attributes:
+        multiplications: of one forward pass of one image.
+        pareto: whether the row is on the front of mean test error against multiplications: no other row of the table
+            is at most as large in both and smaller in one.
+
+    Both are None where the tracked runs do not say what the student costs, and `pareto` where the row has no mean.
+    """
+
+    multiplications: int | None
+    pareto: bool | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm over its seeds.
+
+    A seed is lost when its training ended without a test error. A row that lost a seed has no mean, interval, p or
+    improvement: which seeds survive depends on the training, so the survivors alone speak for nothing.
+
+    Attributes:
+        arm: what all trainings of the row have in common. Its `stage` is `grid` for every baseline.
+        stage: `grid`, or `confirm` for a searched point on seeds that the search did not use. A baseline that has
+            trials of both stages belongs to the grid.
+        teacher_label: the teachers in words. None, except where the table has several teachers: then it says how
+            teachers of one name differ.
+        n: seeds that have a test error; `n_planned` all seeds of the row; `n_diverged` lost seeds whose training
+            diverged, `n_failed` those whose training failed or was stopped early.
+        errors: test error by seed, fractions of 1, ascending in the seed; also those of a row that lost other seeds.
+        test_error_mean: a fraction of 1; `test_error_ci95` its Student interval.
+        improvement_percent: (mean baseline − mean error) / mean baseline × 100 over the seeds both have, with its
+            Fieller interval.
+        p_value: paired t-test; `p_corrected` the same after Holm's correction over all arms of the table.
+        verdict: what may be said at 5 % after the correction.
+        compression_ratio: multiplications of the teacher / of the student.
+        published_error_percent, published_improvement_percent: what the source prints for this setting.
+        settings: other parameters that differ between rows, by name; None where a row has no such parameter.
+        speed: how soon the target error was reached; None where the trials have no target.
+        cost: what the student costs; None where all students of the table cost the same.
+    """
+
+    arm: Arm
+    stage: str
+    n: int
+    n_planned: int
+    n_diverged: int
+    n_failed: int
+    errors: Mapping[int, float]
+    test_error_mean: float | None
+    test_error_ci95: Interval | None
+    improvement_percent: float | None
+    improvement_ci95: Interval | None
+    p_value: float | None
+    p_corrected: float | None
+    verdict: Verdict
+    compression_ratio: float | None
+    published_error_percent: float | None
+    published_improvement_percent: float | None
+    settings: Mapping[str, Setting | None]
+    speed: Speed | None = None
+    cost: Cost | None = None
+    teacher_label: str | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the row lost a seed."""
+        return self.n_diverged + self.n_failed > 0
+
+    @property
+    def mean(self) -> float:
+        """`test_error_mean` of a row that has one.
+
+        Raises:
+            ValueError: it has none.
+        """
+        if self.test_error_mean is None:
+            raise ValueError(f"a row of {self.n} of {self.n_planned} seeds has no mean error")
+        return self.test_error_mean
+
+
+@dataclass(frozen=True)
+class Table:
+    """The improvement-over-baseline table of one study, with everything a reader must know in `notes`.
+
+    `rule` names the statistical rule that gave the verdicts.
+    """
+
+    study: str
+    baseline_kind: str
+    notes: tuple[str, ...]
+    rows: tuple[Row, ...]
+    rule: str = RULE
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Names of the other parameters that differ between rows."""
+        return tuple(self.rows[0].settings) if self.rows else ()
