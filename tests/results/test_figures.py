@@ -16,9 +16,18 @@ from hypothesis import strategies as st
 from PIL import Image
 from support.handwritten import BASELINE, COMMON, T0
 
-from study.results.figures import compression, curves, durations, gap, importance, sweep, trial_map
+from study.results.figures import (
+    compression,
+    curves,
+    durations,
+    gap,
+    importance,
+    noise_lines,
+    trial_map,
+)
 from study.results.figures.chosen import by_validation
-from study.results.figures.pictures import MAX_STUDENTS, Sketches, sketches_of
+from study.results.figures.material import MAX_STUDENTS, Histories
+from study.results.figures.pictures import Sketches, sketches_of
 from study.results.figures.style import COLOURS, DOTS_PER_INCH, WIDTH, line_look, theme
 from study.results.history import read_histories
 from study.results.read import TrackedStudy, read_study
@@ -97,7 +106,7 @@ class Sheet:
         trials = pd.DataFrame(self._trials) if self._trials else pd.DataFrame(columns=columns, dtype="str")
         return TrackedStudy("sheet", trials, pd.DataFrame(self._teachers), self._params, {}, "FINISHED")
 
-    def histories(self, run_ids: Sequence[str], metric: str) -> curves.Histories:
+    def histories(self, run_ids: Sequence[str], metric: str) -> Histories:
         assert metric == schema.VAL_ERROR
         return {run_id: self._histories[run_id] for run_id in run_ids if run_id in self._histories}
 
@@ -209,9 +218,9 @@ def test_a_study_off_the_tracking_server_has_its_pictures(mnist: str, uri: str) 
 # -------------------------------------------------------------------------------------------------------- error over σ
 
 
-def test_a_sweep_has_its_arms_in_order_the_baseline_and_what_is_published() -> None:
+def test_error_over_noise_has_arms_baseline_and_published() -> None:
     study = Sheet(published="table-1").grid({(0, 0): 0.01, (0.5, 0.15): 0.009, (0.1, 0.15): 0.011})
-    (found,) = sweep.sweeps_of(table_of(study.tracked()))
+    (found,) = noise_lines.noise_lines_of(table_of(study.tracked()))
     (line,) = found.lines
     assert [row.arm.sigma for row in line.rows] == [0.1, 0.5]
     assert [row.published_error_percent for row in line.rows] == [0.96, 0.87]
@@ -219,13 +228,13 @@ def test_a_sweep_has_its_arms_in_order_the_baseline_and_what_is_published() -> N
     assert found.baseline.n == 3
 
 
-def test_a_sweep_says_what_the_verdicts_say() -> None:
+def test_error_over_noise_says_what_the_verdicts_say() -> None:
     better = Sheet().grid({(0, 0): 0.1, (0.1, 0.5): 0.1, (0.5, 0.5): 0.05}).sketches().sketches[0]
     assert better.title == "1 of 2 σ err less than the baseline, the rest are undecided"
     assert "n = 3 seeds" in better.caption
 
 
-def test_a_sweep_of_one_seed_claims_nothing() -> None:
+def test_error_over_noise_of_one_seed_claims_nothing() -> None:
     (only,) = Sheet().grid(OVER_SIGMA, seeds=[0]).sketches().sketches
     assert re.fullmatch(r"Lowest error 9\.0. %; nothing is tested \(one seed: no interval\)", only.title)
     assert "n = 1 seed a point, so no intervals" in only.caption
@@ -548,7 +557,7 @@ def test_what_is_written_has_the_contrast_that_reading_needs(dark: bool) -> None
 
 
 def test_lines_of_a_picture_differ_in_colour_and_without_it() -> None:
-    looks = [line_look(index) for index in range(sweep.MAX_LINES)]
+    looks = [line_look(index) for index in range(noise_lines.MAX_LINES)]
     assert len({look["color"] for look in looks}) == len(looks)
     assert len({(str(look["linestyle"]), look["marker"]) for look in looks}) == len(looks)
 

@@ -17,7 +17,7 @@ from study.config import parse_study
 from study.errors import UserError
 from study.export.choice import choose
 from study.results.description import description
-from study.results.figures import compression, curves, gap, sweep, trial_map
+from study.results.figures import compression, curves, error_over_noise, gap, noise_lines, trial_map
 from study.results.figures.chosen import by_validation
 from study.results.figures.pictures import sketches_of
 from study.results.formats.csv import frame
@@ -343,10 +343,10 @@ def sheet_with_a_lost_arm(**params: Any) -> Sheet:
     return sheet
 
 
-def test_a_sweep_leaves_lost_rows_out_and_says_so() -> None:
-    (found,) = sweep.sweeps_of(table_of(sheet_with_a_lost_arm().tracked()))
+def test_error_over_noise_leaves_lost_rows_out_and_says_so() -> None:
+    (found,) = noise_lines.noise_lines_of(table_of(sheet_with_a_lost_arm().tracked()))
     assert [row.arm.sigma for row in found.rows] == [0.1, 0.5]
-    sketch = sweep.sketch(found, several=False, published=None)
+    sketch = error_over_noise.sketch(found, several=False, published=None)
     assert "Left out: 1 row that lost seeds to trainings that diverged or failed." in sketch.caption
     sketch.finish()
 

@@ -8,13 +8,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from support.handwritten import Writer
 from test_figures import Sheet
 
 from study.errors import UserError
+from study.results.figures import pictures
 from study.results.figures.chosen import by_validation
+from study.results.figures.material import Material
 from study.results.figures.pictures import Pictures
+from study.results.figures.style import Sketch, canvas
 from study.results.report import ARTIFACT_FOLDER, PAGE, Verdict, default_folder, page, verdict, write_report
 from study.results.table import table_of
 from study.terminal.cli import main
@@ -314,3 +318,25 @@ def test_a_study_that_is_not_there_is_one_line_and_nothing_is_written(
     assert err.startswith("there is no study `no-such-study`")
     assert err.count("\n") == 1
     assert list(workspace.iterdir()) == []
+
+
+def test_a_new_figure_is_one_function_and_in_the_report(
+    study: Writer, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody should have to edit the report to add a figure."""
+
+    def rows(material: Material) -> list[Sketch]:
+        def draw() -> Figure:
+            figure, (axes,) = canvas()
+            axes.bar(range(len(material.table.rows)), [row.mean for row in material.table.rows])
+            return figure
+
+        return [Sketch("rows-as-bars", "Rows as bars", "One bar for each row", f"{material.students[0]}, n = 3.", draw)]
+
+    monkeypatch.setattr(pictures, "FIGURES", (*pictures.FIGURES, rows))
+    report = write_report(uri, study.name, tmp_path / "out")
+    text = report.page.read_text(encoding="utf-8")
+    assert '<figure id="rows-as-bars">' in text
+    assert "Rows as bars" in text
+    assert (tmp_path / "out" / "rows-as-bars.svg") in report.files
+    assert (tmp_path / "out" / "rows-as-bars.png") in report.files

@@ -10,7 +10,7 @@ from test_figures import Sheet
 
 from study.config import TrainConfig, TrialConfig
 from study.results.columns import for_people, subtitle
-from study.results.figures import curves, gap, sweep, trial_map
+from study.results.figures import curves, error_over_noise, gap, noise_lines, trial_map
 from study.results.figures.chosen import by_validation
 from study.results.formats.json import as_json
 from study.results.read import read_study
@@ -191,12 +191,12 @@ def sheet() -> Sheet:
     return sheet
 
 
-def test_a_sweep_has_a_line_for_each_teacher() -> None:
-    (found,) = sweep.sweeps_of(table_of(sheet().tracked()))
-    names = sweep._names(found.lines)
+def test_error_over_noise_has_a_line_for_each_teacher() -> None:
+    (found,) = noise_lines.noise_lines_of(table_of(sheet().tracked()))
+    names = error_over_noise._names(found.lines)
     assert len(names) == len(set(names)) == 2
     assert {name.split(", ")[-1] for name in names} == {"lenet-mnist (epochs 6)", "lenet-mnist (epochs 1)"}
-    sweep.sketch(found, several=False, published=None).finish()
+    error_over_noise.sketch(found, several=False, published=None).finish()
 
 
 def test_a_map_shows_the_trials_of_one_teacher() -> None:

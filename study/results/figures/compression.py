@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from search_spaces.published import PublishedTable
 from study.results.figures.chosen import ByValidation
+from study.results.figures.material import Material
 from study.results.figures.style import Sketch, canvas, colour, legend_below, log_scale, name_above
 from study.results.rows import Row, Table
 from study.results.words import count, lost_words, plain, seeds_each
@@ -84,6 +85,12 @@ def compression_of(table: Table, by_validation: ByValidation) -> Compression | N
         return None
     students = tuple(sorted(found, key=lambda student: (student.ratio, student.name)))
     return Compression(students, sum(row.is_lost for row in table.rows))
+
+
+def sketches(material: Material) -> list[Sketch]:
+    """One figure, if the students differ in cost."""
+    found = compression_of(material.table, material.by_validation)
+    return [] if found is None else [sketch(found, material.published)]
 
 
 def sketch(shown: Compression, published: PublishedTable | None) -> Sketch:

@@ -4,7 +4,7 @@ Works on a study's trials and on their metric histories, which it asks for by ru
 baseline and a few arms: more lines than that nobody reads. Arms that lost a seed have no curve.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from study.results import frames
 from study.results.arms import runs_of_lost_arms
+from study.results.figures.material import Histories, Material
 from study.results.figures.style import Sketch, canvas, colour, legend_below, line_look
 from study.results.read import TrackedStudy
 from study.results.teachers import Taught, teacher_labels
@@ -23,10 +24,6 @@ from study.tracking import schema
 MAX_ARMS = 5
 MAX_SEEDS = 10
 """Of an arm: each is a request to the tracking server."""
-
-Histories = Mapping[str, "pd.Series[float]"]
-ReadHistories = Callable[[Sequence[str], str], Histories]
-"""Histories of a metric by run, from run ids and the metric's name."""
 
 _SAID_APART = frozenset({schema.SEED, schema.MULTIPLICATIONS, schema.PARAMETERS, schema.TEACHER_MULTIPLICATIONS})
 
@@ -207,6 +204,16 @@ def _noise_words(symbol: str, value: str | None) -> str:
 
 
 # ------------------------------------------------------------------------------------------------------------ words
+
+
+def sketches(material: Material) -> list[Sketch]:
+    """One figure for each student. All histories are read in one call."""
+    plans = [plan for plan in plans_of(material.tracked) if plan.student in material.shown_students]
+    if not plans:
+        return []
+    histories = material.read_histories([run for plan in plans for run in plan.run_ids], schema.VAL_ERROR)
+    drawable = [found for plan in plans if (found := curves_of(plan, histories)) is not None]
+    return [sketch(found, material.several_students) for found in drawable]
 
 
 def sketch(shown: Curves, several: bool) -> Sketch:

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from study.results import frames
+from study.results.figures.material import Material
 from study.results.figures.style import MANY, Sketch, canvas, colour
 from study.results.read import TrackedStudy
 from study.results.words import count
@@ -56,6 +57,12 @@ def durations_of(tracked: TrackedStudy) -> Durations | None:
     began, ended = frames.number(runs, "start_time").min(), frames.number(runs, "end_time").max()
     wall = (ended - began) / 1000
     return Durations(known, float(wall) if wall > 0 else None)
+
+
+def sketches(material: Material) -> list[Sketch]:
+    """One figure, if the runs have their training time."""
+    found = durations_of(material.tracked)
+    return [] if found is None else [sketch(found)]
 
 
 def sketch(shown: Durations) -> Sketch:

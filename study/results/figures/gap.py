@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from study.results import frames
 from study.results.figures.chosen import ByValidation
+from study.results.figures.material import Material
 from study.results.figures.style import Sketch, canvas, colour, legend_below, name_above
 from study.results.read import TrackedStudy
 from study.results.rows import SIGNIFICANCE, Row, Table
@@ -168,6 +169,12 @@ def _student(baseline: Row, teacher_error: float, errors: Mapping[Setting, Mappi
 
 
 # ------------------------------------------------------------------------------------------------------------ words
+
+
+def sketches(material: Material) -> list[Sketch]:
+    """One figure, if two students or more can be placed."""
+    found = gap_of(material.tracked, material.table, material.by_validation)
+    return [] if found is None else [sketch(found)]
 
 
 def sketch(shown: Gap) -> Sketch:

@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from study.results import frames
+from study.results.figures.material import Material
 from study.results.figures.style import Sketch, canvas, colour
 from study.results.read import TrackedStudy
 from study.results.words import count, plain
@@ -107,6 +108,12 @@ def _range(values: "pd.Series[Any]") -> "BaseDistribution":
 
 
 # ------------------------------------------------------------------------------------------------------------ words
+
+
+def sketches(material: Material) -> list[Sketch]:
+    """One figure, if the search has enough completed trials."""
+    found = importances_of(material.tracked)
+    return [] if found is None else [sketch(found)]
 
 
 def sketch(shown: Importances) -> Sketch:

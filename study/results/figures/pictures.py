@@ -1,30 +1,47 @@
-"""All pictures of a study: each where the study has the data for it.
+"""All figures of a study: each one where the study has the data for it.
 
-Works on a study as it was read off the tracking server, its table, and a function that reads metric histories. Knows
-nothing of pages and files.
+Works on a study that was read, its table, and a function that reads metric histories. Knows nothing of pages and files.
+To add a figure, write one module in this package with a function `sketches`, and add it to `FIGURES`.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from search_spaces.published import TABLES
-from study.results import frames
-from study.results.figures import compression, curves, durations, gap, importance, sweep, trial_map
+from study.results.figures import (
+    compression,
+    curves,
+    durations,
+    error_over_noise,
+    gap,
+    importance,
+    trial_map,
+)
 from study.results.figures.chosen import ByValidation
+from study.results.figures.material import MAX_STUDENTS, Material, ReadHistories
 from study.results.figures.style import Picture, Sketch
 from study.results.read import TrackedStudy
 from study.results.rows import Table
 from study.results.words import plain, some
-from study.tracking import schema
 
-MAX_STUDENTS = 4
-"""Of how many students there are pictures of their own."""
+Figure = Callable[[Material], Sequence[Sketch]]
+"""Gives the sketches of one figure. Gives none where the study does not have the data for it."""
+
+FIGURES: tuple[Figure, ...] = (
+    error_over_noise.sketches,
+    trial_map.sketches,
+    compression.sketches,
+    gap.sketches,
+    curves.sketches,
+    importance.sketches,
+    durations.sketches,
+)
+"""In the order of the report."""
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """The pictures in the order of a page, and what was left out, in one sentence each."""
+    """The figures in the order of the page, and one sentence for each thing that was left out."""
 
     pictures: tuple[Picture, ...]
     left_out: tuple[str, ...]
@@ -32,7 +49,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Sketches:
-    """The same before anything is drawn."""
+    """The same, before the figures are drawn."""
 
     sketches: tuple[Sketch, ...]
     left_out: tuple[str, ...]
@@ -43,51 +60,29 @@ class Sketches:
 
 
 def sketches_of(
-    tracked: TrackedStudy, table: Table, by_validation: ByValidation, read_histories: curves.ReadHistories
+    tracked: TrackedStudy, table: Table, by_validation: ByValidation, read_histories: ReadHistories
 ) -> Sketches:
-    """Everything that a study has the data for.
+    """Sketch every figure that the study has the data for.
 
     Args:
         tracked: the study.
         table: its table.
         by_validation: the validation errors of the table's rows.
-        read_histories: called at most once, with the runs whose learning curves are to be drawn.
+        read_histories: called with the runs whose learning curves are drawn.
 
     Raises:
         UserError: the tracking server does not answer.
     """
-    students = _students(tracked, table)
-    shown, skipped = students[:MAX_STUDENTS], students[MAX_STUDENTS:]
-    several = len(students) > 1
-    published = TABLES.get(tracked.params.get(schema.PUBLISHED, ""))
-    sketches = [sweep.sketch(found, several, published) for found in sweep.sweeps_of(table) if found.student in shown]
-    maps = [found for found in trial_map.maps_of(tracked) if found.student in shown]
-    teachers = len({found.teacher for found in maps}) > 1
-    sketches += [trial_map.sketch(found, len(maps) > 1, teachers) for found in maps]
-    if (costs := compression.compression_of(table, by_validation)) is not None:
-        sketches.append(compression.sketch(costs, published))
-    if (gaps := gap.gap_of(tracked, table, by_validation)) is not None:
-        sketches.append(gap.sketch(gaps))
-    if plans := [plan for plan in curves.plans_of(tracked) if plan.student in shown]:
-        histories = read_histories([run for plan in plans for run in plan.run_ids], schema.VAL_ERROR)
-        drawable = [found for plan in plans if (found := curves.curves_of(plan, histories)) is not None]
-        sketches += [curves.sketch(found, several) for found in drawable]
-    if (shares := importance.importances_of(tracked)) is not None:
-        sketches.append(importance.sketch(shares))
-    if (times := durations.durations_of(tracked)) is not None:
-        sketches.append(durations.sketch(times))
-    left_out = [f"No pictures of their own for the students {some([plain(name) for name in skipped])}."]
-    return Sketches(tuple(_named_apart(sketches)), tuple(left_out) if skipped else ())
-
-
-def _students(tracked: TrackedStudy, table: Table) -> list[str]:
-    """Those of the table first, then those that only a search has tried so far."""
-    tried = frames.text(tracked.trials, f"params.{schema.STUDENT}").dropna()
-    return list(dict.fromkeys([*(row.arm.student for row in table.rows), *map(str, tried)]))
+    material = Material(tracked, table, by_validation, read_histories)
+    sketches = [sketch for figure in FIGURES for sketch in figure(material)]
+    left_out: tuple[str, ...] = ()
+    if skipped := material.students[MAX_STUDENTS:]:
+        left_out = (f"No pictures of their own for the students {some([plain(name) for name in skipped])}.",)
+    return Sketches(tuple(_named_apart(sketches)), left_out)
 
 
 def _named_apart(sketches: Iterable[Sketch]) -> list[Sketch]:
-    """Two pictures of a kind get numbers: names of students are a user's text, and no names of files."""
+    """Give numbers to figures of one kind. Names of students are text of the user, so they cannot name files."""
     sketches = list(sketches)
     kinds, seen = Counter(sketch.name for sketch in sketches), Counter[str]()
     named = []

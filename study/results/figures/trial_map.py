@@ -18,6 +18,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from study.results import frames
 from study.results.arms import runs_of_lost_arms
+from study.results.figures.material import Material
 from study.results.figures.style import MANY, ORDERED_COLOURS, Sketch, canvas, colour, legend_below
 from study.results.read import TrackedStudy
 from study.results.teachers import Taught, teacher_labels
@@ -129,6 +130,13 @@ def _spreads(spots: Sequence[Spot]) -> bool:
 
 
 # ------------------------------------------------------------------------------------------------------------ words
+
+
+def sketches(material: Material) -> list[Sketch]:
+    """One map for each student, method and teacher."""
+    maps = [found for found in maps_of(material.tracked) if found.student in material.shown_students]
+    teachers = len({found.teacher for found in maps}) > 1
+    return [sketch(found, len(maps) > 1, teachers) for found in maps]
 
 
 def sketch(shown: TrialMap, several: bool, teachers: bool = False) -> Sketch:

@@ -1,0 +1,289 @@
+"""Error over the strength of the noise, beside the baseline and the published curve.
+
+Works on the content that `noise_lines` finds in a table: one figure for each student, one line for each way to make
+noise. Noise in the teacher beside noise in the student is Figure 2 of Sau & Balasubramanian, "Deep Model Compression:
+Distilling Knowledge from Noisy Teachers".
+"""
+
+import itertools
+import statistics
+from collections.abc import Iterable, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from search_spaces.published import PublishedTable
+from study.results.arms import Setting
+from study.results.figures.material import Material
+from study.results.figures.noise_lines import BOTH, SYMBOLS, Axis, Line, NoiseLines, noise_lines_of
+from study.results.figures.style import Sketch, canvas, colour, legend_below, line_look
+from study.results.rows import Row
+from study.results.verdicts import TESTED, WORDS
+from study.results.words import (
+    LONGEST_LABEL,
+    count,
+    lost_words,
+    method_words,
+    plain,
+    seeds_each,
+    setting_words,
+    sigma_words,
+)
+
+LABELS: dict[Axis, str] = {
+    "sigma": "σ, standard deviation of the noise",
+    "alpha": "α, share of the samples that are perturbed",
+}
+
+
+def sketches(material: Material) -> list[Sketch]:
+    """One figure or two for each student that has arms which differ in σ or α alone."""
+    found = [each for each in noise_lines_of(material.table) if each.student in material.shown_students]
+    return [sketch(each, material.several_students, material.published) for each in found]
+
+
+# ------------------------------------------------------------------------------------------------------------ words
+
+
+def sketch(shown: NoiseLines, several: bool, published: PublishedTable | None) -> Sketch:
+    """The figure of these lines.
+
+    Args:
+        shown: what to draw.
+        several: whether the study has more students, so that the name is needed to tell pictures apart.
+        published: where the published numbers beside the table come from; None where there are none.
+    """
+    symbol = SYMBOLS[shown.axis]
+    heading = "Noise in the teacher against noise in the student" if shown.compares_both else f"Error over {symbol}"
+    return Sketch(
+        name="teacher-or-student-noise" if shown.compares_both else f"error-over-{shown.axis}",
+        heading=f"{heading}: {plain(shown.student)}" if several else heading,
+        title=_comparison(shown) if shown.compares_both else _finding(shown),
+        caption=_caption(shown, published),
+        draw=lambda: _draw(shown, published is not None and _is_best_of(published)),
+    )
+
+
+def _finding(shown: NoiseLines) -> str:
+    """What the verdicts of the table say about this picture's arms."""
+    rows = shown.rows
+    verdicts = [row.verdict for row in rows]
+    tested = sum(verdict in TESTED for verdict in verdicts)
+    better, worse = verdicts.count("better"), verdicts.count("worse")
+    only_lines = len(shown.lines) == 1 and not shown.uniform and not shown.confirmed
+    what = SYMBOLS[shown.axis] if only_lines else "arms"
+    if not tested:
+        best = min(rows, key=lambda row: row.mean)
+        value = f"{best.mean:.2%}".replace("%", " %")
+        return f"Lowest error {value}; nothing is tested ({WORDS[best.verdict]})"
+    if not better and not worse:
+        return f"None of {tested} {what} differs from the baseline beyond noise"
+    parts = [f"{better} of {tested} {what} err less than the baseline"] if better else []
+    if worse:
+        parts.append(f"{worse} {'err' if better else f'of {tested} {what} err'} more")
+    if better + worse < tested:
+        parts.append("the rest are undecided")
+    return ", ".join(parts)
+
+
+def _comparison(shown: NoiseLines) -> str:
+    of_teacher, of_student = 0, 0
+    by_traits = {line.traits: line for line in shown.lines}
+    for traits, line in by_traits.items():
+        other = by_traits.get((("method", BOTH[1]), *traits[1:]))
+        if line.method != BOTH[0] or other is None:
+            continue
+        errors = {getattr(row.arm, shown.axis): row.mean for row in other.rows}
+        for row in line.rows:
+            if (there := errors.get(getattr(row.arm, shown.axis))) is not None:
+                of_teacher += row.mean < there
+                of_student += there < row.mean
+    return (
+        f"Noise in the teacher has the lower mean error at {of_teacher} {SYMBOLS[shown.axis]}, "
+        f"noise in the student at {of_student}"
+    )
+
+
+def _caption(shown: NoiseLines, published: PublishedTable | None) -> str:
+    said = [
+        f"Mean test error with 95 % intervals (Student's t), {seeds_each(row.n for row in shown.rows)} a point."
+        if any(row.test_error_ci95 for row in shown.rows)
+        else f"Test error, {seeds_each(row.n for row in shown.rows)} a point, so no intervals."
+    ]
+    if shown.baseline is not None:
+        band = " and its 95 % interval" if shown.baseline.test_error_ci95 else ""
+        said.append(
+            f"The grey band is the baseline's mean{band} ({seeds_each([shown.baseline.n])}); differences are tested "
+            "seed by seed, so overlapping intervals are not the test."
+        )
+    if shown.compares_both:
+        said.append("Which is lower is said of the means; the two are not tested against each other.")
+    if published is not None and any(row.published_error_percent is not None for row in shown.rows):
+        what = "published single runs"
+        if _is_best_of(published):
+            what = "the one published error, the best of several σ on the test set"
+        said.append(f"Dashed grey: {what}, {published.citation}.")
+    if cut := _cut_off(shown):
+        said.append(f"{count(cut, 'interval')} reach{'es' if cut == 1 else ''} beyond the picture.")
+    if shown.left_out:
+        said.append(f"Left out: {count(shown.left_out, 'line')} for which there is no room.")
+    if shown.lost:
+        said.append(lost_words(shown.lost))
+    return " ".join(said)
+
+
+def _is_best_of(published: PublishedTable) -> bool:
+    """Whether the source prints no curve but the best of it."""
+    return any(entry.best_of_sigma is not None for entry in published.errors)
+
+
+def _subtitle(shown: NoiseLines) -> str:
+    """Student, what is the same for all lines, and the number of seeds."""
+    other = "α" if shown.axis == "sigma" else "σ"
+    same = {dict(line.traits).get(other) for line in shown.lines}
+    value = same.pop() if len(same) == 1 else None
+    kept = [value if isinstance(value, str) else setting_words(other, value)] if value is not None else []
+    intervals = ["95 % intervals"] if any(row.test_error_ci95 for row in shown.rows) else []
+    return ", ".join([plain(shown.student), *kept, seeds_each(row.n for row in shown.rows), *intervals])
+
+
+def _names(lines: Sequence[Line]) -> list[str]:
+    """What tells the lines apart."""
+    known: dict[str, list[Setting | None]] = {}
+    for line in lines:
+        for name, value in line.traits:
+            known.setdefault(name, []).append(value)
+    varying = [name for name, values in known.items() if len(set(values)) > 1 or name == "method"]
+    names = []
+    for line in lines:
+        traits = dict(line.traits)
+        words = []
+        for name in varying:
+            value = traits.get(name)
+            if name == "method":
+                words.append(method_words(str(value)))
+            elif name == "teacher":
+                words.append(plain(f"{value or 'no teacher'}", LONGEST_LABEL))
+            elif name in ("noise", "σ"):
+                words.append(plain(f"{value or 'no'}{' noise' if name == 'noise' else ''}"))
+            else:
+                words.append(setting_words(name, value))
+        names.append(", ".join(words))
+    return names
+
+
+# ---------------------------------------------------------------------------------------------------------- drawing
+
+
+def _draw(shown: NoiseLines, published_is_best_of: bool) -> Figure:
+    figure, (axes,) = canvas()
+    values = [float(getattr(row.arm, shown.axis)) for line in shown.lines for row in line.rows]
+    step = min((b - a for a, b in _steps(sorted(set(values)))), default=0.1)
+    if shown.baseline is not None:
+        _band(axes, shown.baseline)
+    for index, (line, name) in enumerate(zip(shown.lines, _names(shown.lines), strict=True)):
+        # Side by side where several lines have a point at the same place.
+        shift = (index - (len(shown.lines) - 1) / 2) * min(0.12, 0.5 / len(shown.lines)) * step
+        _points(axes, line.rows, shown.axis, shift, label=name, **line_look(index))
+        _published(axes, line, shown.axis, first=index == 0, is_best_of=published_is_best_of)
+    for row in shown.uniform:
+        _uniform(axes, row, aside=0.4 * step)
+    if shown.confirmed:
+        look = {"color": colour("ink"), "linestyle": "none", "marker": "D", "markerfacecolor": "none"}
+        _points(axes, shown.confirmed, shown.axis, 0.0, label="found by the search, confirmed", **look)
+    axes.set_xlabel(LABELS[shown.axis])
+    axes.set_ylabel("test error (%)")
+    axes.set_title(_subtitle(shown))
+    axes.set_ylim(*_limits(shown))
+    legend_below(figure, axes)
+    return figure
+
+
+def _steps(values: Sequence[float]) -> Iterable[tuple[float, float]]:
+    return itertools.pairwise(values)
+
+
+def _band(axes: Axes, baseline: Row) -> None:
+    mean = baseline.mean * 100
+    label = "baseline" if baseline.test_error_ci95 is None else "baseline, 95 % interval"
+    axes.axhline(mean, color=colour("muted"), linewidth=1.2, label=label, zorder=1.5)
+    if baseline.test_error_ci95 is not None:
+        low, high = baseline.test_error_ci95
+        axes.axhspan(low * 100, high * 100, color=colour("muted"), alpha=0.16, linewidth=0, zorder=1)
+    if baseline.published_error_percent is not None:
+        axes.axhline(
+            baseline.published_error_percent,
+            color=colour("muted"),
+            linestyle=(0, (1, 2)),
+            label="published baseline",
+            zorder=1.5,
+        )
+
+
+def _points(axes: Axes, rows: Sequence[Row], axis: Axis, shift: float, label: str, **look: object) -> None:
+    means = [row.mean * 100 for row in rows]
+    intervals = [row.test_error_ci95 or (row.mean, row.mean) for row in rows]
+    below = [mean - low * 100 for mean, (low, _) in zip(means, intervals, strict=True)]
+    above = [high * 100 - mean for mean, (_, high) in zip(means, intervals, strict=True)]
+    at = [float(getattr(row.arm, axis)) + shift for row in rows]
+    axes.errorbar(at, means, yerr=[below, above], capsize=2.5, elinewidth=1, label=label, zorder=3, **look)  # type: ignore[arg-type]
+
+
+def _published(axes: Axes, line: Line, axis: Axis, first: bool, is_best_of: bool) -> None:
+    printed = [(getattr(row.arm, axis), row.published_error_percent) for row in line.rows]
+    known = [(value, percent) for value, percent in printed if percent is not None]
+    if known:
+        axes.plot(
+            *zip(*known, strict=True),
+            color=colour("muted"),
+            linestyle=(0, (4, 2)),
+            marker="" if is_best_of else "x",
+            linewidth=1.2,
+            label=("published, best of several σ" if is_best_of else "published, single runs") if first else None,
+            zorder=2,
+        )
+
+
+def _uniform(axes: Axes, row: Row, aside: float) -> None:
+    """A line over the range that σ is drawn from; its interval stands aside of the middle, where a point may be."""
+    assert isinstance(row.arm.sigma, tuple)
+    low, high = row.arm.sigma
+    mean = row.mean * 100
+    interval = row.test_error_ci95 or (row.mean, row.mean)
+    label = sigma_words(row.arm.sigma) + (f", α = {row.arm.alpha:.4g}" if row.arm.alpha is not None else "")
+    axes.plot([low, high], [mean, mean], color=colour("ink"), linestyle=(0, (6, 2)), label=label, zorder=2.5)
+    axes.errorbar(
+        [(low + high) / 2 + aside],
+        [mean],
+        yerr=[[mean - interval[0] * 100], [interval[1] * 100 - mean]],
+        color=colour("ink"),
+        marker="*",
+        markersize=8,
+        capsize=2.5,
+        elinewidth=1,
+        zorder=3,
+    )
+
+
+def _limits(shown: NoiseLines) -> tuple[float, float]:
+    """Of the error axis, in per cent. An interval over two seeds can be ten times as wide as the others: then it is
+    cut rather than the curve flattened."""
+    rows = [*shown.rows, *([shown.baseline] if shown.baseline else [])]
+    means = [row.mean * 100 for row in rows]
+    means += [row.published_error_percent for row in rows if row.published_error_percent is not None]
+    ends = [end * 100 for row in rows for end in row.test_error_ci95 or (row.mean,)]
+    halves = [(row.test_error_ci95[1] - row.test_error_ci95[0]) * 50 for row in rows if row.test_error_ci95]
+    room = max(2 * statistics.median(halves) if halves else 0.0, 0.5 * (max(means) - min(means)))
+    low, high = max(min([*ends, *means]), min(means) - room, 0.0), min(max([*ends, *means]), max(means) + room)
+    margin = 0.05 * (high - low) or 0.05 * high or 1.0
+    return max(low - margin, 0.0), high + margin
+
+
+def _cut_off(shown: NoiseLines) -> int:
+    low, high = _limits(shown)
+    shown = [row for row in [*shown.rows, *([shown.baseline] if shown.baseline else [])] if row.test_error_ci95]
+    return sum(
+        row.test_error_ci95 is not None
+        and not low <= max(row.test_error_ci95[0], 0) * 100 <= row.test_error_ci95[1] * 100 <= high
+        for row in shown
+    )
