@@ -117,9 +117,9 @@ def _seconds(products: Sequence[Callable[[], object]]) -> list[float]:
     """The shortest time of each, measured in turns: what else the machine does makes times longer only."""
     shortest = [float("inf")] * len(products)
     for round_ in range(_ROUNDS + 1):
-        for index, product in enumerate(products):
+        for index, run in enumerate(products):
             began = time.perf_counter()
-            product()
+            run()
             if round_:  # the first one prepares
                 shortest[index] = min(shortest[index], time.perf_counter() - began)
     return shortest

@@ -11,10 +11,11 @@ from study.config import DataConfig
 from study.export.choice import Choice
 from study.export.latency import Latency, machine
 from study.export.weights import OpenedStudent
+from study.results.row_words import arm_words
 from study.results.rows import Row
 from study.results.statistics import Interval
 from study.results.verdicts import WORDS
-from study.results.words import arm_words, count, plain, signed
+from study.results.wording import count, plain, signed
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from study.errors import UserError
 from study.results.figures.chosen import by_validation
 from study.results.read import TrackedStudy
 from study.results.rows import Row, Table
-from study.results.table import runs_of_rows, table_of
+from study.results.selection import runs_of_rows
+from study.results.table import table_of
 from study.tracking import schema
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from study.errors import UserError
 from study.export.student import Probabilities
 from study.export.weights import OpenedStudent
-from study.results.words import arm_words
+from study.results.row_words import arm_words
 from study.tracking import schema
 from study.tracking.address import answering, bound_requests
 

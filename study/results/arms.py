@@ -16,9 +16,9 @@ import pandas as pd
 
 from study.config import METHOD_SETTINGS
 from study.errors import UserError
-from study.results.phrases import count, some
 from study.results.read import TrackedStudy
 from study.results.statistics import Interval
+from study.results.wording import count, some
 from study.stages import STAGES_OF_A_TABLE
 from study.tracking import schema
 

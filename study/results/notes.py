@@ -14,10 +14,10 @@ import pandas as pd
 from search_spaces.published import TABLES, dropout_readings, published_teacher_percent
 from study.config import LEARNING_SAMPLERS, TrainConfig
 from study.results.arms import Arm, ArmSeeds, is_missing
-from study.results.phrases import count, percent, some
 from study.results.read import OUTCOMES, TrackedStudy, epochs_trained
 from study.results.statistics import Comparison
 from study.results.teachers import labels_apart, teacher_settings
+from study.results.wording import count, percent, some
 from study.tracking import schema
 
 

@@ -14,10 +14,11 @@ from study.results.figures.chosen import ByValidation, by_validation
 from study.results.formats.html import fragment as html_fragment
 from study.results.history import read_histories
 from study.results.read import TrackedStudy, read_study
+from study.results.row_words import arm_words
 from study.results.rows import Row, Table
 from study.results.table import table_of
 from study.results.verdicts import TESTED, WORDS, Tested
-from study.results.words import arm_words, count, file_name, plain, seeds_each, signed
+from study.results.wording import count, file_name, plain, seeds_each, signed
 from study.storage import write_whole
 from study.tracking import schema
 from study.tracking.address import answering

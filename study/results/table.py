@@ -5,10 +5,9 @@ table is printed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from search_spaces.published import find_published, published_improvement_percent
-from study.results.arms import Arm, ArmSeeds, arms_of
+from study.results.arms import Arm, ArmSeeds
 from study.results.notes import (
     collapsed_notes,
     cost_notes,
@@ -22,13 +21,18 @@ from study.results.notes import (
 )
 from study.results.read import TrackedStudy, read_study
 from study.results.rows import SIGNIFICANCE, Cost, Row, Speed, Table
+from study.results.selection import (
+    baseline_kind,
+    baselines_of,
+    labels_of_teachers,
+    ordered_arms,
+    varying_settings,
+)
 from study.results.statistics import Comparison, compare, holm, mean, student_interval
-from study.results.teachers import Taught, key_notes, teacher_labels, teacher_settings
+from study.results.teachers import key_notes
 from study.results.verdicts import Verdict
 from study.results.versions import version_notes
 from study.tracking import schema
-
-DEFAULT_BASELINE_KIND = "default settings"
 
 
 def build_table(tracking_uri: str, study: str) -> Table:
@@ -50,17 +54,17 @@ def table_of(tracked: TrackedStudy) -> Table:
     Raises:
         UserError: a trial's parameters cannot be read.
     """
-    arms, arm_notes = _ordered_arms(tracked)
-    baselines, baseline_notes = _baselines(arms)
+    arms, arm_notes = ordered_arms(tracked)
+    baselines, baseline_notes = baselines_of(arms)
     comparisons = {
         arm: _compare(baselines.get(arm.student), seeds) for arm, seeds in arms.items() if arm.role != "baseline"
     }
     p_values = [found.p_value if found else None for found in comparisons.values()]
     corrected = dict(zip(comparisons, holm(p_values, planned=len(p_values)), strict=True))
-    varying = _varying(arms)
+    varying = varying_settings(arms)
     published, of_published = published_notes(tracked, arms)
     costs = _costs(arms)
-    teachers = _teacher_labels(tracked, arms)
+    teachers = labels_of_teachers(tracked, arms)
     rows = tuple(
         _row(
             arm,
@@ -75,7 +79,7 @@ def table_of(tracked: TrackedStudy) -> Table:
         )
         for arm in arms
     )
-    kind = _baseline_kind(tracked)
+    kind = baseline_kind(tracked)
     notes = [
         *method_notes(kind, arms),
         *search_notes(tracked, [arm for arm, seeds in arms.items() if seeds.completed or seeds.lost]),
@@ -92,63 +96,6 @@ def table_of(tracked: TrackedStudy) -> Table:
         *_cost_notes(list(costs.values())),
     ]
     return Table(tracked.name, kind, tuple(notes), rows)
-
-
-def runs_of_rows(tracked: TrackedStudy) -> tuple[Mapping[int, str], ...]:
-    """For every row of `table_of`, in its order: the run of each seed that has a test error.
-
-    Raises:
-        UserError: a trial's parameters cannot be read.
-    """
-    arms, _ = _ordered_arms(tracked)
-    return tuple({seed: trial.run_id for seed, trial in seeds.completed.items()} for seeds in arms.values())
-
-
-def _ordered_arms(tracked: TrackedStudy) -> tuple[dict[Arm, ArmSeeds], list[str]]:
-    """The arms in the order of the table's rows, and notes on their trainings; teachers of one name in the order in
-    which they were trained."""
-    found, notes = arms_of(tracked)
-    trained = {key: place for place, key in enumerate(teacher_settings(tracked))}
-
-    def order(arm: Arm) -> tuple[Any, ...]:
-        keys = (arm.teacher_key or "").split("+")
-        return *_order(arm), [trained.get(key, len(trained)) for key in keys], keys, _settings_order(arm)
-
-    return {arm: found[arm] for arm in sorted(found, key=order)}, notes
-
-
-def _teacher_labels(tracked: TrackedStudy, arms: Iterable[Arm]) -> dict[Arm, str]:
-    """What to call the teachers of the rows; empty where all rows with a teacher have the same."""
-    taught = {arm: Taught.of(arm) for arm in arms if arm.teacher}
-    if len({(each.teacher, each.key) for each in taught.values()}) < 2:
-        return {}
-    labels = teacher_labels(tracked, taught.values())
-    return {arm: labels[each] for arm, each in taught.items()}
-
-
-def _baseline_kind(tracked: TrackedStudy) -> str:
-    """What the parent run says; where it says nothing, what its trials tell."""
-    _, of_baseline = tracked.searched()
-    return tracked.params.get(schema.BASELINE_KIND, DEFAULT_BASELINE_KIND if of_baseline.empty else "searched")
-
-
-def _baselines(arms: Mapping[Arm, ArmSeeds]) -> tuple[dict[str, ArmSeeds], list[str]]:
-    """The baseline of every student that has exactly one, and notes on the students that have not."""
-    of_student: dict[str, list[Arm]] = {arm.student: [] for arm in arms}
-    for arm in arms:
-        if arm.role == "baseline":
-            of_student[arm.student].append(arm)
-    notes = []
-    for student, found in sorted(of_student.items()):
-        if not any(arms[arm].completed or arms[arm].lost for arm in found):
-            notes.append(f"No completed baseline for the student {student}: its arms stand without an improvement.")
-        elif len(found) > 1:
-            notes.append(
-                f"{len(found)} different baselines for the student {student}: which of them its arms are to be "
-                "compared with is not said, so they stand without an improvement."
-            )
-    only = {student: arms[found[0]] for student, found in of_student.items() if len(found) == 1}
-    return {student: seeds for student, seeds in only.items() if seeds.completed or seeds.lost}, notes
 
 
 def _compare(baseline: ArmSeeds | None, arm: ArmSeeds) -> Comparison | None:
@@ -259,32 +206,6 @@ def _verdict(
     if p_corrected >= SIGNIFICANCE:
         return "undecided"
     return "better" if comparison.difference_points > 0 else "worse"
-
-
-def _varying(arms: Iterable[Arm]) -> tuple[str, ...]:
-    """Names of the settings that are not the same in all rows; having none counts as a value."""
-    settings = [dict(arm.settings) for arm in arms]
-    names = sorted({name for of_arm in settings for name in of_arm})
-    return tuple(name for name in names if len({of_arm.get(name) for of_arm in settings}) > 1)
-
-
-def _order(arm: Arm) -> tuple[Any, ...]:
-    sigma = arm.sigma if isinstance(arm.sigma, tuple) else (arm.sigma or 0.0, 0.0)
-    return (
-        arm.student,
-        arm.role != "baseline",
-        arm.stage != "grid",
-        arm.method,
-        arm.sigma_mode or "",
-        sigma,
-        arm.alpha or 0.0,
-        arm.noise or "",
-        arm.teacher,
-    )
-
-
-def _settings_order(arm: Arm) -> list[Any]:
-    return [(name, isinstance(value, str), value) for name, value in arm.settings]
 
 
 def _published_numbers(arm: Arm, table: str | None) -> tuple[float | None, float | None]:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from study.results.arms import Arm, Setting, is_missing, setting_of
-from study.results.phrases import count
 from study.results.read import TrackedStudy
+from study.results.wording import count
 from study.tracking import schema
 
 # Parameters of a teacher run that are its name, or follow from its name, or are the same in the whole study.

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from study.errors import UserError
 from study.results import frames
-from study.results.phrases import some
 from study.results.read import TrackedStudy
+from study.results.wording import some
 from study.tracking import schema
 from study.tracking.events import StudyStart
 

@@ -32,7 +32,7 @@ from study.results.figures.style import COLOURS, DOTS_PER_INCH, WIDTH, line_look
 from study.results.history import read_histories
 from study.results.read import TrackedStudy, read_study
 from study.results.table import table_of
-from study.results.words import plain
+from study.results.wording import plain
 from study.tracking import schema
 
 pytest_plugins = ("support.handwritten",)

@@ -25,7 +25,8 @@ from study.results.read import read_study
 from study.results.render import FORMATS, render
 from study.results.report import verdict
 from study.results.rows import Row, Table
-from study.results.table import build_table, runs_of_rows, table_of
+from study.results.selection import runs_of_rows
+from study.results.table import build_table, table_of
 from study.tracking import schema
 from study.tracking.provenance import provenance, this_start
 

@@ -15,10 +15,10 @@ from study.results.figures.chosen import by_validation
 from study.results.formats.json import as_json
 from study.results.read import read_study
 from study.results.report import verdict
+from study.results.row_words import arm_words
 from study.results.rows import Table
 from study.results.table import build_table, table_of
 from study.results.teachers import labels_apart
-from study.results.words import arm_words
 from study.tracking import schema
 from study.tracking.names import Cost, run_params
 

@@ -16,7 +16,7 @@ from study.results.figures.chosen import ByValidation
 from study.results.figures.material import Material
 from study.results.figures.style import Sketch, canvas, colour, legend_below, log_scale, name_above
 from study.results.rows import Row, Table
-from study.results.words import count, lost_words, plain, seeds_each
+from study.results.wording import count, lost_words, plain, seeds_each
 
 
 @dataclass(frozen=True)

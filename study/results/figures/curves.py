@@ -18,7 +18,7 @@ from study.results.figures.material import Histories, Material
 from study.results.figures.style import Sketch, canvas, colour, legend_below, line_look
 from study.results.read import TrackedStudy
 from study.results.teachers import Taught, teacher_labels
-from study.results.words import LONGEST_LABEL, count, method_words, plain, seeds_each, setting_words
+from study.results.wording import LONGEST_LABEL, count, method_words, plain, seeds_each, setting_words
 from study.tracking import schema
 
 MAX_ARMS = 5

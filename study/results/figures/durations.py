@@ -12,7 +12,7 @@ from study.results import frames
 from study.results.figures.material import Material
 from study.results.figures.style import MANY, Sketch, canvas, colour
 from study.results.read import TrackedStudy
-from study.results.words import count
+from study.results.wording import count
 from study.stages import STAGES_OF_STUDENTS, WORDS
 from study.tracking import schema
 

@@ -19,7 +19,7 @@ from study.results.figures.noise_lines import BOTH, SYMBOLS, Axis, Line, NoiseLi
 from study.results.figures.style import Sketch, canvas, colour, legend_below, line_look
 from study.results.rows import Row
 from study.results.verdicts import TESTED, WORDS
-from study.results.words import (
+from study.results.wording import (
     LONGEST_LABEL,
     count,
     lost_words,

@@ -20,7 +20,7 @@ from study.results.figures.style import Sketch, canvas, colour, legend_below, na
 from study.results.read import TrackedStudy
 from study.results.rows import SIGNIFICANCE, Row, Table
 from study.results.statistics import Interval, compare, holm
-from study.results.words import count, lost_words, plain, seeds_each, some
+from study.results.wording import count, lost_words, plain, seeds_each, some
 from study.tracking import schema
 
 Setting = tuple[float, float]
@@ -191,7 +191,7 @@ def sketch(shown: Gap) -> Sketch:
     if shown.left_out:
         said.append(
             "Left out, for want of one baseline, of one teacher's error, or of arms that differ in noise alone: "
-            f"{some(shown.left_out)}."
+            f"{some(shown.left_out, 4)}."
         )
     if shown.lost:
         said.append(lost_words(shown.lost))

@@ -16,7 +16,7 @@ from study.results import frames
 from study.results.figures.material import Material
 from study.results.figures.style import Sketch, canvas, colour
 from study.results.read import TrackedStudy
-from study.results.words import count, plain
+from study.results.wording import count, plain
 from study.tracking import schema
 
 if TYPE_CHECKING:

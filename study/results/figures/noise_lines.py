@@ -11,7 +11,7 @@ from typing import Literal
 
 from study.results.arms import Setting
 from study.results.rows import Row, Table
-from study.results.words import sigma_words
+from study.results.wording import sigma_words
 
 Axis = Literal["sigma", "alpha"]
 SYMBOLS: dict[Axis, str] = {"sigma": "σ", "alpha": "α"}

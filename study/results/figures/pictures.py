@@ -22,7 +22,7 @@ from study.results.figures.material import MAX_STUDENTS, Material, ReadHistories
 from study.results.figures.style import Picture, Sketch
 from study.results.read import TrackedStudy
 from study.results.rows import Table
-from study.results.words import plain, some
+from study.results.wording import plain, some
 
 Figure = Callable[[Material], Sequence[Sketch]]
 """Gives the sketches of one figure. Gives none where the study does not have the data for it."""
@@ -77,7 +77,7 @@ def sketches_of(
     sketches = [sketch for figure in FIGURES for sketch in figure(material)]
     left_out: tuple[str, ...] = ()
     if skipped := material.students[MAX_STUDENTS:]:
-        left_out = (f"No pictures of their own for the students {some([plain(name) for name in skipped])}.",)
+        left_out = (f"No pictures of their own for the students {some([plain(name) for name in skipped], 4)}.",)
     return Sketches(tuple(_named_apart(sketches)), left_out)
 
 

@@ -22,7 +22,7 @@ from study.results.figures.material import Material
 from study.results.figures.style import MANY, ORDERED_COLOURS, Sketch, canvas, colour, legend_below
 from study.results.read import TrackedStudy
 from study.results.teachers import Taught, teacher_labels
-from study.results.words import LONGEST_LABEL, count, method_words, plain, seeds_each
+from study.results.wording import LONGEST_LABEL, count, method_words, plain, seeds_each
 from study.tracking import schema
 
 Fate = Literal["completed", "pruned", "failed"]

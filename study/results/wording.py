@@ -1,18 +1,17 @@
-"""How pictures and the report call things: short, and safe to draw whatever stands on the tracking server.
+"""Words for numbers, names and settings, as notes, figures and the report use them.
 
-Works on rows of a table and on text. Knows nothing of matplotlib.
+Works on plain values. Names from the tracking server become short and safe to draw. Knows nothing of rows and of
+matplotlib.
 """
 
 import re
 from collections.abc import Iterable, Sequence
 
-from study.results.arms import Setting
-from study.results.rows import Row
 from study.results.statistics import Interval
 
 LONGEST_NAME = 40
 LONGEST_LABEL = 120
-"""A teacher's name with what tells it from others of the name."""
+"""Characters of a teacher's name together with the settings in which teachers of that name differ."""
 
 
 def plain(text: str, limit: int = LONGEST_NAME) -> str:
@@ -42,10 +41,15 @@ def lost_words(rows: int) -> str:
     return f"Left out: {count(rows, 'row')} that lost seeds to trainings that diverged or failed."
 
 
-def some(items: Sequence[str], shown: int = 4) -> str:
-    """The first few of a list, and how many more there are."""
+def some(items: Sequence[str], shown: int = 5) -> str:
+    """The first items of a list, and how many more there are."""
     listed = ", ".join(items[:shown])
     return listed if len(items) <= shown else f"{listed} and {len(items) - shown} more"
+
+
+def percent(value: float | None) -> str:
+    """Per cent with two digits after the point."""
+    return "nothing" if value is None else f"{value:.2f} %"
 
 
 def signed(value: float, digits: int = 1) -> str:
@@ -61,7 +65,7 @@ def sigma_words(sigma: float | Interval) -> str:
     return f"σ ~ U[{sigma[0]:g}, {sigma[1]:g}]" if isinstance(sigma, tuple) else f"σ = {sigma:.3g}"
 
 
-def setting_words(name: str, value: Setting | None) -> str:
+def setting_words(name: str, value: int | float | str | None) -> str:
     """`dropout = 0.5`; a parameter that is absent says so."""
     name = plain(name.replace("_", " "))
     if value is None:
@@ -72,20 +76,3 @@ def setting_words(name: str, value: Setting | None) -> str:
 def method_words(method: str) -> str:
     """`noisy teacher`."""
     return plain(method.replace("_", " "))
-
-
-def arm_words(row: Row) -> str:
-    """An arm's setting: `noisy teacher, σ = 0.5, α = 0.15`."""
-    words = [method_words(row.arm.method)]
-    if row.arm.sigma is not None:
-        words.append(sigma_words(row.arm.sigma))
-    if row.arm.alpha is not None:
-        words.append(f"α = {row.arm.alpha:.3g}")
-    if row.arm.noise == "frozen":
-        words.append("frozen noise")
-    words += [setting_words(name, value) for name, value in row.settings.items() if value is not None]
-    if row.teacher_label is not None:
-        words.append(f"teacher {plain(row.teacher_label, LONGEST_LABEL)}")
-    if row.stage == "confirm":
-        words.append("confirmed on fresh seeds")
-    return ", ".join(words)
