@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from study.data.dataset import RawDataset, Split
+from study.data.dataset import DatasetFacts, RawDataset, Split
 from study.data.files.archive import archive_members
 from study.data.files.download import DownloadError, RemoteFile, fetch_files
 from study.data.files.restricted_pickle import RefusedPickle, load_restricted
+from study.data.source import Source
 from study.errors import UserError
 
 INPUT_SHAPE = (3, 32, 32)
@@ -222,3 +223,15 @@ def _download(cifar: Cifar, data_root: Path) -> None:
             f"{cifar.title} is not in {data_root} and could not be downloaded ({error}); put {cifar.binary.archive} "
             f"or {cifar.python.archive} in that folder"
         ) from None
+
+
+CIFAR10_SOURCE = Source(
+    name="cifar10",
+    facts=DatasetFacts(INPUT_SHAPE, CIFAR10.class_count),
+    read=lambda config, data_root: read_cifar(CIFAR10, data_root),
+)
+CIFAR100_SOURCE = Source(
+    name="cifar100",
+    facts=DatasetFacts(INPUT_SHAPE, CIFAR100.class_count),
+    read=lambda config, data_root: read_cifar(CIFAR100, data_root),
+)

@@ -5,7 +5,8 @@ Knows only how to hold out a test set, since the collection has no official one.
 
 import numpy as np
 
-from study.data.dataset import RawDataset, Split
+from study.data.dataset import DatasetFacts, RawDataset, Split
+from study.data.source import Source
 from study.data.splits import stratified_split
 
 INPUT_SHAPE = (1, 8, 8)
@@ -30,3 +31,10 @@ def read_digits(split_seed: int) -> RawDataset:
         test=Split(images[indices.validation], labels[indices.validation]),
         max_value=MAX_VALUE,
     )
+
+
+SOURCE = Source(
+    name="digits",
+    facts=DatasetFacts(INPUT_SHAPE, len(CLASSES)),
+    read=lambda config, data_root: read_digits(config.split_seed),
+)

@@ -22,8 +22,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from study.config import DataConfig
 from study.data.dataset import DatasetFacts, RawDataset, Split
 from study.data.files.archive import archive_members, shown
+from study.data.source import Source
 from study.errors import UserError
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".pbm", ".pgm", ".ppm", ".tif", ".tiff", ".webp"})
@@ -303,3 +305,21 @@ def _glance(where: str, content: bytes) -> tuple[int, int, int] | None:
         if image.mode in GRAY_MODES:
             return None
         return 3, image.height, image.width
+
+
+# --------------------------------------------------------------------------------------------------------- the source
+
+
+def _path(config: DataConfig, data_root: Path) -> Path:
+    """A relative path is looked for in the working directory, then in the data folder."""
+    assert config.path is not None  # DataConfig checks that an image folder has a path
+    # os.path, because `Path.exists` raises for a path that is too long, and `Path.expanduser` for an unknown user.
+    path = Path(os.path.expanduser(config.path))
+    return path if path.is_absolute() or os.path.exists(path) else data_root / path
+
+
+SOURCE = Source(
+    name="image_folder",
+    facts=lambda config, data_root: describe_image_folder(_path(config, data_root)),
+    read=lambda config, data_root: read_image_folder(_path(config, data_root)),
+)

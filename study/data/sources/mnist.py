@@ -13,8 +13,9 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from study.data.dataset import RawDataset, Split
+from study.data.dataset import DatasetFacts, RawDataset, Split
 from study.data.files.download import DownloadError, RemoteFile, fetch_files
+from study.data.source import Source
 from study.errors import UserError
 
 INPUT_SHAPE = (1, 28, 28)
@@ -119,3 +120,10 @@ def _download(missing: list[str], folder: Path, data_root: Path) -> None:
             f"MNIST is not complete in {folder} and could not be downloaded ({error}); "
             f"put {', '.join(missing)} (or the same with .gz) in that folder"
         ) from None
+
+
+SOURCE = Source(
+    name="mnist",
+    facts=DatasetFacts(INPUT_SHAPE, len(CLASSES)),
+    read=lambda config, data_root: read_mnist(data_root),
+)

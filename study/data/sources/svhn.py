@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from study.data.dataset import Labels, RawDataset, Split
+from study.config import DataConfig
+from study.data.dataset import DatasetFacts, Labels, RawDataset, Split
 from study.data.files.download import DownloadError, RemoteFile, fetch_files
 from study.data.files.matlab import DamagedMatlabFile, MatlabArray, matlab_arrays
+from study.data.source import Source
 from study.data.splits import SplitIndices, stratified_split
 from study.errors import UserError
 
@@ -127,3 +129,15 @@ def _download_missing(data_root: Path) -> None:
             f"SVHN is not complete in {data_root} and could not be downloaded ({error}); "
             f"put {', '.join(missing.values())} in that folder"
         ) from None
+
+
+def _split(raw: RawDataset, config: DataConfig, rng: np.random.Generator) -> SplitIndices:
+    return split_with_extra(raw.training.labels, raw.extra, config.validation, config.fraction, rng)
+
+
+SOURCE = Source(
+    name="svhn",
+    facts=DatasetFacts(INPUT_SHAPE, len(CLASSES)),
+    read=lambda config, data_root: read_svhn(data_root),
+    split=_split,
+)

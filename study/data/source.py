@@ -1,0 +1,45 @@
+"""What a data set declares: its name, what is known of it before it is read, and how it is read and split.
+
+Works on a study file's data section and a folder of files. Knows no data set by name.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from study.config import DataConfig
+from study.data.dataset import DatasetFacts, RawDataset
+from study.data.splits import SplitIndices, stratified_split
+
+
+def split_by_class(raw: RawDataset, config: DataConfig, rng: np.random.Generator) -> SplitIndices:
+    """Hold out validation images class by class (`stratified_split`)."""
+    return stratified_split(raw.training.labels, raw.classes, config.validation, config.fraction, rng)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set.
+
+    Attributes:
+        name: its name in the study file. `study/datasets.py` has the same name, with the defaults of its data section.
+        facts: its image shape and class count; or a function of the data section and the data folder that finds them
+            without reading every image.
+        read: reads it from the data folder. Raises `UserError` if a file is missing or damaged.
+        split: holds out the validation images.
+    """
+
+    name: str
+    facts: DatasetFacts | Callable[[DataConfig, Path], DatasetFacts]
+    read: Callable[[DataConfig, Path], RawDataset]
+    split: Callable[[RawDataset, DataConfig, np.random.Generator], SplitIndices] = split_by_class
+
+    def describe(self, config: DataConfig, data_root: Path) -> DatasetFacts:
+        """Its image shape and class count, as far as they are known before it is read.
+
+        Raises:
+            UserError: its files are not there, or hold no image.
+        """
+        return self.facts if isinstance(self.facts, DatasetFacts) else self.facts(config, data_root)
