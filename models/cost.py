@@ -59,8 +59,8 @@ class NetworkCost:
 def network_cost(reference: str, input_shape: Shape | None = None, classes: int | None = None) -> NetworkCost:
     """The cost of a network of the zoo or of a line of notation.
 
-    `input_shape` and `classes` default to what the network was published for. Raises `NotationError` where the
-    network cannot be, or where a line comes without an input shape.
+    `input_shape` and `classes` default to what the network was published for. Raises `NotationError` if the
+    network is impossible, or if a line has no input shape.
     """
     network = zoo.get(reference)
     input_shape = network.input_shape if input_shape is None else input_shape
@@ -71,7 +71,7 @@ def network_cost(reference: str, input_shape: Shape | None = None, classes: int 
         return _line_cost(notation.parse(network.notation), input_shape)
     import torch  # a line's cost does not wait for PyTorch
 
-    with torch.random.fork_rng(devices=[]):  # a look at the cost draws nothing from the caller's generator
+    with torch.random.fork_rng(devices=[]):  # counting must not change the caller's generator
         return module_cost(zoo.build(reference, input_shape, classes), input_shape)
 
 
@@ -85,7 +85,7 @@ def module_cost(module: nn.Module, input_shape: Shape) -> NetworkCost:
     from models.products import ProductCounter, meta_copy
 
     probe = meta_copy(module)
-    # With gradients PyTorch takes no fused path, whose products could not be told apart.
+    # With gradients PyTorch uses no fused kernels, whose multiplications could not be counted by layer.
     with torch.enable_grad(), ProductCounter(probe) as counter:
         probe(torch.empty(1, *input_shape, device="meta"))
     parts = dict(probe.named_modules())
@@ -115,7 +115,7 @@ def _line_cost(layers: tuple[Layer, ...], input_shape: Shape) -> NetworkCost:
 
 
 def _sum(rows: Sequence[LayerCost], parameters: int) -> NetworkCost:
-    # Parameters come in as a sum of their own: two modules may share a tensor.
+    # The sum of the parameters is an argument, because two modules may share a tensor.
     multiplications = sum(row.multiplications for row in rows)
     return NetworkCost(tuple(rows), multiplications, parameters, parameters * _BYTES_PER_PARAMETER)
 

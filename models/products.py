@@ -1,4 +1,4 @@
-"""Watches a forward pass: which module multiplied how often, and what it gave. Knows no network by name.
+"""Counts the multiplications of each module in a forward pass, and records output shapes. Knows no network by name.
 
 Counting is done on PyTorch's operators, so that a fully connected layer counts wherever it is called from:
 attention takes the weights of its projections without calling the modules that hold them.
@@ -22,7 +22,7 @@ _COUNTED = (torch.ops.aten.convolution, torch.ops.aten.mm, torch.ops.aten.addmm)
 
 def meta_copy(module: nn.Module) -> nn.Module:
     """A copy in evaluation mode whose weights have a shape and take a gradient, but no memory."""
-    # Told that its tensors are copied already, deepcopy never holds the weights twice.
+    # The memo of deepcopy has the tensors already, so the weights are never in memory twice.
     done: dict[int, Any] = {id(buffer): buffer.to("meta") for buffer in module.buffers()}
     done |= {id(weight): nn.Parameter(weight.detach().to("meta")) for weight in module.parameters()}
     return copy.deepcopy(module, done).eval()

@@ -1,6 +1,6 @@
 """Wider and narrower versions of a network: the same line of notation with other widths of its hidden layers.
 
-Works on references, those of the zoo and lines alike. Knows nothing of PyTorch, or of why another width is wanted.
+Works on references, those of the zoo and lines alike. Knows nothing of PyTorch or of searches.
 """
 
 import math
@@ -69,7 +69,7 @@ def _widened(layer: Layer, name: str, multiplier: float) -> Layer:
 
 
 def _width(width: int, name: str, multiplier: float) -> int:
-    wanted = width * multiplier
-    if wanted > MAX_NUMBER:
+    widened = width * multiplier
+    if widened > MAX_NUMBER:
         raise NotationError(f"layer {name}: {width} times {multiplier:g} is wider than {MAX_NUMBER}")
-    return max(1, round(wanted))
+    return max(1, round(widened))

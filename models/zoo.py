@@ -168,7 +168,7 @@ def smallest_batch(reference: str, input_shape: Shape, classes: int) -> int:
     def look(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         found.append(inputs[0].numel() == inputs[0].shape[1])
 
-    with torch.random.fork_rng(devices=[]):  # a look draws nothing from the caller's generator
+    with torch.random.fork_rng(devices=[]):  # this check must not change the caller's generator
         network = meta_copy(build(reference, input_shape, classes))
     for module in network.modules():
         if isinstance(module, _BatchNorm):
@@ -196,7 +196,7 @@ def _torchvision_options(name: str) -> dict[str, object]:
 
 
 def _torchvision_model(reference: str, input_shape: Shape, classes: int) -> nn.Module:
-    """Built and tried on one image: a torchvision model finds out in its forward pass what it cannot take."""
+    """Build it and run it on one image: a torchvision model raises errors about its input in the forward pass."""
     import torch
     from torchvision import models
 

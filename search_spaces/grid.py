@@ -1,9 +1,8 @@
 """Every point of a grid over a define-by-run space, and the points at its edges.
 
-Works on any function of an Optuna trial. A space is not a list of parameters: which ones it has comes to light by
-running it, and may depend on the values it was given. So it is run once for each point, by a trial that takes the
-first value of whatever is new and remembers the others. Knows nothing of studies or of what the space makes of the
-values.
+Works on any function of an Optuna trial. A space is not a list of parameters: its parameters are known only by running
+it, and may depend on the values of others. So it is run once for each point, by a trial that takes the first value of
+each new parameter and records the other values. Knows nothing of studies, or of what the space returns.
 """
 
 import heapq
@@ -53,8 +52,8 @@ def grid_points(space: Callable[[BaseTrial], object], points: int) -> list[dict[
     if not 1 <= points <= MAX_TRIALS:
         raise UserError(f"search.grid_points: 1 to {MAX_TRIALS} values are possible, not {points}")
     found: dict[Path, dict[str, Any]] = {}
-    # The beginnings of points not yet seen, at least one point each. Short ones come first: they bring the most others
-    # to light, so that a grid too large is known for it long before its points have been counted one by one.
+    # The beginnings of points that were not run yet; each has at least one point. Short ones come first, because they
+    # lead to the most other points. So a grid that is too large is found early.
     waiting: list[tuple[int, Path]] = [(0, ())]
     while waiting:
         _, beginning = heapq.heappop(waiting)
@@ -73,8 +72,8 @@ def grid_points(space: Callable[[BaseTrial], object], points: int) -> list[dict[
 def edge_points(space: Callable[[BaseTrial], object]) -> list[dict[str, Any]]:
     """Points that together have the low and the high end of every number and every choice at least once.
 
-    One of them has the low end or the first choice everywhere, one the high end or the last choice everywhere. What a
-    space or its study refuses, it refuses at one of these points, unless it depends on several parameters at once.
+    One of them has the low end or the first choice everywhere, one the high end or the last choice everywhere. If a
+    space or its study refuses a value, it refuses one of these points, unless that depends on several parameters.
 
     Args:
         space: as `grid_points`; it is run once for each point.
@@ -83,7 +82,7 @@ def edge_points(space: Callable[[BaseTrial], object]) -> list[dict[str, Any]]:
         the points, at most `MAX_EDGE_POINTS`; there may be equal ones.
 
     Raises:
-        UserError: as `grid_points`; whatever the space itself raises is passed on.
+        UserError: as `grid_points`. Errors of the space are not caught.
     """
     found: list[dict[str, Any]] = []
     seen: set[tuple[str, int]] = set()
@@ -108,14 +107,14 @@ class _GridTrial(FixedTrial):
     """Answers with the values that a path's beginning names, then with the first or the last of every parameter.
 
     Attributes:
-        names: the parameters in the order in which they were asked for.
+        names: the parameters, in the order in which the space suggests them.
         path: the index of the value each parameter took.
         sizes: how many values each parameter has.
     """
 
     def __init__(self, beginning: Path, points: int, room: int, takes_last: bool = False) -> None:
         self._values: dict[str, Any] = {}
-        super().__init__(self._values)  # which keeps this very dictionary, and answers from what is put into it
+        super().__init__(self._values)  # FixedTrial keeps this dictionary, and reads the values that are added later
         self._beginning, self._points, self._room, self._takes_last = beginning, points, room, takes_last
         self.names: list[str] = []
         self.path: list[int] = []
@@ -136,7 +135,7 @@ class _GridTrial(FixedTrial):
         return super().suggest_categorical(name, choices)
 
     def _choose(self, name: str, values: Sequence[Any]) -> None:
-        if name in self._values:  # asked for twice, it has the value it had
+        if name in self._values:  # suggested twice: it keeps its value
             return
         depth = len(self.path)
         index = self._beginning[depth] if depth < len(self._beginning) else (len(values) - 1) * self._takes_last
@@ -160,7 +159,7 @@ def _floats(distribution: FloatDistribution, points: int) -> tuple[float, ...]:
     low, high = distribution.low, distribution.high
     if distribution.step is None:
         return _distinct(_between(low, high, share, distribution.log) for share in _shares(points))
-    # In decimals, as Optuna reckons with steps, and so that 0.1 and two steps of 0.1 are 0.3.
+    # In decimals, as Optuna computes with steps, so that 0.1 and two steps of 0.1 are 0.3.
     first, last, step = Decimal(str(low)), Decimal(str(high)), Decimal(str(distribution.step))
     steps = int(((last - first) / step).to_integral_value())
     return _distinct(float(first + step * position) for position in _positions(steps, points))
@@ -186,12 +185,12 @@ def _choices(name: str, distribution: CategoricalDistribution) -> tuple[Any, ...
 
 
 def _shares(points: int) -> list[float]:
-    """Where on the way from the low end (0) to the high end (1) the values lie."""
+    """The positions of the values, from the low end (0) to the high end (1)."""
     return [0.5] if points == 1 else [position / (points - 1) for position in range(points)]
 
 
 def _positions(steps: int, points: int) -> list[int]:
-    """Evenly chosen of the whole numbers 0 to `steps`, in whole numbers because `steps` knows no bound."""
+    """Whole numbers from 0 to `steps`, evenly spaced. Computed with integers, because `steps` can be very large."""
     gaps = points - 1
     return [(2 * position * steps + gaps) // (2 * gaps) for position in range(points)] if gaps else [steps // 2]
 
@@ -202,11 +201,11 @@ def _between(low: float, high: float, share: float, log: bool) -> float:
     value = (
         10 ** (math.log10(low) * (1 - share) + math.log10(high) * share) if log else low * (1 - share) + high * share
     )
-    return min(max(value, low), high)  # rounding may carry it past an end
+    return min(max(value, low), high)  # rounding can make it lie outside the range
 
 
 def _distinct(values: Iterable[T]) -> tuple[T, ...]:
-    """Equal values once: Optuna cannot tell 1, 1.0 and True apart either."""
+    """Equal values once. To Optuna 1, 1.0 and True are equal too."""
     return tuple(dict.fromkeys(values))
 
 

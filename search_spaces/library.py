@@ -1,6 +1,6 @@
 """The recipes that come with the package: study files, one per table and figure.
 
-Works on names and text. Knows nothing of what is in a study file.
+Works on names and text. Knows nothing of the content of a study file.
 """
 
 from importlib.resources import files

@@ -1,7 +1,8 @@
-"""The numbers the sources print, to stand beside ours.
+"""The numbers that the sources print, to compare with ours.
 
 Works on names of networks and methods, and on percentages as printed. Knows nothing of the tracking server or of how a
-table is made. The published numbers are single runs, without a spread, and picked on the test set they are reported on.
+table is made. The published numbers are single runs without a spread. They were selected on the test set on which they
+are reported.
 """
 
 import math

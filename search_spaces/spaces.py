@@ -3,8 +3,8 @@
 Works on `trial.suggest_*` and config models. Knows nothing of Ray, MLflow or how an arm is trained. A user's own
 space is any function of this shape, named `module:function` in the study file.
 
-Every parameter has one name and one range: a range that depends on another parameter's value would have to be learnt
-anew by a sampler for each of these values, or is not modelled by it at all.
+Every parameter has one name and one range. If a range depends on another parameter's value, a sampler learns it
+separately for each of these values, or does not model it.
 """
 
 import importlib
@@ -19,7 +19,7 @@ from study.config import ArmConfig, ArmStudent, StudyConfig, Uniform, nearest
 from study.errors import UserError
 
 Space = Callable[[BaseTrial, StudyConfig], ArmConfig]
-"""Of a trial and the study it belongs to. For one study, it depends on nothing but what the trial suggests."""
+"""A function of a trial and its study. For one study, the arm depends only on what the trial suggests."""
 
 LOWEST_SIGMA, HIGHEST_SIGMA = 0.01, 2.0
 
@@ -47,14 +47,14 @@ def noise_kind(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
     """Which noise, and how much of it: σ fixed, σ drawn for every mini-batch, on the student's logits, or none.
 
     `none` is logit regression, the baseline's method: with it in the space, the search can say that no noise is best
-    instead of naming the least harmful one. It has no parameters of its own, so one trial of it tells all.
+    instead of naming the least harmful one. It has no parameters of its own, so one trial of it is enough.
 
     Each kind has parameters of its own name, with the ranges of `sigma_alpha` and `randomized_sigma`. The same name in
     two kinds would let a sampler take the best σ of one for that of another, and they are different quantities: noise
     on the student's logits is a penalty on their size, noise on the teacher's is not.
 
-    TPE models every parameter from the trials that have it. What GP, CMA-ES and QMC model is what all trials have in
-    common (QMC: what the first has); the parameters of a kind are drawn at random by them, or most of them are.
+    TPE models every parameter from the trials that have it. GP, CMA-ES and QMC model only the parameters that all
+    trials have (QMC: that the first trial has). They draw the parameters of a kind at random, or most of them.
     """
     kind = trial.suggest_categorical("noise_kind", ("fixed", "random", "student", "none"))
     match kind:
@@ -96,9 +96,9 @@ def student_width(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
     layer is multiplied by 0.25, 0.5, ... or 1.5 (`width_conv1`, `width_fc1`). Fully connected layers are in it
     because they hold most parameters of the sources' students, and are all that some of them have.
 
-    The multipliers are numbers with a step, and not choices: TPE and GP then know that 0.5 lies between 0.25 and 0.75,
-    and need not learn it. They are not continuous, because a confirmed point needs a baseline of its own width, which
-    points of equal widths share.
+    The multipliers are numbers with a step, and not choices: TPE and GP then use that 0.5 lies between 0.25 and 0.75.
+    They are not continuous, because a confirmed point needs a baseline of its own width, which points of equal widths
+    share.
 
     Raises:
         NotationError: the student is a network that no line of notation can say, such as a ResNet.
@@ -158,4 +158,4 @@ def _alpha(trial: BaseTrial, name: str) -> float:
 def _uniform(trial: BaseTrial, high_name: str, low_share_name: str) -> Uniform:
     high = _sigma(trial, high_name)
     low = LOWEST_SIGMA + trial.suggest_float(low_share_name, 0.0, 1.0) * (high - LOWEST_SIGMA)
-    return Uniform(uniform=(min(low, high), high))  # rounding may carry the sum past the high end
+    return Uniform(uniform=(min(low, high), high))  # rounding can make the sum larger than the high end

@@ -1,4 +1,4 @@
-"""The training settings of a search: what is the same for the noisy arms and for their baseline.
+"""The training settings of a search. The noisy arms and their baseline are searched over the same ones.
 
 Works on Optuna's trials and the ranges of a study file. Knows nothing of noise.
 """

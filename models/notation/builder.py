@@ -23,7 +23,7 @@ def build(network: str | Sequence[Layer], input_shape: Shape) -> nn.Sequential:
 
     Weights are PyTorch's default initialisation, drawn from torch's global generator, so that a seed set
     before decides them. The names in the state dictionary are those of `layer_names`, with `_norm` added for
-    batch normalisation; brackets leave no trace in them.
+    batch normalisation; brackets do not appear in them.
     Raises `NotationError` where the line, or the line on this input, is not a network.
     """
     from torch import nn  # here, so that reading and checking a line does not wait for PyTorch
@@ -56,7 +56,7 @@ def build(network: str | Sequence[Layer], input_shape: Shape) -> nn.Sequential:
     if len(outputs[-1]) == 3:
         modules.append(("flatten", nn.Flatten()))
     for at in range(1, len(modules)):
-        # The largest of ReLUs is the ReLU of the largest, in every bit and in its gradient, for a quarter of the work.
+        # max(ReLU(x)) is ReLU(max(x)), in every bit and in the gradient. ReLU after the pool is a quarter of the work.
         if isinstance(modules[at][1], nn.MaxPool2d) and isinstance(modules[at - 1][1], nn.ReLU):
             modules[at - 1], modules[at] = modules[at], modules[at - 1]
     return nn.Sequential(OrderedDict(modules))

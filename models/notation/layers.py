@@ -1,4 +1,4 @@
-"""The layers that a line of notation can hold, and what is wrong with a line that holds no network.
+"""The layers of the notation, and the error for a line that is not a network.
 
 Works on layers as plain values. Knows nothing of text, shapes or PyTorch.
 """
@@ -21,7 +21,7 @@ Shape: TypeAlias = tuple[int, ...]
 
 
 class NotationError(ValueError):
-    """A network that cannot be: one line that says what is wrong, in which token, and at which character.
+    """A network that is impossible. The message is one line: what is wrong, in which token, and at which character.
 
     `token` is the layer or bracket at fault and `position` the character of the line, counted from 1, where
     reading stopped, or where the layer starts that does not fit; both are None where the error has no place

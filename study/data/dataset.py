@@ -1,8 +1,7 @@
-"""What a dataset is once it is in memory: plain NumPy arrays and what has to be done to a pixel.
+"""A data set in memory: NumPy arrays, and how a stored pixel becomes a network's input.
 
-Works on arrays alone, so that a dataset can be put into a node's shared memory once and be read by every trial
-without a copy. Such arrays are read-only on the other side: nobody writes into them. Knows nothing of files, splits
-or tensors.
+Works on arrays alone. So a data set is put into a node's shared memory once, and every trial reads it without a copy.
+These arrays are read-only in the trials. Knows nothing of files, splits or tensors.
 """
 
 import hashlib
@@ -30,7 +29,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class RawDataset:
-    """What a source reads, before anything is held out or preprocessed.
+    """What a source reads: no image is held out or preprocessed yet.
 
     Attributes:
         classes: names, in the order of the labels.
@@ -57,7 +56,7 @@ class Dataset:
         classes: names, in the order of the labels.
         train: images to train on, each once; with `mirror`, training index n + i is the mirror image of image i.
         validation: held-out training images.
-        test: looked at once, at the end of a training.
+        test: used once, at the end of a training.
         max_value: what a pixel is divided by (255 for uint8 pictures; 1 where images are already preprocessed).
         pixel_mean: per-pixel mean of the training images after the division, (C, H, W), or None.
         mirror: whether every training image's mirror image is trained on too.
@@ -92,7 +91,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """What is known of a dataset before it is loaded; None where only loading it would tell."""
+    """What is known of a data set before it is loaded. None: it is known only after loading."""
 
     input_shape: tuple[int, int, int] | None
     class_count: int | None

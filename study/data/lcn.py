@@ -41,7 +41,7 @@ def local_contrast_normalization(
     for start in range(0, len(indices), chunk):
         x = images[indices[start : start + chunk]].astype(np.float32)
         x /= max_value
-        x -= x[:, :1, :1, :1]  # changes no v, and a constant image becomes exact zeros and not rounding over the floor
+        x -= x[:, :1, :1, :1]  # does not change v; makes a constant image exactly zero, without rounding errors
         v = x - down @ x.mean(axis=1, keepdims=True) @ across
         sigma = np.sqrt(down @ np.square(v).mean(axis=1, keepdims=True) @ across)
         c = np.maximum(sigma.mean(axis=(2, 3), keepdims=True), FLOOR)

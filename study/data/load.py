@@ -20,11 +20,11 @@ def load_dataset(config: DataConfig, data_root: Path) -> Dataset:
 
     Args:
         config: the study file's data section.
-        data_root: where datasets lie and are downloaded to. A relative `path` is looked for in the working
-            directory, then here.
+        data_root: the folder of the data sets; missing files are downloaded to it. A relative `path` is looked for in
+            the working directory, then here.
 
     Raises:
-        UserError: the files are missing or damaged, or the split cannot be had.
+        UserError: the files are missing or damaged, or the split is impossible.
     """
     source = _SOURCES[config.name]
     raw = source.read(config, data_root)

@@ -30,8 +30,8 @@ def stratified_split(
 
     A count that divides by the classes takes the same number of every class. Any other count, and a share, goes to
     the classes in proportion to their size, by largest remainders. `fraction` keeps that share of every class's
-    other images, at least one. Each class is shuffled once whatever is asked for, so the validation images do not
-    depend on `fraction`, and a smaller training set lies within a larger one.
+    other images, at least one. Each class is shuffled once, with the same draws for all arguments. So the validation
+    images do not depend on `fraction`, and a smaller training set is a part of a larger one.
 
     Args:
         labels: (N,) in [0, classes).
@@ -48,8 +48,8 @@ def stratified_split(
         raise UserError(f"class {classes[int(sizes.argmin())]!r} has no training images; every class needs some")
     held_out = _validation_counts(sizes, classes, validation)
     remaining = sizes - held_out
-    wanted = max(1, round(fraction * int(remaining.sum())))
-    kept = np.maximum(1, _proportional(wanted, remaining, remaining))
+    training = max(1, round(fraction * int(remaining.sum())))
+    kept = np.maximum(1, _proportional(training, remaining, remaining))
 
     train, valid = [], []
     for label in range(len(classes)):
@@ -72,13 +72,13 @@ def _validation_counts(sizes: Counts, classes: Sequence[str], validation: float)
                 f"class {classes[label]!r} and leaves nothing to train on; take fewer, or a share below 1"
             )
         return counts
-    wanted = int(validation) if validation >= 1 else max(1, round(validation * total))
-    if wanted > total - len(classes):
+    count = int(validation) if validation >= 1 else max(1, round(validation * total))
+    if count > total - len(classes):
         raise UserError(
-            f"data.validation: {wanted} of {total} training images leave less than one for each of the "
+            f"data.validation: {count} of {total} training images leave less than one for each of the "
             f"{len(classes)} classes; take fewer"
         )
-    return _proportional(wanted, sizes, sizes - 1)
+    return _proportional(count, sizes, sizes - 1)
 
 
 def _proportional(total: int, sizes: Counts, limits: Counts) -> Counts:

@@ -97,13 +97,13 @@ class ImageTensors:
             yield self.batch(indices), self.labels(indices)
 
     def _stored(self, indices: Tensor, mirrored: Tensor) -> Tensor:
-        # A subtraction and not a remainder: an index past the end must fail in index_select, not wrap around.
+        # A subtraction, not a remainder: an index past the end must fail in index_select, and not start again from 0.
         return indices - len(self._labels) * mirrored
 
     def _preprocess(self, images: Tensor, mirrored: Tensor | None) -> Tensor:
         """Float32 pixels, divided, mean subtracted, flipped where `mirrored` (B,) says so.
 
-        In place where it can be: `images` is fresh from index_select, never a view of the stored ones.
+        Works in place: `images` is a new tensor from index_select, never a view of the stored images.
         """
         if mirrored is not None:
             images = _flip_where(mirrored, images)
@@ -142,6 +142,6 @@ def batch_sizes(images: int, size: int, least: int = 1) -> list[int]:
 def shared_tensor(array: npt.NDArray[np.uint8] | npt.NDArray[np.float32] | npt.NDArray[np.int64]) -> Tensor:
     """A tensor over the array's own memory, read-only or not."""
     with warnings.catch_warnings():
-        # Shared arrays cannot be written to, and torch warns that its tensors do not know that; ours are only read.
+        # torch warns that a tensor over a read-only array could be written to. These tensors are only read.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array)

@@ -1,1 +1,1 @@
-"""How data sets lie in files: archives, MATLAB files, pickles, and fetching them."""
+"""File formats of data sets: archives, MATLAB files, restricted pickles; and downloads."""

@@ -1,7 +1,7 @@
-"""Tar archives from outside, read as a stream: never unpacked to disk, and nothing in them trusted.
+"""Tar archives from outside. They are read as a stream and never unpacked to disk. Nothing in them is trusted.
 
-Works on plain and gzipped archives. A few bytes of gzip can stand for gigabytes, and a header may name any size, so
-what is read is counted as it comes. Knows nothing of what the files are.
+Works on plain and gzipped archives. A few bytes of gzip can unpack to gigabytes, and a header can name any size. So all
+bytes are counted while they are read. Knows nothing of the content of the files.
 """
 
 import contextlib
@@ -23,12 +23,12 @@ Member = tuple[tuple[str, ...], bool, Callable[[], bytes]]
 
 
 def archive_members(path: Path, max_file_bytes: int, max_total_bytes: int) -> Iterator[Member]:
-    """The folders and files of a tar archive, each checked before anyone sees it.
+    """The folders and files of a tar archive, each checked before it is yielded.
 
     Args:
         path: the archive.
-        max_file_bytes: the largest file there may be in it.
-        max_total_bytes: the most that the whole may unpack to.
+        max_file_bytes: the largest size of a file in it.
+        max_total_bytes: the largest size of all unpacked files together.
 
     Raises:
         UserError: one line that names the archive: damaged or truncated; a member that points outside, is a link, a
@@ -44,7 +44,7 @@ def archive_members(path: Path, max_file_bytes: int, max_total_bytes: int) -> It
                 member = archive.next()
                 if member is None:
                     break
-                archive.members.clear()  # it would remember every one of them
+                archive.members.clear()  # tarfile keeps a list of all members
                 parts = _safe_parts(path, member, max_file_bytes)
                 stream.left = at_once
 
@@ -63,10 +63,10 @@ def archive_members(path: Path, max_file_bytes: int, max_total_bytes: int) -> It
 
 
 class _Metered:
-    """A stream that ends in an error once too much has come out of it.
+    """A stream that raises an error when too many bytes were read from it.
 
     Attributes:
-        left: how many bytes may come until it is set again.
+        left: how many bytes may be read until it is set again.
     """
 
     def __init__(self, path: Path, stream: BinaryIO, total: int) -> None:
@@ -78,7 +78,7 @@ class _Metered:
         self.left -= len(content)
         self._left_of_all -= len(content)
         if self.left < 0:
-            raise UserError(f"{self._path}: refused: a header or an end of the archive that goes on and on")
+            raise UserError(f"{self._path}: refused: a header, or the end of the archive, is too long")
         if self._left_of_all < 0:
             raise UserError(f"{self._path}: refused: it unpacks to more than {self._total // 2**30} GiB")
         return content
@@ -89,7 +89,7 @@ def _one_line(path: Path) -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, LookupError, ArithmeticError) as error:
-        # The last three are what tarfile stumbles over where an extended header holds no numbers.
+        # tarfile raises the last three if an extended header contains no numbers.
         what = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
         raise UserError(f"{path}: not a whole tar archive: {what[:200]}; fetch it again") from None
 
@@ -101,9 +101,9 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _check_end(path: Path, opened: BinaryIO, stream: _Metered) -> None:
-    """tarfile takes a cut between two members for the end of the archive; we do not."""
+    """Check that the archive is complete: tarfile accepts an archive that was cut between two members."""
     if isinstance(opened, gzip.GzipFile):
-        while stream.read(2**20):  # up to gzip's own checksum, which tells a cut
+        while stream.read(2**20):  # up to gzip's checksum, which detects a cut
             pass
         return
     opened.seek(-min(512, path.stat().st_size), io.SEEK_END)
@@ -123,6 +123,6 @@ def _safe_parts(path: Path, member: tarfile.TarInfo, max_file_bytes: int) -> tup
 
 
 def shown(name: str) -> str:
-    """A name from outside as it may stand in an error of one line."""
+    """A name from outside, in a form that fits an error message of one line."""
     name = name if len(name) <= 200 else f"{name[:197]}..."
     return name if name.isprintable() else repr(name)

@@ -1,6 +1,6 @@
-"""Fetching a dataset's official files, all or none.
+"""Downloads the official files of a data set: all or none.
 
-Works on URLs, checksums and one folder. Knows nothing of what is in the files.
+Works on URLs, checksums and one folder. Knows nothing of the content of the files.
 """
 
 import contextlib
@@ -30,9 +30,9 @@ class RemoteFile:
 
 
 def fetch_files(files: Sequence[RemoteFile], folder: Path, data_root: Path) -> None:
-    """Download every file into `folder`, a folder in `data_root`; on failure nothing is left behind.
+    """Download every file into `folder`, a folder in `data_root`; on failure no file is left.
 
-    A server that does not answer is given up after ten seconds.
+    The timeout is ten seconds.
 
     Raises:
         DownloadError: a file came from none of its URLs, or could not be written.
@@ -68,7 +68,7 @@ def _fetch(file: RemoteFile, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _quiet_and_bounded() -> Iterator[None]:
-    """No progress bars on the terminal, and no waiting for ever: torchvision sets no time-out of its own."""
+    """No progress bars on the terminal, and a timeout: torchvision sets none."""
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT_SECONDS)
     try:

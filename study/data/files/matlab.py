@@ -1,8 +1,8 @@
 """Arrays of numbers in MATLAB files of level 5 (what MATLAB writes without `-v7.3` or `-v4`), one after another.
 
-Works on files that come from outside. SciPy's reader crashes on a damaged one and believes whatever sizes a header
-names, so this one is small and strict, and reads no more than it is asked for. Knows nothing of cells, structures,
-objects or text, but for their names.
+Works on files from outside. SciPy's reader crashes on some damaged files, and trusts the sizes in a header. This reader
+is small and strict, and reads only the variable that the caller reads. Knows only the names of cells, structures,
+objects and text.
 """
 
 import math

@@ -1,9 +1,9 @@
 """Reading a pickle of containers, numbers, texts and arrays of bytes, and nothing else.
 
 Works on the batches of CIFAR's Python version, which are pickles and come from outside. No class or function that a
-pickle names is ever looked up: the names that an array of bytes needs stand for stand-ins of our own, every other
-name is refused before anything runs. Nor can a pickle exhaust the machine: the steps it may take are few and counted,
-and what it builds has no more memory than its bytes.
+pickle names is imported. The names that an array of bytes needs are replaced by classes of this module; every other
+name is refused before anything runs. A pickle cannot exhaust the machine: only a few kinds of steps are allowed, their
+number is limited, and the result takes no more memory than the pickle has bytes.
 """
 
 import io
@@ -31,7 +31,7 @@ def load_restricted(content: bytes) -> Any:
         return _finished(_Unpickler(content).load())
     except RefusedPickle:
         raise
-    except Exception as error:  # noqa: BLE001  a damaged pickle raises whatever its opcodes stumble over
+    except Exception as error:  # noqa: BLE001  a damaged pickle can raise any exception
         raise RefusedPickle(f"a damaged pickle ({type(error).__name__})") from None
 
 
@@ -44,7 +44,7 @@ class _ByteType:
             raise RefusedPickle(f"an array of {said} where bytes (u1) belong")
 
     def __setstate__(self, _: object) -> None:
-        """Byte order and alignment say nothing about bytes."""
+        """Byte order and alignment have no meaning for single bytes."""
 
 
 class _ByteArray:
@@ -93,7 +93,7 @@ def _code(name: str) -> int:
 
 
 class _Unpickler(pickle._Unpickler):
-    """Python's own in Python: the one in C clears memory for whatever number a pickle gives an object."""
+    """Python's unpickler written in Python. The one in C allocates memory for any object number that a pickle names."""
 
     left = MAX_STEPS
 
@@ -102,10 +102,10 @@ class _Unpickler(pickle._Unpickler):
         self._room = len(content)
 
     def _latin1(self, text: str, _encoding: object) -> bytes:
-        """How Python 3 writes bytes into the pickle protocols of Python 2: each of them stands in the file once."""
+        """Python 3 writes bytes in this way with the pickle protocols of Python 2: each byte is in the file once."""
         self._room -= len(text)
         if self._room < 0:
-            raise RefusedPickle("it unfolds to more than its file holds")
+            raise RefusedPickle("it unpacks to more bytes than its file has")
         return text.encode("latin-1")
 
     def find_class(self, module_name: str, global_name: str) -> Any:
@@ -126,7 +126,7 @@ def _counted(step: Step, name: str) -> Step:
         if name == "BUILD" and not isinstance(unpickler.stack[-2], _ByteType | _ByteArray):
             raise RefusedPickle("it sets what no batch of images has")
         if name in ("SETITEM", "SETITEMS", "DICT"):
-            # Other keys would have to be hashed, and a nest of tuples takes for ever.
+            # Other keys would have to be hashed, and deeply nested tuples take very long.
             keys = unpickler.stack[-2:-1] if name == "SETITEM" else unpickler.stack[::2]
             if not all(isinstance(key, str | bytes) for key in keys):
                 raise RefusedPickle("a dictionary with keys that are no text")

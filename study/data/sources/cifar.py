@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100 from their official files: the binary version, or the Python version where it already lies.
 
-Works on the extracted folders or on the archives themselves, which are read without unpacking. The binary version is
-the one that is downloaded: a record is its label bytes and 3,072 pixel bytes, and needs no pickle.
+Works on the extracted folders, or on the archives, which are read without unpacking. Only the binary version is
+downloaded. One of its records is the label bytes and 3,072 pixel bytes, so it needs no pickle.
 """
 
 from collections.abc import Callable, Iterable
@@ -43,7 +43,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Cifar:
-    """One of the two datasets: how many classes, and where each version says what."""
+    """One of the two data sets: how many classes it has, and the files and keys of each version."""
 
     title: str
     class_count: int
@@ -107,7 +107,7 @@ def read_cifar(cifar: Cifar, data_root: Path) -> RawDataset:
     If none is there, the binary archive is downloaded.
 
     Raises:
-        UserError: nothing is there and it cannot be fetched, or a file is missing or not what it should be.
+        UserError: no version is there and it cannot be downloaded, or a file is missing, or its content is wrong.
     """
     if _location(cifar.binary, data_root) is None and _location(cifar.python, data_root) is None:
         _download(cifar, data_root)

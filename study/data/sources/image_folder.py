@@ -1,8 +1,8 @@
 """Images in class folders, on disk or in a tar archive: `train/CLASS/*` and `test/CLASS/*`.
 
 Works on any folder or tar (plain or gzipped) of that layout, possibly below one top folder; an archive is read as a
-stream and never unpacked to disk. The content comes from outside, so nothing in it is trusted: not the archive's
-member names, not the extensions, not the sizes. Hidden files and files that are no images by their extension are
+stream and never unpacked to disk. The content comes from outside, so nothing in it is trusted: neither the archive's
+member names, nor the extensions, nor the sizes. Hidden files and files that are no images by their extension are
 ignored. Knows nothing of splits or preprocessing.
 """
 
@@ -30,12 +30,11 @@ from study.errors import UserError
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".pbm", ".pgm", ".ppm", ".tif", ".tiff", ".webp"})
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
-"""The decoders that may run; Pillow has many more, for formats nobody trains on."""
+"""The decoders that may run. Pillow has many more, for formats that training images do not have."""
 
 MAX_FILE_BYTES = 50 * 2**20
 MAX_TOTAL_BYTES = min(16 * 2**30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
-"""For the decoded images, and for the files of an archive held in memory until they are decoded: no more than half of
-what the machine has."""
+"""The most bytes of the decoded images, and of the files of an archive that wait in memory: half of the machine's."""
 
 GRAY_MODES = frozenset({"1", "L", "LA", "La"})
 DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
@@ -61,7 +60,7 @@ class _Listing:
     top: str | None = None
 
     def place(self, parts: tuple[str, ...], is_folder: bool) -> tuple[Part, str, str] | None:
-        """(part, class, file name) of an image; a class folder is noted; None for both that and all else.
+        """(part, class, file name) of an image, else None. A class folder is added to `classes`.
 
         Raises:
             UserError: an image or folder in the wrong place, or a second top folder with a training or test set.
@@ -149,10 +148,10 @@ def read_image_folder(path: Path) -> RawDataset:
 def describe_image_folder(path: Path) -> DatasetFacts:
     """Shape and class count of a folder, without decoding; of an archive only the shape, from its first image.
 
-    Whether a gray first image means one channel is only known once all are read: the shape is then None.
+    If the first image is gray, the shape is None: the number of channels is known only after all images are read.
 
     Raises:
-        UserError: the path is not there, or its first image is none.
+        UserError: the path does not exist, or its first image is not an image.
     """
     _check_exists(path)
     if path.is_dir():
@@ -199,7 +198,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _read_bounded(file: Path) -> bytes:
-    if not file.is_file():  # a broken link, or a pipe that would be waited on for ever
+    if not file.is_file():  # a broken link, or a pipe that never ends
         raise UserError(f"{file}: not a file that can be read; remove it")
     with file.open("rb") as opened:
         content = opened.read(MAX_FILE_BYTES + 1)
@@ -227,7 +226,7 @@ def _list_archive(path: Path) -> _Listing:
 
 
 def _decode_all(files: list[tuple[str, Callable[[], bytes]]]) -> npt.NDArray[np.uint8]:
-    """(N, 1 or 3, H, W): straight into one array, made when the first image tells the size."""
+    """(N, 1 or 3, H, W): decoded into one array, which has the size of the first image."""
     images: npt.NDArray[np.uint8] | None = None
     first = ""
     with _pillow_warnings():
@@ -242,7 +241,9 @@ def _decode_all(files: list[tuple[str, Callable[[], bytes]]]) -> npt.NDArray[np.
                         f"{where}: {width}×{height} pixels, but {first.rpartition(': ')[2]} has "
                         f"{images.shape[3]}×{images.shape[2]}; all images need one size"
                     )
-                elif images.shape[1] == 1 and not gray:  # the first picture in colour: what was gray becomes RGB
+                elif (
+                    images.shape[1] == 1 and not gray
+                ):  # the first image in colour: the gray images before it become RGB
                     colour = _allocate(where, len(files), 3, height, width)
                     colour[:index] = images[:index]
                     images = colour
@@ -269,7 +270,7 @@ def _bytes(where: str, get: Callable[[], bytes]) -> bytes:
 
 @contextlib.contextmanager
 def _pillow_warnings() -> Iterator[None]:
-    """Odd metadata is no news to the user; a picture far too large is an error (the sizes are bounded too)."""
+    """Ignore warnings about metadata; an image that is far too large is an error."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -280,9 +281,9 @@ def _open_image(where: str, content: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
-        raise UserError(f"{where}: not an image, whatever its name says; remove it or replace it") from None
+        raise UserError(f"{where}: not an image, although its name says so; remove it or replace it") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UserError(f"{where}: a picture of far too many pixels; make it smaller") from None
+        raise UserError(f"{where}: an image of far too many pixels; make it smaller") from None
     except _DAMAGE as error:
         raise UserError(f"{where}: a damaged image: {' '.join(str(error).split())}") from None
     if image.mode in DEEP_MODES:

@@ -1,6 +1,6 @@
 """MNIST from its four original files, in the layout of `torchvision.datasets.MNIST`.
 
-Works on IDX files (the format is told at the foot of LeCun's MNIST page): a magic number, the sizes as big-endian
+Works on IDX files (the format is described at the end of LeCun's MNIST page): a magic number, the sizes as big-endian
 32-bit integers, then the bytes. Strict: a file that is not exactly what its header says is refused.
 """
 
@@ -22,7 +22,7 @@ INPUT_SHAPE = (1, 28, 28)
 CLASSES = tuple(str(digit) for digit in range(10))
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 MAX_FILE_BYTES = 2**30
-"""Twenty times the largest of the four: no header makes us allocate more."""
+"""Twenty times the largest of the four files. A header that names more is refused."""
 
 UNSIGNED_BYTE = 0x08
 
@@ -31,7 +31,7 @@ def read_mnist(data_root: Path) -> RawDataset:
     """Read the four files (`*-ubyte` or `*-ubyte.gz`) in `data_root/MNIST/raw`, fetching them if any is missing.
 
     Raises:
-        UserError: a file is missing and cannot be fetched, or is not what it should be.
+        UserError: a file is missing and cannot be downloaded, or its content is wrong.
     """
     folder = data_root / "MNIST" / "raw"
     missing = [name for name in FILES if _find(folder, name) is None]
@@ -69,13 +69,13 @@ def read_idx(path: Path, item_shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
                 raise UserError(f"{path}: its items are {_shown(item)}, not {_shown(item_shape)}")
             size = count * int(np.prod(item_shape, dtype=np.int64))
             if count == 0 or size > MAX_FILE_BYTES:
-                raise UserError(f"{path}: its header speaks of {count} items; is it damaged?")
+                raise UserError(f"{path}: its header names {count} items; is it damaged?")
             content = file.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
     if len(content) != size:
-        fault = "truncated: ends before" if len(content) < size else "goes on after"
-        raise UserError(f"{path}: {fault} the {count} items its header speaks of; fetch it again")
+        fault = "truncated: it ends before" if len(content) < size else "it has bytes after"
+        raise UserError(f"{path}: {fault} the {count} items that its header names; fetch it again")
     return np.frombuffer(content, dtype=np.uint8).reshape(count, *item_shape)
 
 

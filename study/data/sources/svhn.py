@@ -31,7 +31,7 @@ def read_svhn(data_root: Path) -> RawDataset:
     """Read the three files in `data_root`, fetching those that are missing; train first, then extra, are trained on.
 
     Raises:
-        UserError: a file is missing and cannot be fetched, or is not what it should be.
+        UserError: a file is missing and cannot be downloaded, or its content is wrong.
     """
     _download_missing(data_root)
     train = _read_mat(data_root / FILES["train"])
@@ -95,21 +95,21 @@ def _read_mat(path: Path) -> Split:
 
 
 def _check_header(path: Path, array: MatlabArray) -> None:
-    """Whether a variable is what it should be, before it takes memory."""
+    """Check a variable's type and size before its values are read."""
     shape = array.shape
     if array.name == "X":
         fits = len(shape) == 4 and shape[:3] == (32, 32, 3) and 1 <= shape[3] <= MAX_IMAGES and array.kind == "uint8"
-        wanted = "(32, 32, 3, N) of uint8"
+        expected = "(32, 32, 3, N) of uint8"
     else:
         fits = 0 <= math.prod(shape) <= MAX_IMAGES and array.kind in ("uint8", "int32", "single", "double")
-        wanted = "N labels"
+        expected = "N labels"
     if not fits:
-        raise UserError(f"{path}: {array.name} is {shape} of {array.kind}, not {wanted}")
+        raise UserError(f"{path}: {array.name} is {shape} of {array.kind}, not {expected}")
 
 
 def _joined(splits: Iterable[Split]) -> Split:
     splits = list(splits)
-    # An array of our own making: concatenate would keep MATLAB's order of the axes.
+    # An array allocated here: concatenate would keep MATLAB's order of the axes.
     images: npt.NDArray[np.uint8] = np.empty((sum(map(len, splits)), *INPUT_SHAPE), dtype=np.uint8)
     np.concatenate([split.images for split in splits], out=images)
     return Split(images, np.concatenate([split.labels for split in splits]))

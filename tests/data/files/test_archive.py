@@ -43,11 +43,11 @@ def _bomb(path: Path, *parts: bytes) -> Path:
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
 def test_a_header_that_goes_on_and_on_is_refused(tmp_path: Path, kind: bytes) -> None:
     bomb = _bomb(tmp_path / "a.tar.gz", _header("x", 2**25, kind), bytes(2**25), _header("x"), END)
-    assert "goes on and on" in _refused(bomb)
+    assert "is too long" in _refused(bomb)
 
 
 def test_an_end_that_goes_on_and_on_is_refused(tmp_path: Path) -> None:
-    assert "goes on and on" in _refused(_bomb(tmp_path / "a.tar.gz", _header("x"), END, bytes(2**23)))
+    assert "is too long" in _refused(_bomb(tmp_path / "a.tar.gz", _header("x"), END, bytes(2**23)))
 
 
 def test_files_that_unpack_to_more_than_is_allowed_are_refused(tmp_path: Path) -> None:

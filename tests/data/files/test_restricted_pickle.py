@@ -97,7 +97,7 @@ def _encoded_again_and_again() -> bytes:
         (_proto(b"\x8f"), "a damaged pickle"),  # a set
         (_proto(b"\x82\x01"), "a damaged pickle"),  # a name that somebody registered
         (_proto(b"]", b"2"), "a damaged pickle"),  # a copy
-        (_encoded_again_and_again(), "more than its file holds"),
+        (_encoded_again_and_again(), "more bytes than its file has"),
     ],
 )
 def test_a_pickle_that_would_exhaust_the_machine_is_refused_or_harmless(content: bytes, message: str | None) -> None:

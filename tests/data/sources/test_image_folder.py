@@ -241,7 +241,7 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
     png[16:24] = struct.pack(">II", 20_000, 20_000)  # width and height; the checksum of their chunk follows
     png[29:33] = struct.pack(">I", zlib.crc32(png[12:29]))
     files = FILES | {"train/cat/bomb.png": bytes(png)}
-    assert "train/cat/bomb.png: a picture of far too many pixels" in _refused(write_folder(tmp_path, files))
+    assert "train/cat/bomb.png: an image of far too many pixels" in _refused(write_folder(tmp_path, files))
 
 
 @pytest.mark.parametrize(

@@ -54,13 +54,13 @@ _GOOD = idx_bytes(pictures((3, 28, 28)))
     [
         (b"", "truncated: 0 bytes, less than its header"),
         (_GOOD[:10], "truncated: 10 bytes"),
-        (_GOOD[:-1], "truncated: ends before the 3 items"),
-        (_GOOD + b"\0", "goes on after the 3 items"),
+        (_GOOD[:-1], "truncated: it ends before the 3 items"),
+        (_GOOD + b"\0", "it has bytes after the 3 items"),
         (b"\x89PNG" + _GOOD[4:], r"magic number is 0x89504e47, not 0x00000803"),
         (idx_bytes(pictures((3, 28))), "not an IDX file of 3 dimensions"),
         (idx_bytes(pictures((3, 28, 27))), "its items are 28×27, not 28×28"),
-        (_GOOD[:4] + b"\xff\xff\xff\xff" + _GOOD[8:], "speaks of 4294967295 items"),
-        (_GOOD[:4] + b"\0\0\0\0" + _GOOD[8:], "speaks of 0 items"),
+        (_GOOD[:4] + b"\xff\xff\xff\xff" + _GOOD[8:], "names 4294967295 items"),
+        (_GOOD[:4] + b"\0\0\0\0" + _GOOD[8:], "names 0 items"),
     ],
 )
 @pytest.mark.parametrize("zipped", [False, True])
