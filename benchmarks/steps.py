@@ -32,9 +32,9 @@ from study.adapters.onednn import multiply_with_onednn
 from study.config import TrainConfig
 from study.data.tensors import ImageTensors
 from study.distill.denormals import flushed_denormals
-from study.distill.losses import logit_regression
 from study.distill.optimizers import Optimizer
 from study.distill.processor import measured_processor
+from study.methods.logit_regression import squared_distance
 
 MEASURES = ("as written", "channels last", "freed memory kept", "max pooling before ReLU", "oneDNN's products")
 COMPILED = "torch.compile"
@@ -90,7 +90,7 @@ def training_step(name: str, precision: str, measure: str) -> Callable[[], None]
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             logits = forward(batch)
         optimizer.zero_grad()
-        logit_regression(logits.float(), z).backward()  # type: ignore[no-untyped-call]
+        squared_distance(logits.float(), z).backward()  # type: ignore[no-untyped-call]
         optimizer.step(0.001)
 
     return step

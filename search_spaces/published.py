@@ -8,7 +8,7 @@ are reported.
 import math
 from dataclasses import dataclass
 
-from study.config import Method
+from study.config import MethodName
 from study.errors import UserError
 
 SIGMAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -76,7 +76,7 @@ class PublishedError:
 
     student: str
     teachers: tuple[str, ...]
-    method: Method
+    method: MethodName
     error_percent: float
     sigma: float | Range | None = None
     best_of_sigma: Range | None = None

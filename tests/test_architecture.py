@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS: list[set[str]] = [
     {"study.errors", "study.interrupts", "study.environment", "study.stages", "study.adapters", "study.datasets"},
     {"study.shadows", "study.values"},
+    {"study.methods"},
     {"study.config"},
     {"study.records", "study.storage"},
     {"models", "study.data"},
@@ -97,7 +98,7 @@ def test_models_know_nothing_of_studies() -> None:
         (["study.distill", "study.data", "models"], {"ray", "mlflow", "optuna"}),
         (["study.tracking"], {"torch", "ray", "optuna"}),
         (["search_spaces"], {"torch", "ray", "mlflow"}),
-        (["study.config"], {"torch", "ray", "mlflow", "optuna", "numpy"}),
+        (["study.config", "study.values"], {"torch", "ray", "mlflow", "optuna", "numpy"}),
     ],
 )
 def test_a_room_is_light_in_what_it_names_and_in_what_it_loads(rooms: list[str], never: set[str]) -> None:

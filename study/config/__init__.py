@@ -6,16 +6,7 @@ tensors, networks, Ray, Optuna or MLflow: whether a network fits its data is ask
 
 from study.config.arms import ArmConfig, ArmStudent, BaselineConfig
 from study.config.data import DataConfig, DatasetName, Preprocessing
-from study.config.methods import (
-    DEFAULT_ALPHA,
-    DEFAULT_COMBINATION,
-    DEFAULT_HARD_LOSS_WEIGHT,
-    DEFAULT_TEMPERATURE,
-    METHOD_SETTINGS,
-    Combination,
-    Method,
-    NoiseKind,
-)
+from study.config.methods import MethodName
 from study.config.mistakes import one_line
 from study.config.reading import MAX_KEYS, MAX_MERGED, MAX_STUDY_FILE_CHARACTERS, dump_study, parse_study, read_text
 from study.config.resources import ResourcesConfig
@@ -34,6 +25,8 @@ from study.config.study import NAME_PATTERN, StudyConfig, unused_seeds
 from study.config.teachers import MAX_TEACHERS, StudentConfig, TeacherConfig
 from study.config.training import Idle, Precision, TrainConfig
 from study.config.trial import Outcome, Role, Stage, TrialConfig, teacher_trial
+from study.methods import METHOD_SETTINGS
+from study.methods.base import DEFAULT_COMBINATION, Combination, NoiseKind
 from study.values import (
     MAX_SEED,
     DropProbability,
@@ -51,10 +44,7 @@ from study.values import (
 )
 
 __all__ = [
-    "DEFAULT_ALPHA",
     "DEFAULT_COMBINATION",
-    "DEFAULT_HARD_LOSS_WEIGHT",
-    "DEFAULT_TEMPERATURE",
     "LEARNING_SAMPLERS",
     "MAX_KEYS",
     "MAX_MERGED",
@@ -74,7 +64,7 @@ __all__ = [
     "DropProbability",
     "Grid",
     "Idle",
-    "Method",
+    "MethodName",
     "Model",
     "NetworkReference",
     "NoiseKind",

@@ -9,18 +9,17 @@ from pydantic import (
     model_validator,
 )
 
-from study.config.methods import NOISE_SETTINGS, Combination, Method, NoiseKind, check_method, idle_settings
+from study.config.methods import ArmSettings, check_method, settings_of
 from study.config.mistakes import one_line
 from study.config.teachers import TeacherConfig
 from study.config.training import Idle, TrainConfig, within
+from study.methods import method_named
+from study.methods.base import Combination
 from study.values import (
     DropProbability,
     Grid,
     Model,
     NetworkReference,
-    Share,
-    Sigma,
-    Temperature,
     in_ticks,
     nearest,
 )
@@ -30,15 +29,9 @@ class ArmStudent(Model):
     network: Grid[NetworkReference]
 
 
-class ArmConfig(Model):
+class ArmConfig(ArmSettings):
     """One row of a table, or a grid of them: how a student learns, and where it differs from the study."""
 
-    method: Method
-    sigma: Grid[Sigma] | None = Field(None, description="standard deviation of the perturbation; needed by noisy_*")
-    alpha: Grid[Share] | None = Field(None, description="share of perturbed samples; 0.5 where there is a sigma")
-    noise: Grid[NoiseKind] | None = Field(None, description="fresh for every mini-batch, or one frozen draw per image")
-    temperature: Grid[Temperature] | None = Field(None, description="soft_targets: τ (4)")
-    hard_loss_weight: Grid[Share] | None = Field(None, description="soft_targets: 1 − λ, the labels' weight (0)")
     combine: Grid[Combination] | None = Field(None, description="what several teachers say together (geometric_mean)")
     dropout: Grid[DropProbability] | None = Field(
         None, description="drop probability after the student's hidden fully connected layers; notation networks only"
@@ -53,9 +46,8 @@ class ArmConfig(Model):
     @property
     def size(self) -> int:
         """How many points the arm's grid has."""
-        settings = (self.sigma, self.alpha, self.noise, self.temperature, self.hard_loss_weight, self.combine)
         of_the_student = (self.dropout, self.weight_decay, self.student.network if self.student is not None else None)
-        grid = (*settings, *of_the_student, *(self.train or {}).values())
+        grid = (*settings_of(self).values(), self.combine, *of_the_student, *(self.train or {}).values())
         return math.prod(len(values) for values in grid if values)
 
     @property
@@ -70,24 +62,18 @@ class ArmConfig(Model):
         Args:
             teachers: how many the study has.
         """
-        if self.method == "labels":
-            yield ("teachers",), "with the method labels, which has no teachers"
+        values = {**settings_of(self), "combine": self.combine}
+        count = teachers if self.teachers is None else len(self.teachers)
+        for name, why in method_named(self.method).without_effect(values, count):
+            yield (name,), why
+        if not method_named(self.method).has_teachers:
             return
-        yield from idle_settings(
-            teachers if self.teachers is None else len(self.teachers),
-            sigma=self.sigma,
-            alpha=self.alpha,
-            hard_loss_weight=self.hard_loss_weight,
-            combine=self.combine,
-            sigma_is_optional=self.method == "soft_targets",
-        )
         for index, teacher in enumerate(self.teachers or ()):
             yield from within("teachers", within(index, teacher.without_effect()))
 
     @model_validator(mode="after")
     def _settings_of_the_method(self) -> Self:
-        given = {name: getattr(self, name) for name in (*NOISE_SETTINGS, "temperature", "hard_loss_weight")}
-        check_method(self.method, given, self.combine or ())
+        check_method(self.method, settings_of(self), self.combine or ())
         if self.weight_decay is not None and "weight_decay" in (self.train or {}):
             raise ValueError("weight_decay: given twice, the other one is in `train`")
         for key, values in (self.train or {}).items():

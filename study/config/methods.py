@@ -1,90 +1,89 @@
-"""What a student learns: the methods, their settings, and how several teachers are combined."""
+"""The settings of the methods as keys of the study file: in an arm, of a teacher and in a training.
+
+Works on `study.methods.METHODS`: no setting is named here. A method's settings stand beside the other keys of an arm or
+a teacher, not in a mapping of their own.
+"""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, Optional
 
-from study.config.training import Idle
-from study.values import (
-    Sigma,
-    Uniform,
-)
+from pydantic import ConfigDict, Field, create_model
 
-Method = Literal["logit_regression", "noisy_teacher", "noisy_student", "soft_targets", "labels"]
-NoiseKind = Literal["fresh", "frozen"]
-Combination = Literal["geometric_mean", "signed_geometric_mean", "mean_distribution"]
-"""What several teachers say together. The geometric mean is that of their distributions (the arithmetic mean of their
-logits), the signed one the literal reading, of the logits themselves; the mean distribution is an ensemble's."""
+from study.methods import METHOD_SETTINGS, SETTINGS, method_named, owners_of
+from study.methods.base import Combination
+from study.values import Grid, Model
 
-NOISE_SETTINGS = ("sigma", "alpha", "noise")
-METHOD_SETTINGS: dict[Method, tuple[str, ...]] = {
-    "logit_regression": (),
-    "noisy_teacher": NOISE_SETTINGS,
-    "noisy_student": NOISE_SETTINGS,
-    "soft_targets": ("temperature", "hard_loss_weight", *NOISE_SETTINGS),
-    "labels": (),
-}
-"""Which settings each method has to itself; what is not listed may not be given. Besides, every method with teachers
-takes `combine`, and every method `dropout` and `weight_decay`."""
+if TYPE_CHECKING:
+    MethodName = str
 
-DEFAULT_ALPHA = 0.5
-DEFAULT_TEMPERATURE = 4.0
-DEFAULT_HARD_LOSS_WEIGHT = 0.0
-DEFAULT_COMBINATION: Combination = "geometric_mean"
+    class _Settings(Model):
+        """Any setting of any method: which there are is not known before the methods are imported."""
+
+        model_config = ConfigDict(extra="allow", frozen=True)
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    class _ArmSettings(_Settings):
+        method: MethodName
+
+    ArmSettings = _ArmSettings
+    TeacherSettings = _Settings
+    TrialSettings = _Settings
+else:
+    MethodName = Literal[tuple(METHOD_SETTINGS)]
+
+    class _OfMethod(Model):
+        method: MethodName
+
+    def _model(name: str, base: type[Model], settings: Mapping[str, tuple[Any, Any]]) -> type[Model]:
+        return create_model(name, __base__=base, __module__=__name__, **settings)
+
+    ArmSettings = _model(
+        "ArmSettings",
+        _OfMethod,
+        {
+            name: (Optional[Grid[kind]], Field(None, description=means))  # noqa: UP045 - the type is a variable
+            for name, (kind, means, _) in SETTINGS.items()
+        },
+    )
+    TeacherSettings = _model(
+        "TeacherSettings",
+        Model,
+        {name: (Optional[kind], None) for name, (kind, _, _) in SETTINGS.items()},  # noqa: UP045
+    )
+    TrialSettings = _model(
+        "TrialSettings",
+        Model,
+        {
+            name: (Optional[kind] if absent is None else kind, absent)  # noqa: UP045
+            for name, (kind, _, absent) in SETTINGS.items()
+        },
+    )
 
 
-def check_method(method: Method, given: Mapping[str, object], combinations: Sequence[Combination]) -> None:
-    """Whether a method takes these settings (absent ones are None) and combines teachers in these ways."""
+def settings_of(part: Model) -> dict[str, Any]:
+    """Every setting of any method in an arm, a teacher or a training; None where it is not given."""
+    return {name: getattr(part, name) for name in SETTINGS}
+
+
+def check_method(method: str, given: Mapping[str, object], combinations: Sequence[Combination]) -> None:
+    """Check that a method has these settings (absent ones are None) and combines teachers in these ways.
+
+    Raises:
+        ValueError: a setting is missing or of another method.
+    """
+    of = method_named(method)
     for setting, value in given.items():
-        if value is not None and setting not in METHOD_SETTINGS[method]:
-            owners = ", ".join(owner for owner, names in METHOD_SETTINGS.items() if setting in names)
-            raise ValueError(f"`{setting}` is not a setting of {method}, but of {owners}")
-    if method in ("noisy_teacher", "noisy_student") and given["sigma"] is None:
-        raise ValueError(f"{method} needs `sigma` (a standard deviation, a list of them, or a uniform range)")
-    if method == "labels" and combinations:
-        raise ValueError("`combine` is not a setting of labels, which has no teachers")
-    if "mean_distribution" in combinations and method != "soft_targets":
+        if value is not None and setting not in of.model_fields:
+            raise ValueError(f"`{setting}` is not a setting of {method}, but of {', '.join(owners_of(setting))}")
+    for setting, field in of.model_fields.items():
+        if field.is_required() and given[setting] is None:
+            raise ValueError(f"{method} needs `{setting}` ({field.description})")
+    if combinations and not of.has_teachers:
+        raise ValueError(f"`combine` is not a setting of {method}, which has no teachers")
+    if "mean_distribution" in combinations and not of.takes_distributions:
+        takers = ", ".join(name for name in METHOD_SETTINGS if method_named(name).takes_distributions)
         raise ValueError(
-            f"combine: mean_distribution is for soft_targets, not for {method}: a distribution's logarithm stands for "
+            f"combine: mean_distribution is for {takers}, not for {method}: a distribution's logarithm stands for "
             "logits only up to a constant"
         )
-
-
-def idle_settings(
-    teachers: int,
-    sigma: Sequence[Sigma] | None,
-    alpha: Sequence[float] | None,
-    hard_loss_weight: Sequence[float] | None,
-    combine: Sequence[Combination] | None,
-    sigma_is_optional: bool,
-) -> Idle:
-    """Which settings of a training with teachers have no effect. Where a setting has several values, all are looked at.
-
-    Args:
-        teachers: how many it has.
-        sigma, alpha, hard_loss_weight, combine: their values; None where they are not given.
-        sigma_is_optional: whether the method does without noise, so that nobody had to give a `sigma`.
-    """
-    if hard_loss_weight and all(weight == 1 for weight in hard_loss_weight):
-        for name in ("temperature", "combine", *NOISE_SETTINGS):
-            yield (name,), "with hard_loss_weight 1, which learns from the labels alone"
-        return
-    without = None
-    if sigma is None:
-        without = "without `sigma`"
-    elif not any(_largest(value) for value in sigma):
-        without = "with sigma 0"
-    if without is not None:
-        yield ("alpha",), without
-    if without is None and alpha is not None and not any(alpha):
-        without = "with alpha 0"
-        if sigma_is_optional:
-            yield ("sigma",), without
-    if without is not None:
-        yield ("noise",), without
-    # The logarithm of one teacher's distribution is its logits less a constant, which only noise tells apart.
-    if teachers == 1 and not (combine and "mean_distribution" in combine and without is None):
-        yield ("combine",), "with one teacher"
-
-
-def _largest(sigma: Sigma) -> float:
-    return sigma.high if isinstance(sigma, Uniform) else sigma

@@ -9,33 +9,21 @@ from pydantic import (
     model_validator,
 )
 
-from study.config.methods import (
-    DEFAULT_ALPHA,
-    DEFAULT_COMBINATION,
-    DEFAULT_HARD_LOSS_WEIGHT,
-    DEFAULT_TEMPERATURE,
-    NOISE_SETTINGS,
-    Combination,
-    Method,
-    NoiseKind,
-    check_method,
-    idle_settings,
-)
+from study.config.methods import MethodName, TeacherSettings, check_method, settings_of
 from study.config.training import Idle, TrainConfig, within
+from study.methods import METHOD_SETTINGS, method_named
+from study.methods.base import DEFAULT_COMBINATION, Combination
 from study.values import (
     Model,
     NetworkReference,
     Seed,
-    Share,
-    Sigma,
-    Temperature,
 )
 
 MAX_TEACHERS = 100
 """Most teachers of one student, their own teachers included."""
 
 
-class TeacherConfig(Model):
+class TeacherConfig(TeacherSettings):
     """A network to learn from: trained here, or read from a safetensors file.
 
     It learns from the labels, or from teachers of its own: a teacher assistant (Mirzadeh et al. 2020), by default with
@@ -49,13 +37,8 @@ class TeacherConfig(Model):
     teachers: (
         Annotated[tuple["TeacherConfig", ...], Field(min_length=1, max_length=MAX_TEACHERS, fail_fast=True)] | None
     ) = Field(None, description="its own teachers; without them it learns from the labels")
-    method: Method | None = Field(None, description="how it learns from them (soft_targets); below: as in an arm")
+    method: MethodName | None = Field(None, description="how it learns from them (soft_targets); below: as in an arm")
     combine: Combination | None = None
-    sigma: Sigma | None = None
-    alpha: Share | None = None
-    noise: NoiseKind | None = None
-    temperature: Temperature | None = None
-    hard_loss_weight: Share | None = None
 
     @model_validator(mode="wrap")
     @classmethod
@@ -64,17 +47,16 @@ class TeacherConfig(Model):
             return validate(value)
         given = {key: setting for key, setting in value.items() if setting is not None}
         defaults: dict[str, Any] = {"method": "soft_targets", "combine": DEFAULT_COMBINATION}
-        if given.get("method", "soft_targets") == "soft_targets":
-            defaults |= {"temperature": DEFAULT_TEMPERATURE, "hard_loss_weight": DEFAULT_HARD_LOSS_WEIGHT}
-        if "sigma" in given:
-            defaults |= {"alpha": DEFAULT_ALPHA, "noise": "fresh"}
+        method = given.get("method", "soft_targets")
+        if isinstance(method, str) and method in METHOD_SETTINGS:
+            defaults |= method_named(method).completed(given)
         teacher = validate({**defaults, **given})
         teacher.model_fields_set.difference_update(defaults.keys() - given.keys())
         return teacher
 
     @model_validator(mode="after")
     def _is_one_training(self) -> Self:
-        settings = {name: getattr(self, name) for name in (*NOISE_SETTINGS, "temperature", "hard_loss_weight")}
+        settings = settings_of(self)
         if self.teachers is None:
             for name, value in {"method": self.method, "combine": self.combine, **settings}.items():
                 if value is not None:
@@ -82,7 +64,7 @@ class TeacherConfig(Model):
             return self
         if self.weights is not None:
             raise ValueError("`weights` stand in for training, so they go without `teachers` of its own")
-        if self.method is None or self.method == "labels":
+        if self.method is None or not method_named(self.method).has_teachers:
             raise ValueError("method: with `teachers` of its own it does not learn from labels")
         check_method(self.method, settings, (self.combine,) if self.combine else ())
         if self.count > MAX_TEACHERS:
@@ -103,14 +85,11 @@ class TeacherConfig(Model):
         yield from within("train", self.train.without_effect())
         if self.teachers is None:
             return
-        yield from idle_settings(
-            len(self.teachers),
-            sigma=None if self.sigma is None else (self.sigma,),
-            alpha=None if self.alpha is None else (self.alpha,),
-            hard_loss_weight=None if self.hard_loss_weight is None else (self.hard_loss_weight,),
-            combine=None if self.combine is None else (self.combine,),
-            sigma_is_optional=self.method == "soft_targets",
-        )
+        given = {"combine": self.combine, **settings_of(self)}
+        values = {name: None if value is None else (value,) for name, value in given.items()}
+        assert self.method is not None, "with teachers of its own it has a method"
+        for name, why in method_named(self.method).without_effect(values, len(self.teachers)):
+            yield (name,), why
         for index, teacher in enumerate(self.teachers):
             yield from within("teachers", within(index, teacher.without_effect()))
 

@@ -7,16 +7,16 @@ from pydantic import (
     model_validator,
 )
 
-from study.config.methods import DEFAULT_COMBINATION, METHOD_SETTINGS, Combination, Method, NoiseKind
+from study.config.methods import MethodName, TrialSettings, settings_of
 from study.config.teachers import TeacherConfig
 from study.config.training import TrainConfig
+from study.methods import SETTINGS, Method, method_named
+from study.methods.base import DEFAULT_COMBINATION, Combination
 from study.stages import Stage
 from study.values import (
     DropProbability,
-    Model,
     NetworkReference,
     Seed,
-    Share,
     Sigma,
     Uniform,
 )
@@ -25,20 +25,15 @@ Role = Literal["teacher", "baseline", "arm"]
 Outcome = Literal["completed", "pruned", "diverged", "failed"]
 
 
-class TrialConfig(Model):
+class TrialConfig(TrialSettings):
     """Everything that determines one training on given images: a student's, or (stage `teacher`) a teacher's."""
 
     stage: Stage
     role: Role
     network: NetworkReference
-    method: Method
+    method: MethodName
     teachers: tuple[TeacherConfig, ...] = ()
     weights: str | None = Field(None, description="a safetensors file that stands in for training (teachers only)")
-    sigma: Sigma = 0.0
-    alpha: Share = 0.0
-    noise: NoiseKind = "fresh"
-    temperature: float | None = None
-    hard_loss_weight: float | None = None
     combine: Combination = DEFAULT_COMBINATION
     dropout: DropProbability = 0.0
     train: TrainConfig
@@ -46,13 +41,14 @@ class TrialConfig(Model):
 
     @model_validator(mode="after")
     def _settings_of_the_method(self) -> Self:
-        takes = METHOD_SETTINGS[self.method]
-        if self.sigma != 0 and "sigma" not in takes:
-            raise ValueError(f"{self.method} has no noise, so no sigma")
-        for setting in ("temperature", "hard_loss_weight"):
-            if (getattr(self, setting) is None) == (setting in takes):
-                raise ValueError(f"{self.method} {'needs' if setting in takes else 'has no'} `{setting}`")
-        if self.combine == "mean_distribution" and self.method != "soft_targets":
+        method = method_named(self.method)
+        for name, (_, _, absent) in SETTINGS.items():
+            value, field = getattr(self, name), method.model_fields.get(name)
+            if field is None and value != absent:
+                raise ValueError(f"{self.method} has no `{name}`")
+            if field is not None and value is None and (field.is_required() or field.default is not None):
+                raise ValueError(f"{self.method} needs `{name}`")
+        if self.combine == "mean_distribution" and not method.takes_distributions:
             raise ValueError(f"{self.method} does not learn from a mean distribution")
         return self
 
@@ -64,24 +60,29 @@ class TrialConfig(Model):
     @property
     def has_noise(self) -> bool:
         """Whether any logit is perturbed. With α = 0 or σ = 0 none is, which is the plain method."""
-        largest = self.sigma.high if isinstance(self.sigma, Uniform) else self.sigma
-        return largest > 0 and self.alpha > 0
+        sigma: Sigma = self.sigma
+        largest = sigma.high if isinstance(sigma, Uniform) else sigma
+        return largest > 0 and bool(self.alpha > 0)
+
+    @property
+    def learns(self) -> Method:
+        """The method with the settings of this training."""
+        method = method_named(self.method)
+        return method.model_validate({name: getattr(self, name) for name in method.model_fields})
 
 
 def teacher_trial(teacher: TeacherConfig) -> TrialConfig:
     """The training of one teacher: from labels, or from teachers of its own."""
-    noise = {} if teacher.sigma is None else {"sigma": teacher.sigma, "alpha": teacher.alpha, "noise": teacher.noise}
+    method = teacher.method or "labels"
     return TrialConfig(
         stage="teacher",
         role="teacher",
         network=teacher.network,
         weights=teacher.weights,
-        method=teacher.method or "labels",
+        method=method,
         teachers=teacher.teachers or (),
         combine=teacher.combine or DEFAULT_COMBINATION,
-        **noise,
-        temperature=teacher.temperature,
-        hard_loss_weight=teacher.hard_loss_weight,
+        **method_named(method).completed(settings_of(teacher)),
         train=teacher.train,
         seed=teacher.seed,
     )

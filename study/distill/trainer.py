@@ -13,20 +13,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import zoo
 from study.adapters.onednn import has_large_layers, multiply_with_onednn
 from study.config import TrialConfig
 from study.data.tensors import ImageTensors, batch_sizes
-from study.distill import losses
 from study.distill.denormals import flushed_denormals
 from study.distill.noise import Perturbation
 from study.distill.optimizers import Optimizer
 from study.distill.precision import fp32_products
 from study.distill.processor import measured_processor
 from study.distill.streams import Streams, derived
+from study.methods.base import Batch
 from study.records import EpochRecord
 
 EVALUATION_BLOCK, EVALUATION_BLOCK_ON_CPU = 1000, 100
@@ -54,13 +53,13 @@ class DistillationTrainer:
         trial: method, noise, training settings and seed.
         data: images on the device.
         target: the teachers' combined logits for every training image, mirror images behind the images, float32
-            (train images, classes); None where the method is `labels`.
+            (train images, classes); None for a method without teachers.
         device: where to train.
         onednn: whether oneDNN multiplies the large fully connected layers, on a CPU and not in bf16, which changes the
             last bits; None: where it is the faster, measured in this process.
 
     Raises:
-        ValueError: the target is missing, not wanted, or not of the images' shape.
+        ValueError: the target is missing, or given to a method without teachers, or has another shape.
 
     Example:
         >>> trainer = DistillationTrainer(trial, data, target)
@@ -79,7 +78,8 @@ class DistillationTrainer:
         device: torch.device | str = "cpu",
         onednn: bool | None = None,
     ):
-        if (target is None) != (trial.method == "labels"):
+        self._method = trial.learns
+        if (target is None) == self._method.has_teachers:
             raise ValueError(f"method {trial.method} {'needs a target' if target is None else 'takes no target'}")
         if target is not None and target.shape != (len(data.train), data.classes):
             raise ValueError(f"a target of shape {tuple(target.shape)} for {len(data.train)} x {data.classes} logits")
@@ -220,23 +220,8 @@ class DistillationTrainer:
 
     def _loss(self, logits: Tensor, indices: Tensor, factors: Tensor | None) -> Tensor:
         """The method's loss for one mini-batch."""
-        if self._target is None:
-            return F.cross_entropy(logits, self.data.train.labels(indices))
-        target = self._target[indices]
-        if factors is not None and self.trial.method == "noisy_student":
-            logits = logits * factors
-        elif factors is not None:
-            target = target * factors
-        match self.trial.method:
-            case "soft_targets":
-                assert self.trial.temperature is not None
-                assert self.trial.hard_loss_weight is not None
-                labels = self.data.train.labels(indices)
-                return losses.soft_targets(logits, target, labels, self.trial.temperature, self.trial.hard_loss_weight)
-            case "logit_regression" | "noisy_teacher" | "noisy_student":
-                return losses.logit_regression(logits, target)
-            case unknown:
-                raise ValueError(f"method {unknown}: the trainer has no loss for it")
+        target = None if self._target is None else self._target[indices]
+        return self._method.loss(Batch(logits, target, factors, lambda: self.data.train.labels(indices)))
 
     def _perturbation(self) -> Perturbation | None:
         """The noise on the teacher's or the student's logits; σ = 0 or α = 0 is none, which is the baseline."""

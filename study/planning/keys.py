@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from study.config import TeacherConfig, TrainConfig, TrialConfig, teacher_trial
+from study.methods import NOISE_SETTINGS, method_named
 
 KEY_FORMAT = 1
 """Version of the keys. A key leaves out every setting that equals its default, so a new setting changes no old key.
@@ -21,6 +22,10 @@ IRRELEVANT_TO_A_TRIAL = frozenset({"stage", "role"})
 
 IRRELEVANT_TO_TRAINING = frozenset({"target_error"})
 """Fields of `TrainConfig` that do not change what is trained."""
+
+WRITTEN_AT_THEIR_DEFAULT = frozenset({"alpha", "temperature", "hard_loss_weight"})
+"""Settings of methods that the keys of format 1 hold at their defaults too. Any other setting of a method is left out
+of a key where it has its default, so that a new setting of a method changes no old key."""
 
 NO_WEIGHTS: Mapping[str, str] = MappingProxyType({})
 
@@ -73,13 +78,17 @@ def _settings(trial: TrialConfig, weights: Mapping[str, str]) -> dict[str, Any]:
     if trial.weights is not None:  # nothing is trained, so nothing else matters
         return {"network": trial.network, "weights": weights.get(trial.weights, trial.weights)}
     excluded = IRRELEVANT_TO_A_TRIAL | {"teachers", "train"}
+    method = method_named(trial.method)
+    for name, field in method.model_fields.items():
+        if name not in WRITTEN_AT_THEIR_DEFAULT and getattr(trial, name) == field.default:
+            excluded |= {name}
     if not trial.has_noise:
-        excluded |= {"sigma", "alpha", "noise"}
+        excluded |= set(NOISE_SETTINGS)
     if len(trial.teachers) == 1 and trial.combine != "mean_distribution":
         excluded |= {"combine"}  # one teacher is its own geometric mean
-    settings = trial.model_dump(mode="json", exclude_defaults=True, exclude=set(excluded))
-    if trial.method in ("noisy_teacher", "noisy_student") and not trial.has_noise:
-        settings["method"] = "logit_regression"
+    settings: dict[str, Any] = trial.model_dump(mode="json", exclude_defaults=True, exclude=set(excluded))
+    if method.without_noise is not None and not trial.has_noise:
+        settings["method"] = method.without_noise
     settings["train"] = _train_settings(trial.train)
     if trial.teachers:
         settings["teachers"] = [_settings(teacher_trial(teacher), weights) for teacher in trial.teachers]

@@ -8,10 +8,7 @@ from itertools import product
 from typing import Any, TypeVar, get_args
 
 from study.config import (
-    DEFAULT_ALPHA,
     DEFAULT_COMBINATION,
-    DEFAULT_HARD_LOSS_WEIGHT,
-    DEFAULT_TEMPERATURE,
     ArmConfig,
     Combination,
     Role,
@@ -21,6 +18,7 @@ from study.config import (
     TrialConfig,
     teacher_trial,
 )
+from study.methods import NOISE_SETTINGS, method_named
 from study.planning.keys import training_key
 from study.stages import Stage
 
@@ -57,7 +55,7 @@ def targets(config: StudyConfig) -> list[Target]:
     """
     found: list[Target] = [(config.teachers, DEFAULT_COMBINATION)]
     for arm in (config.baseline, *config.arms):
-        if arm.method != "labels":
+        if method_named(arm.method).has_teachers:
             found += [(arm.teachers or config.teachers, how) for how in arm.combine or (DEFAULT_COMBINATION,)]
     if config.search is not None:
         found += [(config.teachers, how) for how in get_args(Combination)]
@@ -146,18 +144,18 @@ def with_training(arm: ArmConfig, settings: Mapping[str, Any]) -> ArmConfig:
 
 def expand(config: StudyConfig, arm: ArmConfig, stage: Stage, role: Role, seeds: Sequence[int]) -> list[TrialConfig]:
     """Every point of an arm's grid over the seeds, seeds innermost."""
-    train = arm.train or {}
+    method, train = method_named(arm.method), arm.train or {}
+    own = {name: getattr(arm, name) or (None,) for name in method.model_fields}
+    # Noise varies fastest, so that the arms of one table block stand together.
+    noise = {name: own.pop(name) for name in reversed(NOISE_SETTINGS) if name in own}
     grid: dict[str, Sequence[Any]] = {
         "network": arm.student.network if arm.student is not None else (config.student.network,),
         "combine": arm.combine or (DEFAULT_COMBINATION,),
         "dropout": arm.dropout or (0.0,),
         "weight_decay": arm.weight_decay or (config.train.weight_decay,),
-        "temperature": arm.temperature or (None,),
-        "hard_loss_weight": arm.hard_loss_weight or (None,),
+        **own,
         "train": [dict(zip(train, values, strict=True)) for values in product(*train.values())],
-        "noise": arm.noise or ("fresh",),
-        "alpha": arm.alpha or (None,),
-        "sigma": arm.sigma or (None,),
+        **noise,
         "seed": seeds,
     }
     points = (dict(zip(grid, values, strict=True)) for values in product(*grid.values()))
@@ -167,10 +165,9 @@ def expand(config: StudyConfig, arm: ArmConfig, stage: Stage, role: Role, seeds:
             role=role,
             network=point["network"],
             method=arm.method,
-            teachers=() if arm.method == "labels" else arm.teachers or config.teachers,
+            teachers=(arm.teachers or config.teachers) if method.has_teachers else (),
             combine=point["combine"],
-            **_noise(point["sigma"], point["alpha"], point["noise"]),
-            **_softness(arm, point["temperature"], point["hard_loss_weight"]),
+            **method.completed(point),
             dropout=point["dropout"],
             train=_train(config.train, {"weight_decay": point["weight_decay"], **point["train"]}),
             seed=point["seed"],
@@ -194,21 +191,6 @@ def _with_own(teacher: TeacherConfig) -> Iterable[TeacherConfig]:
 def _height(teacher: TrialConfig | TeacherConfig) -> int:
     """How many trainings must come before a teacher's, one after another."""
     return max((1 + _height(own) for own in teacher.teachers or ()), default=0)
-
-
-def _noise(sigma: Any, alpha: float | None, noise: str) -> dict[str, Any]:
-    if sigma is None:
-        return {}
-    return {"sigma": sigma, "alpha": DEFAULT_ALPHA if alpha is None else alpha, "noise": noise}
-
-
-def _softness(arm: ArmConfig, temperature: float | None, hard_loss_weight: float | None) -> dict[str, float]:
-    if arm.method != "soft_targets":
-        return {}
-    return {
-        "temperature": DEFAULT_TEMPERATURE if temperature is None else temperature,
-        "hard_loss_weight": DEFAULT_HARD_LOSS_WEIGHT if hard_loss_weight is None else hard_loss_weight,
-    }
 
 
 def _train(study: TrainConfig, override: dict[str, Any]) -> TrainConfig:

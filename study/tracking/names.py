@@ -4,18 +4,17 @@ Pure functions from a `TrialConfig` to names and parameters.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from study.config import (
     DEFAULT_COMBINATION,
-    DEFAULT_HARD_LOSS_WEIGHT,
-    DEFAULT_TEMPERATURE,
     Sigma,
     TeacherConfig,
     TrialConfig,
     Uniform,
 )
+from study.methods import NOISE_SETTINGS, Method, method_named
 from study.planning.keys import NO_WEIGHTS, teacher_key, training_key
 from study.tracking import schema
 
@@ -43,9 +42,9 @@ def run_name(trial: TrialConfig) -> str:
         words.append(f"of {chain_name(trial.teachers)}")
     if trial.combine != DEFAULT_COMBINATION:
         words.append(trial.combine.replace("_", " "))
-    if trial.temperature is not None:
-        words.append(f"τ={trial.temperature:g}")
-    if trial.alpha > 0 or trial.method in ("noisy_teacher", "noisy_student"):
+    method = method_named(trial.method)
+    words += _setting_words(method, trial, method.always_named, method.never_named)
+    if trial.alpha > 0 or "alpha" in method.always_named:
         words += [f"σ={_short(trial.sigma)}", f"α={trial.alpha:.2f}"]
     if trial.noise == "frozen":
         words.append("frozen")
@@ -80,10 +79,8 @@ def _how_it_learns(teacher: TeacherConfig) -> str:
         words.append(teacher.method.replace("_", " "))
     if teacher.combine not in (None, DEFAULT_COMBINATION):
         words.append(teacher.combine.replace("_", " "))
-    if teacher.temperature not in (None, DEFAULT_TEMPERATURE):
-        words.append(f"τ={teacher.temperature:g}")
-    if teacher.hard_loss_weight not in (None, DEFAULT_HARD_LOSS_WEIGHT):
-        words.append(f"hard loss={teacher.hard_loss_weight:g}")
+    if teacher.method is not None:
+        words += _setting_words(method_named(teacher.method), teacher)
     if teacher.sigma is not None and teacher.alpha is not None:
         words += [f"σ={_short(teacher.sigma)}", f"α={teacher.alpha:.2f}"]
     if teacher.noise == "frozen":
@@ -93,9 +90,32 @@ def _how_it_learns(teacher: TeacherConfig) -> str:
     return f"({' '.join(words)})" if words else ""
 
 
-_HANDLED = frozenset(
-    {"stage", "role", "network", "method", "teachers", "combine", "sigma", "alpha", "noise", "seed", "train"}
-)
+def _setting_words(
+    method: type[Method],
+    of: TrialConfig | TeacherConfig,
+    always: Collection[str] = (),
+    never: Collection[str] = (),
+) -> list[str]:
+    """`title=value` for the settings of a method that differ from their defaults; the noise has words of its own.
+
+    Args:
+        method: the method.
+        of: what has its settings.
+        always: settings that are shown at their defaults too.
+        never: settings that are not shown.
+    """
+    words = []
+    for name, field in method.model_fields.items():
+        value = getattr(of, name)
+        if name in NOISE_SETTINGS or name in never or value is None:
+            continue
+        if name in always or value != field.default:
+            shown = f"{value:g}" if isinstance(value, int | float) else str(value)
+            words.append(f"{field.title or name.replace('_', ' ')}={shown}")
+    return words
+
+
+_HANDLED = frozenset({"stage", "role", "network", "method", "teachers", "combine", "seed", "train", *NOISE_SETTINGS})
 """Fields of `TrialConfig` that `run_params` and the tags of a run handle by name. Every other field is a parameter
 where it is not its default, so that a new setting is tracked, and makes a row of its own, without a word here."""
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
 from torch import Tensor, nn
 
-from study.distill import losses
+from study.methods.logit_regression import squared_distance
+from study.methods.soft_targets import soft_target_loss
 
 Array = npt.NDArray[np.float64]
 SOFT_SETTINGS = [(1.0, 0.0), (4.0, 0.0), (4.0, 0.25), (0.5, 0.9), (20.0, 1.0)]
@@ -51,7 +52,7 @@ def _soft_by_hand(g: Array, z: Array, y: Array, tau: float, hard: float) -> floa
 def test_logit_regression_is_half_the_mean_over_samples_of_the_squared_distance(
     student: Tensor, teacher: Tensor
 ) -> None:
-    loss = losses.logit_regression(student, teacher)
+    loss = squared_distance(student, teacher)
     g, z = student.detach().numpy(), teacher.numpy()
     by_hand = sum(np.linalg.norm(g[i] - z[i]) ** 2 for i in range(len(g))) / (2 * len(g))
     assert loss.item() == pytest.approx(by_hand, rel=1e-12)
@@ -62,7 +63,7 @@ def test_logit_regression_is_half_the_mean_over_samples_of_the_squared_distance(
 def test_soft_targets_are_the_published_mixture(
     student: Tensor, teacher: Tensor, labels: Tensor, tau: float, hard: float
 ) -> None:
-    loss = losses.soft_targets(student, teacher, labels, tau, hard)
+    loss = soft_target_loss(student, teacher, labels, tau, hard)
     g, z, y = student.detach().numpy(), teacher.numpy(), labels.numpy()
     assert loss.item() == pytest.approx(_soft_by_hand(g, z, y, tau, hard), rel=1e-12)
     from_labels = hard * (softmax(g, axis=1) - np.eye(5)[y])
@@ -73,13 +74,13 @@ def test_soft_targets_are_the_published_mixture(
 def test_soft_targets_without_labels_at_temperature_one_are_the_kl_divergence(
     student: Tensor, teacher: Tensor, labels: Tensor
 ) -> None:
-    loss = losses.soft_targets(student, teacher, labels, temperature=1.0, hard_loss_weight=0.0)
+    loss = soft_target_loss(student, teacher, labels, temperature=1.0, hard_loss_weight=0.0)
     reference = nn.KLDivLoss(reduction="batchmean")(student.log_softmax(dim=1), teacher.softmax(dim=1))
     torch.testing.assert_close(loss, reference, rtol=1e-12, atol=0)
 
 
 def test_soft_targets_with_labels_only_are_the_cross_entropy(student: Tensor, teacher: Tensor, labels: Tensor) -> None:
-    loss = losses.soft_targets(student, teacher, labels, temperature=3.0, hard_loss_weight=1.0)
+    loss = soft_target_loss(student, teacher, labels, temperature=3.0, hard_loss_weight=1.0)
     assert torch.equal(loss, nn.functional.cross_entropy(student, labels))
 
 
@@ -88,13 +89,13 @@ def test_soft_targets_at_a_high_temperature_go_to_logit_regression_on_centred_lo
 ) -> None:
     """Hinton, Vinyals & Dean, section 2.1: the gradient goes to (g − z)/N for zero-mean logits, N the classes."""
     g, z = (logits - logits.mean(dim=1, keepdim=True) for logits in (student.detach(), teacher))
-    soft = losses.soft_targets(g, z, labels, temperature=1e4, hard_loss_weight=0.0)
-    assert soft.item() == pytest.approx(losses.logit_regression(g, z).item() / 5, rel=1e-3)
+    soft = soft_target_loss(g, z, labels, temperature=1e4, hard_loss_weight=0.0)
+    assert soft.item() == pytest.approx(squared_distance(g, z).item() / 5, rel=1e-3)
 
 
 _LOSSES: list[Callable[[Tensor, Tensor, Tensor], Tensor]] = [
-    lambda g, z, y: losses.logit_regression(g, z),
-    lambda g, z, y: losses.soft_targets(g, z, y, 2.0, 0.3),
+    lambda g, z, y: squared_distance(g, z),
+    lambda g, z, y: soft_target_loss(g, z, y, 2.0, 0.3),
 ]
 
 
@@ -116,23 +117,21 @@ def test_a_batch_written_twice_has_the_same_loss(
 def test_logit_regression_is_not_averaged_over_classes(student: Tensor, teacher: Tensor) -> None:
     """Classes on which student and teacher agree add nothing and thin nothing out."""
     agreed = torch.ones(7, 20, dtype=torch.float64)
-    wide = losses.logit_regression(torch.cat([student, agreed], 1), torch.cat([teacher, agreed], 1))
-    torch.testing.assert_close(wide, losses.logit_regression(student, teacher), rtol=1e-12, atol=0)
+    wide = squared_distance(torch.cat([student, agreed], 1), torch.cat([teacher, agreed], 1))
+    torch.testing.assert_close(wide, squared_distance(student, teacher), rtol=1e-12, atol=0)
 
 
 def test_soft_targets_are_not_averaged_over_classes(student: Tensor, teacher: Tensor, labels: Tensor) -> None:
     """Classes that neither thinks possible add nothing and thin nothing out."""
     impossible = torch.full((7, 20), -1e4, dtype=torch.float64)
-    wide = losses.soft_targets(
-        torch.cat([student, impossible], 1), torch.cat([teacher, impossible], 1), labels, 1.0, 0.0
-    )
-    torch.testing.assert_close(wide, losses.soft_targets(student, teacher, labels, 1.0, 0.0), rtol=1e-12, atol=0)
+    wide = soft_target_loss(torch.cat([student, impossible], 1), torch.cat([teacher, impossible], 1), labels, 1.0, 0.0)
+    torch.testing.assert_close(wide, soft_target_loss(student, teacher, labels, 1.0, 0.0), rtol=1e-12, atol=0)
 
 
 def test_a_student_that_says_what_the_teacher_says_has_no_loss(teacher: Tensor, labels: Tensor) -> None:
-    assert losses.logit_regression(teacher, teacher) == 0
-    assert losses.soft_targets(teacher, teacher, labels, 4.0, 0.0).abs() < 1e-12
-    shifted = losses.soft_targets(teacher + 3, teacher, labels, 4.0, 0.0)
+    assert squared_distance(teacher, teacher) == 0
+    assert soft_target_loss(teacher, teacher, labels, 4.0, 0.0).abs() < 1e-12
+    shifted = soft_target_loss(teacher + 3, teacher, labels, 4.0, 0.0)
     assert shifted.abs() < 1e-12  # a constant per sample means nothing to a softmax
 
 
@@ -140,7 +139,7 @@ def test_a_student_that_says_what_the_teacher_says_has_no_loss(teacher: Tensor, 
 @settings(deadline=None)
 def test_soft_targets_stay_finite_for_certain_teachers(size: float, tau: float, hard: float) -> None:
     student = torch.tensor([[size, -size, 0.0]], requires_grad=True)
-    loss = losses.soft_targets(student, torch.tensor([[-size, size, 0.0]]), torch.tensor([0]), tau, hard)
+    loss = soft_target_loss(student, torch.tensor([[-size, size, 0.0]]), torch.tensor([0]), tau, hard)
     loss.backward()  # type: ignore[no-untyped-call]
     assert loss.isfinite()
     assert loss >= -1e-5

@@ -11,11 +11,11 @@ from support.small_training import CLASSES, logits_for, small_data, trained, tra
 from torch import nn
 
 from study.config import Combination, TrialConfig
-from study.distill import losses
 from study.distill.noise import draw_factors
 from study.distill.streams import Streams
 from study.distill.teachers import combined
 from study.distill.trainer import DistillationTrainer, initial_network
+from study.methods.soft_targets import soft_target_loss
 
 COMBINATIONS: tuple[Combination, ...] = get_args(Combination)
 HIDDEN = "[C3(S1P1)@4]-FC8-FC6-FC3"
@@ -75,7 +75,7 @@ def test_a_student_of_an_ensemble_is_pulled_to_the_mean_distribution() -> None:
     logits = _teachers(3)
     g = torch.randn(9, 4, generator=torch.Generator().manual_seed(9), requires_grad=True)
     labels = torch.zeros(9, dtype=torch.int64)
-    loss = losses.soft_targets(g, combined(logits, "mean_distribution"), labels, temperature=1.0, hard_loss_weight=0.0)
+    loss = soft_target_loss(g, combined(logits, "mean_distribution"), labels, temperature=1.0, hard_loss_weight=0.0)
     p = np.mean([softmax(one.double().numpy(), axis=1) for one in logits], axis=0)
     q = softmax(g.detach().double().numpy(), axis=1)
     assert loss.item() == pytest.approx(rel_entr(p, q).sum(axis=1).mean(), rel=1e-5)

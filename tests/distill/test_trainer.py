@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from study.config import TrialConfig
-from study.distill import losses
 from study.distill.noise import draw_factors
 from study.distill.optimizers import Optimizer
 from study.distill.streams import Streams
 from study.distill.trainer import DistillationTrainer, Diverged, TrainingData, error_of, initial_network
+from study.methods.soft_targets import soft_target_loss
 
 DROPOUT = "FC8-D0.5-FC3"
 CONVOLUTIONAL = "C3(S1P1)@4B-MP2(S2)-FC3"
@@ -154,7 +154,7 @@ def test_an_epoch_is_plain_adam_on_the_methods_loss(method: str) -> None:
             g = factors * g
         loss = ((g - z) ** 2).sum() / (2 * len(batch))
         if method == "soft_targets":
-            loss = losses.soft_targets(g, z, data.train.labels(batch), 2.0, 0.3)
+            loss = soft_target_loss(g, z, data.train.labels(batch), 2.0, 0.3)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -390,5 +390,5 @@ def test_seconds_and_images_of_every_epoch_are_counted() -> None:
 
 def test_a_method_that_the_trainer_does_not_know_is_an_error() -> None:
     unknown = trial().model_copy(update={"method": "a method of tomorrow"})
-    with pytest.raises(ValueError, match="method a method of tomorrow: the trainer has no loss for it"):
+    with pytest.raises(ValueError, match="method a method of tomorrow: expected one of logit_regression"):
         trainer_of(unknown).run_epoch()
