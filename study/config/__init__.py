@@ -24,9 +24,10 @@ from study.config.search import (
 from study.config.study import NAME_PATTERN, StudyConfig, unused_seeds
 from study.config.teachers import MAX_TEACHERS, StudentConfig, TeacherConfig
 from study.config.training import Idle, Precision, TrainConfig
-from study.config.trial import Outcome, Role, Stage, TrialConfig, teacher_trial
+from study.config.trial import Outcome, Role, TrialConfig, teacher_trial
 from study.methods import METHOD_SETTINGS
 from study.methods.base import DEFAULT_COMBINATION, Combination, NoiseKind
+from study.stages import Stage
 from study.values import (
     MAX_SEED,
     DropProbability,

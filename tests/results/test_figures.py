@@ -303,7 +303,7 @@ def test_the_front_is_of_the_arms_that_validation_chose() -> None:
     found = compression.compression_of(table, by_validation(tracked))
     assert found is not None
     assert [student.name for student in found.students] == ["large", "small"]
-    assert [student.chosen.sigma for student in found.students if student.chosen] == [0.1, 0.1]
+    assert [student.chosen.arm.sigma for student in found.students if student.chosen] == [0.1, 0.1]
     assert [ratio for ratio, _ in found.front] == pytest.approx([1.1465, 4.586])
     assert [error for _, error in found.front] == pytest.approx([0.09, 0.11])
 

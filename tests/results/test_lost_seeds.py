@@ -390,7 +390,7 @@ def test_error_against_compression_shows_no_survivors() -> None:
     tracked = sheet.tracked()
     found = compression.compression_of(table_of(tracked), by_validation(tracked))
     assert found is not None
-    assert {student.chosen.sigma for student in found.students if student.chosen} == {0.1}
+    assert {student.chosen.arm.sigma for student in found.students if student.chosen} == {0.1}
     assert not any(row.arm.sigma == 0.9 for student in found.students for row in student.others)
     assert "Left out: 2 rows that lost seeds" in compression.sketch(found, None).caption
     compression.sketch(found, None).finish()

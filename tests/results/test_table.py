@@ -483,8 +483,8 @@ def test_frozen_noise_is_an_arm_of_its_own_without_published_numbers(new_study: 
     study.trial(0, 0.1, sigma=0.5, alpha=0.15)
     study.trial(0, 0.1, sigma=0.5, alpha=0.15, noise="frozen")
     fresh, frozen = table_of(study).rows
-    assert (fresh.noise, fresh.published_error_percent) == ("fresh", 0.87)
-    assert (frozen.noise, frozen.published_error_percent) == ("frozen", None)
+    assert (fresh.arm.noise, fresh.published_error_percent) == ("fresh", 0.87)
+    assert (frozen.arm.noise, frozen.published_error_percent) == ("frozen", None)
 
 
 def test_published_numbers_of_another_dataset_are_kept_away(new_study: NewStudy, table_of: BuildTable) -> None:

@@ -85,7 +85,7 @@ class NearTheEdge:
     def _above_the_best(self, trial: TrialConfig) -> float:
         assert isinstance(trial.sigma, float)
         rate = 0.02 * (math.log10(trial.train.lr) - self._best) ** 2
-        return rate + 0.02 * ((trial.sigma - 0.8) / 2) ** 2 + 0.02 * (trial.alpha - 0.35) ** 2
+        return float(rate + 0.02 * ((trial.sigma - 0.8) / 2) ** 2 + 0.02 * (trial.alpha - 0.35) ** 2)
 
     def _course(self, trial: TrialConfig) -> Course:
         if trial.train.lr > 1e-2:

@@ -151,4 +151,4 @@ def _proposals(source: Searched) -> list[TrialConfig]:
 
 def _error(trial: TrialConfig) -> float:
     sigma = trial.sigma if isinstance(trial.sigma, float) else 0.5
-    return abs(sigma - 0.7) / 4 + abs(trial.alpha - 0.3) / 4
+    return float(abs(sigma - 0.7) / 4 + abs(trial.alpha - 0.3) / 4)

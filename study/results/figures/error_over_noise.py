@@ -281,9 +281,9 @@ def _limits(shown: NoiseLines) -> tuple[float, float]:
 
 def _cut_off(shown: NoiseLines) -> int:
     low, high = _limits(shown)
-    shown = [row for row in [*shown.rows, *([shown.baseline] if shown.baseline else [])] if row.test_error_ci95]
+    rows = [*shown.rows, *([shown.baseline] if shown.baseline else [])]
     return sum(
         row.test_error_ci95 is not None
         and not low <= max(row.test_error_ci95[0], 0) * 100 <= row.test_error_ci95[1] * 100 <= high
-        for row in shown
+        for row in rows
     )
