@@ -6,7 +6,7 @@ Knows nothing of what the values are for.
 import difflib
 import reprlib
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -92,6 +92,9 @@ Sigma = Annotated[
 """σ of ξ ~ N(0, σ²), a standard deviation: a number, or a range it is drawn from for every mini-batch."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
+NoiseKind = Literal["fresh", "frozen"]
+"""Fresh noise for every mini-batch, or one frozen draw per image."""
+
 DropProbability = Annotated[float, Field(ge=0, lt=1)]
 Temperature = Annotated[float, Field(gt=0, le=1000)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]

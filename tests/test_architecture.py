@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS: list[set[str]] = [
     {"study.errors", "study.interrupts", "study.environment", "study.stages", "study.adapters", "study.datasets"},
     {"study.shadows", "study.values"},
-    {"study.methods"},
+    {"study.methods", "study.noise"},
     {"study.config"},
     {"study.records", "study.storage"},
     {"models", "study.data"},

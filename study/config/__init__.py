@@ -26,7 +26,7 @@ from study.config.teachers import MAX_TEACHERS, StudentConfig, TeacherConfig
 from study.config.training import Idle, Precision, TrainConfig
 from study.config.trial import Outcome, Role, TrialConfig, teacher_trial
 from study.methods import METHOD_SETTINGS
-from study.methods.base import DEFAULT_COMBINATION, Combination, NoiseKind
+from study.methods.base import DEFAULT_COMBINATION, Combination
 from study.stages import Stage
 from study.values import (
     MAX_SEED,
@@ -34,6 +34,7 @@ from study.values import (
     Grid,
     Model,
     NetworkReference,
+    NoiseKind,
     Seed,
     Share,
     Sigma,

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,12 +21,12 @@ from study.adapters.onednn import has_large_layers, multiply_with_onednn
 from study.config import TrialConfig
 from study.data.tensors import ImageTensors, batch_sizes
 from study.distill.denormals import flushed_denormals
-from study.distill.noise import Perturbation
 from study.distill.optimizers import Optimizer
 from study.distill.precision import fp32_products
 from study.distill.processor import measured_processor
 from study.distill.streams import Streams, derived
 from study.methods.base import Batch
+from study.noise.perturbation import Perturbation
 from study.records import EpochRecord
 
 EVALUATION_BLOCK, EVALUATION_BLOCK_ON_CPU = 1000, 100
@@ -221,7 +222,10 @@ class DistillationTrainer:
     def _loss(self, logits: Tensor, indices: Tensor, factors: Tensor | None) -> Tensor:
         """The method's loss for one mini-batch."""
         target = None if self._target is None else self._target[indices]
-        return self._method.loss(Batch(logits, target, factors, lambda: self.data.train.labels(indices)))
+        perturb = None
+        if self._noise is not None and factors is not None:
+            perturb = partial(self._noise.form.applied, drawn=factors)
+        return self._method.loss(Batch(logits, target, perturb, lambda: self.data.train.labels(indices)))
 
     def _perturbation(self) -> Perturbation | None:
         """The noise on the teacher's or the student's logits; σ = 0 or α = 0 is none, which is the baseline."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from study.values import Model, Share, Sigma, Uniform
+from study.values import Model, NoiseKind, Share, Sigma, Uniform
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,8 +19,6 @@ Combination = Literal["geometric_mean", "signed_geometric_mean", "mean_distribut
 of their logits), `signed_geometric_mean` that of the logits themselves, `mean_distribution` that of an ensemble."""
 
 DEFAULT_COMBINATION: Combination = "geometric_mean"
-
-NoiseKind = Literal["fresh", "frozen"]
 
 SIGMA_MEANS = "a standard deviation, a list of them, or a uniform range"
 
@@ -32,18 +30,18 @@ class Batch:
     Attributes:
         logits: the student's g, (batch, classes).
         target: the teachers' combined logits z, (batch, classes); None for a method without teachers.
-        factors: the noise 1 + ξ, (batch, classes); None where nothing is perturbed.
+        perturb: returns logits with the noise of this mini-batch, both (batch, classes); None where there is none.
         labels: returns the class indices y, (batch,).
     """
 
     logits: "Tensor"
     target: "Tensor | None"
-    factors: "Tensor | None"
+    perturb: "Callable[[Tensor], Tensor] | None"
     labels: Callable[[], "Tensor"]
 
     @property
     def noisy_logits(self) -> "Tensor":
-        return self.logits if self.factors is None else self.logits * self.factors
+        return self.logits if self.perturb is None else self.perturb(self.logits)
 
     @property
     def clean_target(self) -> "Tensor":
@@ -52,7 +50,7 @@ class Batch:
 
     @property
     def noisy_target(self) -> "Tensor":
-        return self.clean_target if self.factors is None else self.clean_target * self.factors
+        return self.clean_target if self.perturb is None else self.perturb(self.clean_target)
 
 
 class Method(Model):

@@ -11,11 +11,11 @@ from support.small_training import CLASSES, logits_for, small_data, trained, tra
 from torch import nn
 
 from study.config import Combination, TrialConfig
-from study.distill.noise import draw_factors
 from study.distill.streams import Streams
 from study.distill.teachers import combined
 from study.distill.trainer import DistillationTrainer, initial_network
 from study.methods.soft_targets import soft_target_loss
+from study.noise.perturbation import draw_factors
 
 COMBINATIONS: tuple[Combination, ...] = get_args(Combination)
 HIDDEN = "[C3(S1P1)@4]-FC8-FC6-FC3"

@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from study.config import TrialConfig
-from study.distill.noise import draw_factors
 from study.distill.optimizers import Optimizer
 from study.distill.streams import Streams
 from study.distill.trainer import DistillationTrainer, Diverged, TrainingData, error_of, initial_network
 from study.methods.soft_targets import soft_target_loss
+from study.noise.perturbation import draw_factors
 
 DROPOUT = "FC8-D0.5-FC3"
 CONVOLUTIONAL = "C3(S1P1)@4B-MP2(S2)-FC3"

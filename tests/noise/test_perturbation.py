@@ -10,8 +10,8 @@ from scipy import stats
 from torch import Tensor
 
 from study.config import Sigma, Uniform
-from study.distill.noise import Perturbation, draw_factors
 from study.distill.streams import Streams
+from study.noise.perturbation import Perturbation, draw_factors
 
 SAMPLES, CLASSES, SIGMA, ALPHA = 20_000, 6, 0.6, 0.3
 
