@@ -11,6 +11,9 @@ from nbclient import NotebookClient
 
 import study
 from study.errors import UserError
+from study.running.watcher import Watcher
+from study.stages import GRID
+from study.storage import DEFAULT_ROOT, StudyFolder
 
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "study-in-a-notebook.ipynb"
 
@@ -111,6 +114,33 @@ def test_a_mistake_in_an_override_names_the_key() -> None:
 def test_a_name_belongs_to_one_study() -> None:
     with pytest.raises(UserError, match="a study named toy exists already"):
         study.run(study.load_study("toy").config)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_notebook_resumes_an_interrupted_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interrupt comes after the teacher was trained and before the first student."""
+
+    def interrupted(watcher: Watcher, name: str, total: int, done: int, workers: int) -> None:
+        if name == GRID:
+            raise KeyboardInterrupt
+
+    config = study.load_study("toy").config
+    with monkeypatch.context() as patch:
+        patch.setattr("study.api._Logged.stage_begins", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            study.run(config, name="halted", seeds=[0])
+    folder = StudyFolder(DEFAULT_ROOT, "halted")
+    assert folder.exists()
+    assert not list(folder.path.glob("trials/grid*"))
+    resumed = study.resume("halted")
+    assert (resumed.status, len(resumed.teachers), len(resumed.runs)) == ("FINISHED", 1, 2)
+    assert resumed.table()["test_error_mean"].between(0, 1).all()
+
+
+@pytest.mark.usefixtures("here")
+def test_only_a_study_of_this_folder_can_be_resumed() -> None:
+    with pytest.raises(UserError, match=r"no study named toyy in .*did you mean `toy`"):
+        study.resume("toyy")
 
 
 def test_the_package_has_what_it_says_and_nothing_else() -> None:

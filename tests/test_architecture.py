@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from study.stages import SEARCH_BASELINE, TEACHER
+
 ROOT = Path(__file__).parents[1]
 LAYERS: list[set[str]] = [
     {"study.errors", "study.interrupts", "study.environment", "study.stages", "study.adapters", "study.datasets"},
@@ -119,6 +121,36 @@ def test_reading_a_study_in_a_notebook_does_not_wait_for_ray() -> None:
 
 def test_the_command_line_answers_without_waiting_for_torch_or_ray() -> None:
     assert not _loaded_by("study.terminal.cli") & {"torch", "ray", "mlflow", "optuna"}
+
+
+def _reads_of_the_environment(file: Path) -> Iterator[str]:
+    """Every expression of a file that reads one variable. Setting a variable, and passing all of them on to a child
+    process, is no read."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        words = ast.unparse(node) if isinstance(node, ast.expr) else ""
+        is_call = isinstance(node, ast.Call) and words.startswith(("os.environ.get(", "os.getenv(", "getenv("))
+        is_item = isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and words.startswith("os.environ[")
+        is_test = isinstance(node, ast.Compare) and words.endswith(" os.environ")
+        if is_call or is_item or is_test:
+            yield words
+
+
+def test_one_module_reads_environment_variables() -> None:
+    """`study.running` asks whether a variable of OpenMP is set only to set it where it is not."""
+    reads = {_module(file): list(_reads_of_the_environment(file)) for file in FILES}
+    assert reads.pop("study.environment")
+    assert {module: words for module, words in reads.items() if words} == {
+        "study.running": ["'OMP_WAIT_POLICY' not in os.environ"]
+    }
+
+
+def test_one_module_knows_the_names_of_passes() -> None:
+    """A pass is a stage, or a part of a stage with a name of its own."""
+    for file in FILES:
+        text = file.read_text(encoding="utf-8")
+        strings = {node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)}
+        names = {SEARCH_BASELINE, f"{TEACHER}-"} & strings
+        assert bool(names) == (_module(file) == "study.stages"), f"{file} has its own {names}"
 
 
 def test_nothing_reads_a_pickle_or_unsafe_yaml() -> None:

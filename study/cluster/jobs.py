@@ -1,8 +1,8 @@
 """Jobs on a running Ray cluster, through Ray's own job API.
 
 Works on an address, a shipment and job ids. A job is `noisy-study run` on the cluster with the shipment as its
-working folder; whatever it needs beside that (storage, tracking server, passwords) is the cluster's environment and
-never a job's. Knows nothing of what is in a study.
+working folder. Everything else that it needs (storage, tracking server, passwords) comes from the environment of the
+cluster and is never sent with a job. Knows nothing of what is in a study.
 """
 
 import logging
@@ -39,19 +39,19 @@ ENTRYPOINT = f"noisy-study run {STUDY_FILE} --resume --address auto"
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 60
 POLL_SECONDS, PATIENCE_SECONDS = 1.0, 60.0
-"""How often a log is asked for while its job is followed, and how long a cluster may be silent then."""
+"""Seconds between two reads of the log of a followed job, and how long a cluster may give no answer then."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A study's job as the cluster tells it.
+    """A study's job as the cluster reports it.
 
     Args:
         id: of the job.
         study: the study's name.
-        status: Ray's word: PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED.
-        exit_status: of its command, where that ended by itself.
-        message: why it failed, where its command never ran or was lost.
+        status: as Ray names it: PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED.
+        exit_status: of its command; None if the command did not end by itself.
+        message: why it failed, if its command never ran or its process died.
         started, ended: when.
     """
 
@@ -65,9 +65,14 @@ class Job:
 
     def as_json(self) -> dict[str, str | int | None]:
         """For a program to read; times in ISO 8601."""
-        started, ended = (None if time is None else time.isoformat() for time in (self.started, self.ended))
-        of_the_end = {"exit_status": self.exit_status, "started": started, "ended": ended}
-        return {"id": self.id, "study": self.study, "status": self.status.lower(), **of_the_end}
+        return {
+            "id": self.id,
+            "study": self.study,
+            "status": self.status.lower(),
+            "exit_status": self.exit_status,
+            "started": None if self.started is None else self.started.isoformat(),
+            "ended": None if self.ended is None else self.ended.isoformat(),
+        }
 
     @property
     def is_over(self) -> bool:
@@ -78,8 +83,8 @@ class Jobs:
     """The studies' jobs of one cluster.
 
     Args:
-        address: of the cluster's dashboard, `http://HOST:8265`. The token is Ray's own business: it reads
-            `RAY_AUTH_MODE` and `RAY_AUTH_TOKEN`.
+        address: of the cluster's dashboard, `http://HOST:8265`. Ray itself reads the token
+            (`RAY_AUTH_MODE` and `RAY_AUTH_TOKEN`).
 
     Raises:
         UserError: from every method: nothing answers there, the token is refused, there is no such job.
@@ -88,14 +93,14 @@ class Jobs:
     def __init__(self, address: str) -> None:
         if not address.startswith(("http://", "https://")):
             raise UserError(
-                f"--address {address}: the address of a cluster's dashboard is wanted, for instance {DEFAULT_ADDRESS}"
+                f"--address {address}: expected the address of a cluster's dashboard, for instance {DEFAULT_ADDRESS}"
             )
         self.address = address.rstrip("/")
         with self._answering():
             self._client = _client(self.address)
 
     def submit(self, shipment: Shipment) -> str:
-        """Send a study off.
+        """Submit a study.
 
         Returns:
             the job's id.
@@ -132,13 +137,13 @@ class Jobs:
         raise UserError(f"no job {job_id} at {self.address}{hint}")
 
     def logs(self, job_id: str) -> str:
-        """What a job has said so far."""
+        """The log of a job so far."""
         self.get(job_id)
         with self._answering():
             return str(self._client.get_job_logs(job_id))
 
     def stop(self, job_id: str) -> bool:
-        """Have a job stopped; its study can be gone on with.
+        """Stop a job; its study can be resumed.
 
         Returns:
             whether it was running.
@@ -148,42 +153,42 @@ class Jobs:
             return bool(self._client.stop_job(job_id))
 
     def follow(self, job_id: str) -> Iterator[str]:
-        """What a job says, as it says it, until it is over.
+        """The log of a job as it grows, until the job ends.
 
-        The log is asked for as a whole again and again: a study's log is short, and a connection that is held open
-        does not notice when the other end is gone.
+        The whole log is read again and again: a study's log is short, and an open connection does not notice when the
+        other end is gone.
 
         Raises:
-            StudyFailed: the cluster has been silent for a minute; the job may go on.
+            StudyFailed: the cluster has not answered for a minute; the job may still be running.
         """
         self.get(job_id)
-        said, heard_at = 0, time.monotonic()
+        printed, answered_at = 0, time.monotonic()
         while True:
             try:
                 over = self.get(job_id).is_over
                 log = self.logs(job_id)
             except UserError as error:
-                if time.monotonic() - heard_at > PATIENCE_SECONDS:
+                if time.monotonic() - answered_at > PATIENCE_SECONDS:
                     raise StudyFailed(f"{error}; if the job still runs: noisy-study logs {job_id} --follow") from None
             else:
-                heard_at = time.monotonic()
-                if len(log) > said:
-                    yield log[said:]
-                    said = len(log)
+                answered_at = time.monotonic()
+                if len(log) > printed:
+                    yield log[printed:]
+                    printed = len(log)
                 if over:
                     return
             time.sleep(POLL_SECONDS)
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
-        """Turn whatever Ray's client raises into one line. It never quotes the token."""
+        """Turn every error of Ray's client into one line, which never holds the token."""
         import requests
         from ray.exceptions import AuthenticationError
 
         try:
             yield
         except AuthenticationError as error:
-            what = "wants a token" if "required" in str(error).lower() else "refuses the token"
+            what = "requires a token" if "required" in str(error).lower() else "refuses the token"
             raise UserError(
                 f"the cluster at {self.address} {what}: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's own"
             ) from None
@@ -229,13 +234,13 @@ def _client(address: str) -> "JobSubmissionClient":
         logging.getLogger(f"ray.{name}").setLevel(logging.CRITICAL + 1)  # some set their own when they are imported
 
     class BoundedClient(JobSubmissionClient):
-        """Ray's client waits for ever for a server that hangs."""
+        """Ray's own client has no time limit for a server that does not answer."""
 
         def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
             answer = CONNECT_SECONDS if endpoint == "/api/version" else ANSWER_SECONDS
             return super()._do_request(method, endpoint, timeout=(CONNECT_SECONDS, answer), **options)
 
-    # Ray's client takes the environment's address before the one that it is given.
+    # Ray's client prefers the address in the environment to its argument.
     with environment.restored(environment.RAY_API_SERVER_ADDRESS):
         os.environ[environment.RAY_API_SERVER_ADDRESS] = address
         return BoundedClient(address)

@@ -6,6 +6,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from PIL import Image
 
 from models.zoo import names
 from search_spaces.library import recipe_names
-from study.config import parse_study
-from study.terminal.cli import main
+from study.config import dump_study, parse_study
+from study.lookup import study_of
+from study.storage import DEFAULT_ROOT, StudyFolder
+from study.terminal.cli import COMMANDS, main
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -139,7 +142,10 @@ def folder_study(workspace: Path, path: Path) -> str:
             ["submit", "quickstart", "--set", "teachers.0={network: digits-cnn, weights: absent.safetensors}"],
             "no such file",
         ),
-        (["submit", "quickstart", "--address", "auto"], "--address auto: the address of a cluster's dashboard"),
+        (
+            ["submit", "quickstart", "--address", "auto"],
+            "--address auto: expected the address of a",
+        ),
         (["submit", "quickstart", "--address", NOBODY], f"no Ray cluster answers at {NOBODY}"),
         (["jobs", "--address", NOBODY], f"no Ray cluster answers at {NOBODY}"),
         (["logs", "some", "--address", NOBODY], f"no Ray cluster answers at {NOBODY}"),
@@ -246,6 +252,29 @@ def test_a_job_on_a_cluster_that_keeps_nothing_is_refused(
     for name, value in {"NOISY_STUDY_JOB": "1", **environment}.items():
         monkeypatch.setenv(name, value)
     assert expected in refused("run", "quickstart", "--resume")
+
+
+@pytest.mark.parametrize("flag", ["--resume", "--go-on"])
+def test_resume_refuses_the_name_of_another_study_file(refused: Callable[..., str], workspace: Path, flag: str) -> None:
+    """`--go-on` is the former name of `--resume`."""
+    folder = StudyFolder(DEFAULT_ROOT, "quickstart")
+    folder.path.mkdir(parents=True)
+    folder.study_file.write_text(dump_study(study_of("quickstart", ["seeds=[7]"])))
+    line = refused("run", "quickstart", flag)
+    assert "study quickstart was started with another study file (it differs in seeds)" in line
+
+
+def test_version_prints_the_installed_version(command: Command) -> None:
+    assert command("--version") == (0, f"{version('noisy-teacher-study')}\n", "")
+
+
+def test_help_lists_each_command_of_the_package_once(command: Command) -> None:
+    status, out, _ = command("--help")
+    names = [name for name, _ in COMMANDS]
+    assert status == 0
+    assert len(set(names)) == len(names)
+    assert all(any(line.strip("│ ").startswith(f"{name} ") for line in out.splitlines()) for name in names)
+    assert "--go-on" not in command("run", "--help")[1]
 
 
 def test_ls_names_every_recipe(command: Command) -> None:
