@@ -37,7 +37,8 @@ def test_unperturbed_logits_stay_bit_identical(form: type[Form]) -> None:
 @pytest.mark.parametrize("kind", ["fresh", "frozen"])
 def test_a_form_sees_the_same_draws_as_any_other(kind: NoiseKind) -> None:
     """The streams do not depend on the form, so that forms differ by what they make of ξ alone."""
-    first, second = (Perturbation(0.7, 1.0, kind, 20, 5, Streams.of(3), form) for form in (*FORMS, Additive))
+    forms: list[type[Form]] = [*FORMS, Additive]
+    first, second = (Perturbation(0.7, 1.0, kind, 20, 5, Streams.of(3), form) for form in forms)
     indices = torch.arange(20)
     torch.testing.assert_close(first.factors(indices), 1 + second.factors(indices), rtol=0, atol=0)
 
