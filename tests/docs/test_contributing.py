@@ -122,3 +122,25 @@ def test_an_optimiser_is_a_name_and_a_line(copy: Path) -> None:
         "print(torch.equal(ours, theirs), float((ours - 1).abs().max()) > 0)\n",
     )
     assert printed.split() == ["True", "True"]
+
+
+def test_a_method_is_one_file_and_one_line(copy: Path) -> None:
+    (copy / "study/methods/huber_regression.py").write_text(_example("method"), encoding="utf-8")
+    methods = copy / "study/methods/__init__.py"
+    _replace(methods, "\nMETHODS:", "\nfrom study.methods.huber_regression import HuberRegression\n\nMETHODS:")
+    text = methods.read_text(encoding="utf-8")
+    methods.write_text(re.sub(r"(METHODS: [^\n]*), Labels\)", r"\1, Labels, HuberRegression)", text), encoding="utf-8")
+    printed = _run(
+        copy,
+        "import torch\n"
+        "from search_spaces.library import recipe_text\n"
+        "from study.config import parse_study\n"
+        "from study.methods import HuberRegression\n"
+        "from study.methods.base import Batch\n"
+        "from study.planning.plan import grid_trials\n"
+        "given = ['arms=[{method: huber_regression, delta: [1, 2]}]']\n"
+        "arms = [t for t in grid_trials(parse_study(recipe_text('quickstart'), 'x', given)) if t.role == 'arm']\n"
+        "batch = Batch(torch.tensor([[3.0, 0.5]]), torch.zeros(1, 2), None, lambda: torch.zeros(1))\n"
+        "print(sorted({trial.delta for trial in arms}), float(HuberRegression(delta=1.0).loss(batch)))\n",
+    )
+    assert printed == "[1.0, 2.0] 2.625\n"  # 1 * (3 - 1/2) + 0.5^2 / 2
