@@ -119,7 +119,8 @@ def test_reading_a_study_in_a_notebook_does_not_wait_for_ray() -> None:
     assert not _loaded_by("study.api", "study.results.table") & {"torch", "ray", "mlflow", "optuna"}
 
 
-def test_the_command_line_answers_without_waiting_for_torch_or_ray() -> None:
+def test_command_line_answers_without_torch_or_ray() -> None:
+    """The command line answers without waiting for the import of torch or Ray."""
     assert not _loaded_by("study.terminal.cli") & {"torch", "ray", "mlflow", "optuna"}
 
 

@@ -7,7 +7,8 @@ from benchmarks.page import spread, table, with_block
 PAGE = "# Page\n\n<!-- measured: speed begin -->\nold\n<!-- measured: speed end -->\n\nafter\n"
 
 
-def test_a_block_takes_the_place_of_the_one_before_it_and_of_nothing_else() -> None:
+def test_block_replaces_only_the_one_before_it() -> None:
+    """A block takes the place of the earlier block of its name and of nothing else."""
     once = with_block(PAGE, "speed", "new")
     assert once == "# Page\n\n<!-- measured: speed begin -->\n\nnew\n\n<!-- measured: speed end -->\n\nafter\n"
     assert with_block(once, "speed", "new\n") == once

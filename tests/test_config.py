@@ -62,7 +62,8 @@ def test_any_document_is_a_study_or_a_mistake_in_one_line(document: Any) -> None
 
 @given(changed())
 @settings(max_examples=150, deadline=None)
-def test_a_study_with_anything_in_any_place_is_a_study_or_a_mistake_in_one_line(document: Document) -> None:
+def test_any_document_is_a_study_or_one_line(document: Document) -> None:
+    """A study file with anything in any place is a study or a mistake in one line."""
     _is_a_config_or_one_line(yaml.dump(document))
 
 
@@ -207,7 +208,8 @@ def _mistake(text: str, *overrides: str) -> str:
         ("a\nb.c", "--set a b.c: expected key=value"),
     ],
 )
-def test_a_mistake_is_named_with_its_key_its_value_and_what_is_allowed(override: str, message: str | None) -> None:
+def test_mistake_is_named_with_key_value_and_choices(override: str, message: str | None) -> None:
+    """A mistake is named with its key, its value and what is allowed."""
     if message is None:
         parse_study(_file(), "f", [override])
     else:
@@ -247,13 +249,15 @@ def test_what_is_no_study_file_is_refused_in_one_line(text: str, message: str) -
     assert "\n" not in said
 
 
-def test_a_document_that_grows_without_end_when_written_out_is_refused_at_once() -> None:
+def test_exploding_document_is_refused_at_once() -> None:
+    """A document that grows without end when it is written out is refused at once."""
     laughs = "".join(f", &x{i} [*x{i - 1}, *x{i - 1}]" for i in range(1, 64))
     said = _mistake(_file() + f"published: [&x0 [ha]{laughs}]")
     assert said.startswith("f: published: input should be a valid string, not [['ha'], ")
 
 
-def test_mappings_that_grow_without_end_when_they_are_merged_are_refused_at_once() -> None:
+def test_exploding_merges_are_refused_at_once() -> None:
+    """Mappings that grow without end when they are merged are refused at once."""
     laughs = "".join(f"b{i}: &b{i} {{<<: [{', '.join([f'*b{i - 1}'] * 9)}]}}\n" for i in range(1, 30))
     said = _mistake(f"b0: &b0 {{a: 1, b: 2}}\n{laughs}")
     assert said == "f: not valid YAML at line 4, column 5: at most 100 mappings are merged, to at most 1000 keys"
@@ -270,7 +274,8 @@ def test_a_teacher_that_is_its_own_teacher_is_refused() -> None:
     assert said.startswith("f: teachers.0.teachers.0.")
 
 
-def test_teachers_that_share_teachers_without_end_are_refused_at_once() -> None:
+def test_endlessly_shared_teachers_are_refused() -> None:
+    """Teachers that share teachers without end are refused at once."""
     laughs = "".join(f",\n  &t{i} {{network: a, teachers: [*t{i - 1}, *t{i - 1}]}}" for i in range(1, 60))
     assert "at most 100" in _mistake(_file().replace("- network: digits-cnn", f"  [&t0 {{network: a}}{laughs}]"))
 
@@ -284,7 +289,8 @@ def test_too_many_trainings_are_refused_before_any_is_made() -> None:
 # ------------------------------------------------------------------------------------------------------- what is meant
 
 
-def test_overrides_are_applied_in_order_and_make_the_mappings_on_their_way() -> None:
+def test_overrides_are_applied_in_order() -> None:
+    """Overrides make the mappings that are missing on their way."""
     overrides = ["train.epochs=2", "search.confirm.top=3", "arms.0.sigma=[0.3, 0.8]", "train.epochs=4", "seeds=[7]"]
     config = parse_study(_file(), "f", overrides, name="yours")
     assert config.name == "yours"
@@ -312,7 +318,8 @@ def test_the_size_of_an_arm_counts_every_dimension_of_its_grid() -> None:
     assert ArmConfig.model_validate(arm).size == 2 * 3 * 2 * 2
 
 
-def test_yaml_reads_small_numbers_as_text_and_they_are_numbers_all_the_same() -> None:
+def test_small_numbers_in_yaml_are_numbers() -> None:
+    """YAML reads small numbers as text, and they are numbers all the same."""
     config = parse_study(_file() + "\ntrain: {lr: 1e-4, weight_decay: 1e-5}\n", "f")
     assert (config.train.lr, config.train.weight_decay) == (1e-4, 1e-5)
 
@@ -326,12 +333,14 @@ def test_defaults_are_the_published_protocol() -> None:
     assert config.baseline == BaselineConfig(method="logit_regression")
 
 
-def test_what_a_file_says_of_its_data_wins_over_the_datasets_defaults() -> None:
+def test_file_wins_over_dataset_defaults() -> None:
+    """What a file says of its data wins over the dataset's defaults."""
     config = parse_study(_file(data={"name": "cifar10", "augment": [], "validation": 0.2}), "f")
     assert (config.data.validation, config.data.mirror) == (0.2, False)
 
 
-def test_the_search_never_trains_with_a_seed_of_the_study_unless_told() -> None:
+def test_search_seed_is_not_a_study_seed_by_default() -> None:
+    """The search never trains with a seed of the study unless the file says so."""
     assert parse_study(_file(seeds=[3, 9, 4], search={}), "f").search_seed == 10
     assert parse_study(_file(seeds=[3, 9, 4], search={"seed": 4}), "f").search_seed == 4
     assert parse_study(_file(seeds=[MAX_SEED, 0, 1], search={}), "f").search_seed == 2
@@ -371,7 +380,8 @@ def test_a_baseline_may_be_searched_with_the_budget_of_the_arms() -> None:
     assert parse_study(dump_study(config), "again") == config
 
 
-def test_a_searched_baseline_leaves_no_arm_that_was_not_searched_and_no_setting_given_twice() -> None:
+def test_searched_baseline_refuses_conflicts() -> None:
+    """A searched baseline allows no unsearched arm, no grid sampler and no setting that is given twice."""
     arms = _with_searched_baseline(arms=[{"method": "labels"}])
     with pytest.raises(ValidationError, match="they need a study of their own"):
         StudyConfig.model_validate(arms)
@@ -383,7 +393,8 @@ def test_a_searched_baseline_leaves_no_arm_that_was_not_searched_and_no_setting_
         StudyConfig.model_validate(_with_searched_baseline(baseline=baseline))
 
 
-def test_the_nearest_known_word_is_suggested_and_else_all_are_listed() -> None:
+def test_nearest_word_is_suggested() -> None:
+    """The nearest known word is suggested; if there is none, all are listed."""
     assert nearest("epoch", ["epochs", "lr"]) == "; did you mean `epochs`?"
     assert nearest("zzz", ["epochs", "lr"]) == "; known: epochs, lr"
     assert nearest(string.ascii_letters * 10_000, ["epochs"]) == "; known: epochs"

@@ -86,7 +86,8 @@ def test_neither_ray_nor_mlflow_is_heard(finished: Finished) -> None:
     ]
 
 
-def test_the_table_has_the_baseline_each_sigma_and_the_searched_point(finished: Finished) -> None:
+def test_table_has_baseline_sigmas_and_searched_point(finished: Finished) -> None:
+    """The table has the baseline, each sigma and the searched point."""
     rows = json.loads(finished.command("table", "quickstart", "--format", "json").stdout)["rows"]
     assert [(row["role"], row["stage"], row["n"]) for row in rows] == [
         ("baseline", "grid", 3),
@@ -152,7 +153,8 @@ def test_the_teacher_is_a_run_of_its_own(finished: Finished) -> None:
     assert teachers["metrics.test_error"].between(0, 1).all()
 
 
-def test_the_parent_run_holds_what_it_takes_to_run_the_study_again(finished: Finished) -> None:
+def test_parent_run_suffices_to_rerun_the_study(finished: Finished) -> None:
+    """The parent run holds what it takes to run the study again."""
     parent = finished.runs("study").iloc[0]
     wrong = finished.command("run", "--from-run", parent["run_id"], "--set", "name=../x")
     assert wrong.returncode == 2  # the file was read: its name is what is refused
@@ -176,7 +178,8 @@ def test_a_study_run_again_from_its_parent_run_gives_its_table(finished: Finishe
     assert _without_correction(second) == _without_correction(first[:3])
 
 
-def test_the_parent_run_has_the_data_as_inputs_and_the_best_student_as_output(finished: Finished) -> None:
+def test_parent_run_has_inputs_and_best_student(finished: Finished) -> None:
+    """The parent run has the data as inputs and the best student as output."""
     client = mlflow.MlflowClient(finished.uri)
     parent = client.get_run(finished.runs("study").iloc[0]["run_id"])
     assert parent.inputs is not None
@@ -205,7 +208,8 @@ def test_a_name_belongs_to_one_study(finished: Finished) -> None:
     assert again.stderr.count("\n") == 1
 
 
-def test_resuming_a_finished_study_prints_the_same_table_and_adds_nothing(finished: Finished) -> None:
+def test_resuming_a_finished_study_adds_nothing(finished: Finished) -> None:
+    """Resuming a finished study prints the same table."""
     before = finished.runs("trial")
     resumed = finished.command("resume", "quickstart")
     assert resumed.returncode == 0, resumed.stderr
@@ -225,9 +229,7 @@ def test_a_second_study_takes_the_teacher_of_the_first(finished: Finished) -> No
     assert len(weights) == 1
 
 
-def test_a_study_whose_driver_was_killed_ends_with_the_table_of_an_undisturbed_one(
-    finished: Finished, tmp_path: Path
-) -> None:
+def test_killed_driver_does_not_change_the_table(finished: Finished, tmp_path: Path) -> None:
     """Also: one worker gives what two give."""
     grid_alone = [*SMALL, "--set", "resources.workers=1", "--set", "search="]
     process = subprocess.Popen(

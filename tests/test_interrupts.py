@@ -18,6 +18,7 @@ except KeyboardInterrupt:
 """
 
 
-def test_an_interrupt_that_a_library_takes_for_its_own_is_raised_all_the_same() -> None:
+def test_swallowed_interrupt_is_raised_again() -> None:
+    """An interrupt that a library takes for its own is raised all the same."""
     ran = subprocess.run([sys.executable, "-c", SWALLOWED], capture_output=True, text=True, timeout=60, check=False)
     assert (ran.returncode, ran.stderr) == (130, "")

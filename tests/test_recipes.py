@@ -31,7 +31,8 @@ def test_a_recipe_can_be_run(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_begins_with_what_it_is_how_it_is_launched_and_what_it_takes(name: str) -> None:
+def test_recipe_begins_with_its_description(name: str) -> None:
+    """A recipe begins with what it is, how it is launched and what it takes."""
     header = "\n".join(line for line in recipe_text(name).splitlines() if line.startswith("#"))
     assert header.startswith(f"# {name}: ")
     assert f"#   noisy-study run {name}\n" in header
@@ -72,7 +73,8 @@ def test_stetsenkos_claim_has_a_recipe_with_a_target() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["", "-100"])
-def test_assistants_stand_between_the_teacher_and_the_student_by_size(suffix: str) -> None:
+def test_assistants_are_ordered_by_size(suffix: str) -> None:
+    """Assistants stand between the teacher and the student by size."""
     name = "cifar100-teacher-assistant" if suffix else "cifar10-teacher-assistant"
     config = _study(name)
     levels = [[trial.network for trial in level] for level in plan.teacher_levels(config)]
@@ -107,7 +109,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if name.startswith("cifar10-")])
-def test_pictures_from_a_tar_file_take_the_place_of_cifar10_by_one_word(name: str, pictures: Path) -> None:
+def test_tar_file_replaces_cifar10_by_one_word(name: str, pictures: Path) -> None:
+    """Pictures from a tar file take the place of CIFAR-10 by one word."""
     config = _study(name, JPEG)
     check_study(config, describe_dataset(config.data, pictures))
     assert config.data.name == "image_folder"

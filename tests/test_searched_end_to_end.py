@@ -101,9 +101,8 @@ def test_the_journal_and_the_tracking_server_count_the_same(
     assert sum(states.values()) == sum(tracked.values()) == 12
 
 
-def test_a_stopped_trial_keeps_its_epochs_in_the_journal_and_has_no_checkpoint_left(
-    searched: tuple[Path, dict[str, Any]], journal_url: str
-) -> None:
+def test_stopped_trial_keeps_epochs_not_checkpoint(searched: tuple[Path, dict[str, Any]], journal_url: str) -> None:
+    """A stopped trial keeps its epochs in the journal and has no checkpoint left."""
     trials = optuna.load_study(study_name="everything.search", storage=journal_url).trials
     stopped = [trial for trial in trials if trial.state == TrialState.PRUNED]
     assert all(sorted(trial.intermediate_values) == [1, 2][: len(trial.intermediate_values)] for trial in stopped)
@@ -111,9 +110,10 @@ def test_a_stopped_trial_keeps_its_epochs_in_the_journal_and_has_no_checkpoint_l
     assert not list(searched[0].glob(".noisy-study/studies/everything/trials/*/checkpoint*"))
 
 
-def test_the_table_comes_from_the_confirmation_and_says_that_its_baseline_was_searched(
+def test_table_says_that_the_baseline_was_searched(
     searched: tuple[Path, dict[str, Any]],
 ) -> None:
+    """The table comes from the confirmation and says that its baseline was searched."""
     table = searched[1]
     assert table["baseline_kind"] == "searched over lr with the budget of the arms' search"
     assert [(row["role"], row["stage"], row["n"]) for row in table["rows"]] == [
@@ -132,7 +132,7 @@ def test_no_search_trial_has_seen_the_test_set(searched: tuple[Path, dict[str, A
     )
 
 
-def test_a_learning_rate_that_the_baseline_is_given_again_is_not_trained_again(
+def test_repeated_learning_rate_is_not_trained_again(
     searched: tuple[Path, dict[str, Any]],
 ) -> None:
     """The baseline's search has twelve trials and three learning rates."""
@@ -153,7 +153,8 @@ def test_a_learning_rate_that_the_baseline_is_given_again_is_not_trained_again(
     assert line.startswith(f"{int(trials[f'tags.{schema.REPEATS}'].notna().sum())} trial")
 
 
-def test_a_search_in_which_all_diverge_advises_other_ranges_and_no_resume(tmp_path: Path) -> None:
+def test_diverged_search_advises_other_ranges(tmp_path: Path) -> None:
+    """A search in which all trials diverge advises other ranges and no resume."""
     study = {
         "name": "hopeless",
         "train": {"epochs": 1, "optimizer": "sgd"},
@@ -180,7 +181,8 @@ def test_a_search_in_which_all_diverge_advises_other_ranges_and_no_resume(tmp_pa
 # ------------------------------------------------------------------------------------------ two objectives, two runs
 
 
-def test_of_two_objectives_the_front_is_confirmed_each_beside_a_baseline_of_its_own_width(tmp_path: Path) -> None:
+def test_two_objective_front_is_confirmed(tmp_path: Path) -> None:
+    """Each student of the front is confirmed beside a baseline of its own width."""
     study = {
         "name": "widths",
         "train": {"epochs": 2},

@@ -41,9 +41,8 @@ def test_a_reader_sees_the_old_content_until_the_new_is_whole(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("interruption", [ValueError("a bug"), KeyboardInterrupt()])
-def test_a_write_that_raises_leaves_the_old_content_and_nothing_else(
-    tmp_path: Path, interruption: BaseException
-) -> None:
+def test_failed_write_leaves_the_old_content(tmp_path: Path, interruption: BaseException) -> None:
+    """A write that raises leaves the old content and nothing else."""
     file = tmp_path / "file"
     file.write_bytes(b"old")
 

@@ -31,7 +31,8 @@ def completed(folder: Path, *words: str) -> list[str]:
     return asked.stdout.split()
 
 
-def test_bash_completes_commands_recipes_and_the_studies_of_this_folder(workspace: Path) -> None:
+def test_bash_completion_offers_known_names(workspace: Path) -> None:
+    """Bash completes commands, recipes and the studies of this folder."""
     for name in ("mine", "mine-again", "other"):
         (workspace / ".noisy-study" / "studies" / name).mkdir(parents=True)
         (workspace / ".noisy-study" / "studies" / name / "study.yaml").touch()

@@ -46,7 +46,8 @@ def test_the_gradient_reaches_the_layers_before(monkeypatch: pytest.MonkeyPatch)
     torch.testing.assert_close(images[1].grad, images[0].grad)
 
 
-def test_without_gradients_the_logits_are_to_the_bit_what_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inference_logits_are_bit_identical(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without gradients the logits equal those of the unchanged network, bit for bit."""
     monkeypatch.setattr(linear, "LEAST_WEIGHTS", 0)
     plain, fast = _network(), _network()
     multiply_with_onednn(fast)

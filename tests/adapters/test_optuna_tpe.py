@@ -159,7 +159,7 @@ def test_so_it_does_after_a_thousand_trials() -> None:
     assert ours == theirs
 
 
-def test_what_a_search_learned_before_it_was_interrupted_changes_no_proposal() -> None:
+def test_an_interruption_changes_no_proposal() -> None:
     """The trials that ended are read in the order of their ends, and after a resume in that of their numbers."""
     study = optuna.create_study()
     rng = random.Random(0)

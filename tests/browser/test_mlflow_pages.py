@@ -36,7 +36,8 @@ def opened(ui: Ui) -> Iterator[Browser]:
     assert [error for error in one.heard.errors if not any(known in " ".join(error) for known in MLFLOW_S_OWN)] == []
 
 
-def test_the_run_list_has_the_parent_and_all_trials_with_their_settings_and_errors(ui: Ui, opened: Browser) -> None:
+def test_run_list_shows_parent_and_all_trials(ui: Ui, opened: Browser) -> None:
+    """The run list has the parent and all trials, with their settings and errors."""
     pages = Pages(opened.page, ui.address)
     pages.open_study("quickstart")
     pages.choose_view(view.NAME)
@@ -49,7 +50,8 @@ def test_the_run_list_has_the_parent_and_all_trials_with_their_settings_and_erro
         assert _shows(test_errors[name], run.data.metrics.get("test_error")), name
 
 
-def test_the_printed_link_leads_to_the_trials_sorted_and_a_click_sorts_them_anew(ui: Ui, opened: Browser) -> None:
+def test_printed_link_shows_sorted_trials(ui: Ui, opened: Browser) -> None:
+    """The printed link leads to the sorted trials, and a click sorts them anew."""
     pages = Pages(opened.page, ui.address)
     pages.open(ui.links["quickstart"].removeprefix(f"{ui.address}/"))
 

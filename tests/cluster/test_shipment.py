@@ -60,7 +60,8 @@ def test_weights_beside_the_study_travel_under_their_name(
     assert (there / STUDY_FILE).read_text() == dump_study(study)
 
 
-def test_weights_of_an_arm_s_teacher_and_of_its_own_teacher_travel(folder: Path) -> None:
+def test_weights_of_nested_teachers_travel(folder: Path) -> None:
+    """The weights of an arm's teacher and of that teacher's own teacher travel."""
     for name in ("arm", "own"):
         (folder / f"{name}.safetensors").touch()
     assistant = "{network: FC16-FC10, teachers: [{network: FC32-FC10, weights: own.safetensors}]}"

@@ -140,9 +140,10 @@ def delivered(ended: subprocess.CompletedProcess[str], cluster: RayCluster, stud
         assert ended.returncode == 0, said
 
 
-def test_a_study_runs_on_all_hosts_loads_its_data_once_a_host_and_gives_the_table_of_one_machine(
+def test_study_runs_on_all_hosts_like_on_one(
     cluster: RayCluster, laptop: Laptop, tracking: TrackingServer, study_file: str, local_rows: Any
 ) -> None:
+    """The study uses every host, loads its data once per host and gives the table of a single machine."""
     ran = laptop("submit", study_file, "--name", "spread")
     delivered(ran, cluster, "spread")
     placed = PLACED.search(ran.stdout)
@@ -154,9 +155,10 @@ def test_a_study_runs_on_all_hosts_loads_its_data_once_a_host_and_gives_the_tabl
     assert laptop.table("spread")["rows"] == local_rows
 
 
-def test_a_host_that_is_cut_off_in_mid_study_costs_nothing_but_time(
+def test_study_survives_a_host_cut_off(
     cluster: RayCluster, laptop: Laptop, tracking: TrackingServer, storage_root: Path, study_file: str, local_rows: Any
 ) -> None:
+    """A host that is cut off in the middle of a study costs nothing but time."""
     job = submitted(laptop, study_file, "cut")
     wait_until(lambda: results(storage_root, "cut") >= 4, "the first trials")
     cluster.hosts[2].cut_off()
@@ -166,9 +168,10 @@ def test_a_host_that_is_cut_off_in_mid_study_costs_nothing_but_time(
     assert laptop.table("cut")["rows"] == local_rows
 
 
-def test_a_tracking_server_that_restarts_in_mid_study_misses_nothing(
+def test_restarted_tracking_server_misses_nothing(
     cluster: RayCluster, laptop: Laptop, tracking: TrackingServer, storage_root: Path, study_file: str, local_rows: Any
 ) -> None:
+    """The tracking server restarts in the middle of the study."""
     job = submitted(laptop, study_file, "restart")
     wait_until(lambda: results(storage_root, "restart") >= 4, "the first trials")
     tracking.kill()
@@ -178,9 +181,10 @@ def test_a_tracking_server_that_restarts_in_mid_study_misses_nothing(
     assert laptop.table("restart")["rows"] == local_rows
 
 
-def test_a_study_whose_driver_s_host_died_goes_on_when_it_is_submitted_again(
+def test_resubmitting_resumes_after_the_driver_host_died(
     cluster: RayCluster, laptop: Laptop, tracking: TrackingServer, storage_root: Path, study_file: str, local_rows: Any
 ) -> None:
+    """A study whose driver's host died goes on when it is submitted again."""
     submitted(laptop, study_file, "again")
     wait_until(lambda: results(storage_root, "again") >= 4, "the first trials")
     cluster.hosts[0].stop()
@@ -199,9 +203,10 @@ def test_a_study_whose_driver_s_host_died_goes_on_when_it_is_submitted_again(
     assert "begun with another study file (it differs in train)" in other.stdout
 
 
-def test_storage_that_a_host_does_not_see_is_one_line_and_leaves_nothing(
+def test_storage_unseen_by_a_host_is_one_line(
     cluster: RayCluster, laptop: Laptop, tracking: TrackingServer, storage_root: Path, study_file: str
 ) -> None:
+    """Storage that a host does not see is refused in one line, and nothing is left behind."""
     blind = cluster.hosts[2]
     blind.stop()
     cluster.wait_until_missed(blind)
@@ -238,9 +243,10 @@ def test_a_job_is_listed_and_stopped_in_order(
     assert laptop("stop", job).stderr.strip() == f"job {job} has ended already"
 
 
-def test_a_study_whose_job_was_stopped_is_gone_on_with_by_submitting_it_again(
+def test_resubmitting_resumes_a_stopped_job(
     cluster: RayCluster, laptop: Laptop, tracking: TrackingServer, storage_root: Path, study_file: str, local_rows: Any
 ) -> None:
+    """A study whose job was stopped goes on when it is submitted again."""
     job = submitted(laptop, study_file, "stopped")
     wait_until(lambda: results(storage_root, "stopped") >= 4, "the first trials")
     assert laptop("stop", job).returncode == 0

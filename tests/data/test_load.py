@@ -114,9 +114,8 @@ def test_svhn_is_normalised_and_split_its_own_way(tmp_path: Path) -> None:
     assert np.array_equal(dataset.test.images, expected)
 
 
-def test_a_relative_path_is_found_in_the_working_directory_and_then_in_the_data_root(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_relative_path_lookup_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path is looked up in the working directory first and then in the data root."""
     write_folder(tmp_path / "data" / "pictures", image_set({"a": 2, "b": 2}, {"a": 1}))
     write_folder(tmp_path / "work" / "pictures", image_set({"c": 2, "d": 2}, {"c": 1}))
     (tmp_path / "empty").mkdir()

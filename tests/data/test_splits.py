@@ -61,12 +61,14 @@ def test_a_possible_count_is_held_out_exactly(sizes: list[int], data: st.DataObj
     assert min(_per_class(labels, split.train)) >= 1
 
 
-def test_a_count_that_divides_by_the_classes_takes_the_same_of_each() -> None:
+def test_divisible_count_takes_equally_of_each_class() -> None:
+    """A count that divides by the number of classes takes the same number of each."""
     labels = _labels([50, 70, 90, 60])
     assert _per_class(labels, _split(labels, 40).validation) == [10, 10, 10, 10]
 
 
-def test_a_share_is_taken_in_proportion_even_if_it_divides_by_the_classes() -> None:
+def test_share_is_always_taken_in_proportion() -> None:
+    """A share is taken in proportion to the classes even if it divides by their number."""
     labels = _labels([20, 60])
     assert _per_class(labels, _split(labels, 0.25).validation) == [5, 15]
 
@@ -86,7 +88,8 @@ def test_another_seed_holds_out_other_images() -> None:
     assert not np.array_equal(_split(labels, 20, seed=0).validation, _split(labels, 20, seed=1).validation)
 
 
-def test_a_fraction_changes_no_validation_image_and_lies_within_a_larger_one() -> None:
+def test_fraction_keeps_validation_and_is_nested() -> None:
+    """A fraction changes no validation image and lies within every larger fraction."""
     labels = _labels([40, 60, 80])
     whole, half, tenth = (_split(labels, 30, fraction) for fraction in (1.0, 0.5, 0.1))
     assert np.array_equal(whole.validation, tenth.validation)

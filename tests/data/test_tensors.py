@@ -111,7 +111,8 @@ def test_batches_have_their_channels_last_in_memory(mirror: bool) -> None:
     assert batch.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_moving_to_another_device_keeps_everything_but_the_memory() -> None:
+def test_moving_to_a_device_keeps_everything() -> None:
+    """Moving to another device changes nothing but the memory that is used."""
     tensors = ImageTensors.of(_dataset(mirror=True, mean=True), "train").to("meta")
     assert tensors.device.type == "meta"
     assert len(tensors) == 24
@@ -130,7 +131,6 @@ def test_moving_to_another_device_keeps_everything_but_the_memory() -> None:
         (3, 1, 2, [1, 1, 1]),
     ],
 )
-def test_a_last_mini_batch_that_is_too_small_joins_the_one_before(
-    images: int, size: int, least: int, sizes: list[int]
-) -> None:
+def test_small_last_batch_joins_the_one_before(images: int, size: int, least: int, sizes: list[int]) -> None:
+    """A last mini-batch that is too small joins the one before."""
     assert batch_sizes(images, size, least) == sizes

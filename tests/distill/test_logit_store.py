@@ -90,7 +90,8 @@ class _Bomb:
         return Path.touch, (self.trace,)
 
 
-def test_a_pickle_in_the_place_of_logits_is_not_executed_and_not_read(tmp_path: Path) -> None:
+def test_pickle_in_place_of_logits_is_not_executed(tmp_path: Path) -> None:
+    """A pickle in the place of logits is neither executed nor read."""
     store, trace = LogitStore(tmp_path), tmp_path / "executed"
     store.path("key").write_bytes(pickle.dumps(_Bomb(trace)))
     assert store.read("key", 30) is None

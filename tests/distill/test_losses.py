@@ -49,9 +49,8 @@ def _soft_by_hand(g: Array, z: Array, y: Array, tau: float, hard: float) -> floa
     return float(hard * entropy + (1 - hard) * tau**2 * divergence)
 
 
-def test_logit_regression_is_half_the_mean_over_samples_of_the_squared_distance(
-    student: Tensor, teacher: Tensor
-) -> None:
+def test_logit_regression_is_half_the_squared_distance(student: Tensor, teacher: Tensor) -> None:
+    """The loss is half the mean over samples of the squared distance between the logits."""
     loss = squared_distance(student, teacher)
     g, z = student.detach().numpy(), teacher.numpy()
     by_hand = sum(np.linalg.norm(g[i] - z[i]) ** 2 for i in range(len(g))) / (2 * len(g))
@@ -71,9 +70,8 @@ def test_soft_targets_are_the_published_mixture(
     np.testing.assert_allclose(_gradient(loss, student), (from_labels + from_teacher) / len(g), rtol=1e-9, atol=1e-12)
 
 
-def test_soft_targets_without_labels_at_temperature_one_are_the_kl_divergence(
-    student: Tensor, teacher: Tensor, labels: Tensor
-) -> None:
+def test_pure_soft_targets_are_the_kl_divergence(student: Tensor, teacher: Tensor, labels: Tensor) -> None:
+    """Soft targets without labels at temperature 1 are the Kullback-Leibler divergence."""
     loss = soft_target_loss(student, teacher, labels, temperature=1.0, hard_loss_weight=0.0)
     reference = nn.KLDivLoss(reduction="batchmean")(student.log_softmax(dim=1), teacher.softmax(dim=1))
     torch.testing.assert_close(loss, reference, rtol=1e-12, atol=0)
@@ -84,9 +82,7 @@ def test_soft_targets_with_labels_only_are_the_cross_entropy(student: Tensor, te
     assert torch.equal(loss, nn.functional.cross_entropy(student, labels))
 
 
-def test_soft_targets_at_a_high_temperature_go_to_logit_regression_on_centred_logits_per_class(
-    student: Tensor, teacher: Tensor, labels: Tensor
-) -> None:
+def test_hot_soft_targets_approach_logit_regression(student: Tensor, teacher: Tensor, labels: Tensor) -> None:
     """Hinton, Vinyals & Dean, section 2.1: the gradient goes to (g − z)/N for zero-mean logits, N the classes."""
     g, z = (logits - logits.mean(dim=1, keepdim=True) for logits in (student.detach(), teacher))
     soft = soft_target_loss(g, z, labels, temperature=1e4, hard_loss_weight=0.0)

@@ -29,14 +29,16 @@ def _teachers(count: int) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_the_signed_geometric_mean_is_that_of_the_sizes_with_the_sign_of_the_mean(count: int) -> None:
+def test_signed_geometric_mean_by_definition(count: int) -> None:
+    """It is the geometric mean of the absolute logits with the sign of their mean."""
     logits = _teachers(count)
     z = np.stack([one.double().numpy() for one in logits])
     expected = np.sign(z.mean(axis=0)) * gmean(np.abs(z), axis=0)
     np.testing.assert_allclose(combined(logits, "signed_geometric_mean"), expected, rtol=1e-6)
 
 
-def test_a_teacher_that_says_zero_makes_the_signed_geometric_mean_zero() -> None:
+def test_zero_logit_makes_signed_geometric_mean_zero() -> None:
+    """One teacher's logit of zero makes the signed geometric mean zero."""
     assert combined([torch.tensor([[0.0, 4.0]]), torch.tensor([[3.0, 1.0]])], "signed_geometric_mean").tolist() == [
         [0.0, 2.0]
     ]
@@ -70,7 +72,7 @@ def test_no_probability_is_too_small_for_the_mean_distribution() -> None:
 # --------------------------------------------------------------------------------------------------------------- losses
 
 
-def test_a_student_of_an_ensemble_is_pulled_to_the_mean_distribution() -> None:
+def test_ensemble_student_learns_the_mean_distribution() -> None:
     """Value and gradient of the Kullback-Leibler divergence, written out."""
     logits = _teachers(3)
     g = torch.randn(9, 4, generator=torch.Generator().manual_seed(9), requires_grad=True)
@@ -103,14 +105,16 @@ def test_noise_meets_the_combined_target_of_soft_targets(how: Combination) -> No
 # -------------------------------------------------------------------------------------------------------------- dropout
 
 
-def test_dropout_stands_behind_every_hidden_fully_connected_layer_and_its_relu() -> None:
+def test_dropout_follows_every_hidden_linear_layer() -> None:
+    """Dropout stands behind every hidden fully connected layer and its ReLU."""
     network = initial_network(trial(network=HIDDEN, dropout=0.3), small_data())
     kinds = [type(module).__name__ for module in network.children()]
     assert kinds[-7:] == ["Linear", "ReLU", "Dropout", "Linear", "ReLU", "Dropout", "Linear"]
     assert [module.p for module in network.modules() if isinstance(module, nn.Dropout)] == [0.3, 0.3]
 
 
-def test_with_dropout_a_seed_means_the_same_initial_weights_and_the_same_order() -> None:
+def test_dropout_keeps_initial_weights_and_order() -> None:
+    """With dropout a seed still means the same initial weights and the same order of images."""
     plain, dropped = (trial(network=HIDDEN, dropout=dropout) for dropout in (0.0, 0.5))
     data = small_data()
     one, other = initial_network(plain, data).state_dict(), initial_network(dropped, data).state_dict()
@@ -124,7 +128,8 @@ def test_with_dropout_a_seed_means_the_same_initial_weights_and_the_same_order()
     assert [batch.tolist() for batch in first.train.drawn] == [batch.tolist() for batch in second.train.drawn]  # type: ignore[attr-defined]
 
 
-def test_a_student_with_dropout_that_was_stopped_ends_as_if_it_had_not_been() -> None:
+def test_dropout_training_resumes_exactly() -> None:
+    """A student with dropout that was stopped ends as if it had not been."""
     config = trial(network=HIDDEN, dropout=0.5, epochs=4)
     undisturbed, first, second = trained(config), trainer_of(config), trainer_of(config)
     first.run_epoch()
@@ -141,7 +146,8 @@ def _with_target(error: float) -> TrialConfig:
     return trial("labels", epochs=8, patience=0, target_error=error)
 
 
-def test_the_target_is_reached_by_the_first_epoch_that_errs_no_more() -> None:
+def test_target_is_reached_by_the_first_good_epoch() -> None:
+    """The target is reached by the first epoch whose error is no larger than the target."""
     errors = [record.val_error for record in trained(_with_target(0.0)).history]
     target = sorted(set(errors))[len(set(errors)) // 2]  # neither the best nor the worst
     reached = trained(_with_target(target))

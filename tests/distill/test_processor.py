@@ -84,7 +84,8 @@ def test_a_damaged_record_is_made_again(tmp_path: Path, measurements: list[float
     assert not recorded_processor(tmp_path)[1]
 
 
-def test_a_record_that_cannot_be_written_is_a_mistake_of_the_user_s(tmp_path: Path) -> None:
+def test_unwritable_record_is_a_user_error(tmp_path: Path) -> None:
+    """A record that cannot be written is reported as a mistake of the user's."""
     (tmp_path / "processors").write_text("a file", encoding="utf-8")
     with pytest.raises(UserError, match="cannot write"):
         recorded_processor(tmp_path / "processors")

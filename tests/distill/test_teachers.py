@@ -22,7 +22,8 @@ def _network(line: str = "FC8-D0.5-FC3") -> nn.Module:
     return zoo.build(line, SHAPE, CLASSES)
 
 
-def test_logits_are_in_the_order_of_the_images_with_mirror_images_behind() -> None:
+def test_logits_follow_the_image_order() -> None:
+    """Logits are in the order of the images, with those of the mirror images behind."""
     teacher, plain, mirrored = _network(), images(20, 1), images(20, 1, mirror=True)
     logits = logits_of(teacher, mirrored, block=7)
     flipped = plain.batch(torch.arange(20)).flip(3)
@@ -46,7 +47,8 @@ def test_there_is_no_graph_through_the_teacher() -> None:
 
 
 @pytest.mark.parametrize("method", ["logit_regression", "noisy_teacher", "noisy_student", "soft_targets"])
-def test_a_student_learns_from_logits_as_they_come_from_the_teacher(method: str) -> None:
+def test_student_learns_from_teacher_logits(method: str) -> None:
+    """A student learns from the logits as they come from the teacher, and the teacher stays as it is."""
     data, teacher = small_data(), _network()
     before = [weights.clone() for weights in teacher.state_dict().values()]
     noise: dict[str, Any] = {} if method == "logit_regression" else {"sigma": 0.5, "alpha": 0.5}
@@ -62,7 +64,8 @@ def test_two_identical_teachers_teach_what_one_teaches() -> None:
     assert torch.equal(combined([logits, logits.clone()]), logits)
 
 
-def test_several_teachers_teach_the_geometric_mean_of_their_distributions() -> None:
+def test_several_teachers_teach_the_geometric_mean() -> None:
+    """Several teachers teach the normalised geometric mean of their distributions."""
     logits = [torch.randn(9, 4, generator=torch.Generator().manual_seed(seed)).double() * 3 for seed in range(3)]
     geometric = np.prod([softmax(one.numpy(), axis=1) for one in logits], axis=0) ** (1 / 3)
     geometric /= geometric.sum(axis=1, keepdims=True)
@@ -133,7 +136,8 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
         load_weights(_network(), tmp_path)
 
 
-def test_a_teacher_trained_on_labels_errs_less_than_an_untrained_one() -> None:
+def test_trained_teacher_beats_an_untrained_one() -> None:
+    """A teacher trained on labels errs less than an untrained one."""
     teacher = trainer_of(trial("labels", epochs=15))
     first = teacher.run_epoch()
     while not teacher.finished:

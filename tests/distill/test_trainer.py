@@ -67,16 +67,16 @@ def _stored(trainer: DistillationTrainer) -> dict[str, Any]:
     ("sigma", "alpha"), [(0.0, 0.5), (0.7, 0.0), (0.0, 0.0), ({"uniform": (0, 0)}, 0.5), ({"uniform": (0.1, 1)}, 0.0)]
 )
 @pytest.mark.parametrize("method", ["noisy_teacher", "noisy_student"])
-def test_without_sigma_or_alpha_a_noisy_arm_is_the_baseline_to_the_last_bit(
-    method: str, sigma: object, alpha: float, noise: str
-) -> None:
+def test_noisy_arm_without_noise_equals_the_baseline(method: str, sigma: object, alpha: float, noise: str) -> None:
+    """Without sigma or alpha a noisy arm is the baseline to the last bit."""
     arm = trial(method, network=DROPOUT, sigma=sigma, alpha=alpha, noise=noise)
     baseline, noiseless = trained(trial(network=DROPOUT)), trained(arm)
     assert same_weights(baseline, noiseless)
     assert _numbers(baseline) == _numbers(noiseless)
 
 
-def test_soft_targets_without_sigma_are_soft_targets_without_noise() -> None:
+def test_soft_targets_without_sigma_have_no_noise() -> None:
+    """Soft targets with a sigma of zero are soft targets without noise."""
     assert same_weights(trained(trial("soft_targets", sigma=0.0, alpha=0.5)), trained(trial("soft_targets")))
 
 
@@ -109,7 +109,8 @@ def test_two_seeds_differ_in_initial_weights_and_order() -> None:
     ],
     ids=lambda arm: f"{arm.method}-{arm.noise}",
 )
-def test_an_arm_and_its_baseline_share_initial_weights_batch_order_and_dropout(arm: TrialConfig) -> None:
+def test_arm_and_baseline_share_their_randomness(arm: TrialConfig) -> None:
+    """An arm and its baseline share initial weights, batch order and dropout."""
     baseline, other = (trainer_of(config.model_copy(update={"network": DROPOUT})) for config in (trial(), arm))
     assert same_weights(baseline, other)
     assert torch.equal(_order(baseline), _order(other))
@@ -122,7 +123,8 @@ def test_arms_of_different_sigma_and_alpha_share_their_draws() -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_training_neither_disturbs_nor_hears_the_callers_generator() -> None:
+def test_training_ignores_the_global_generator() -> None:
+    """A training neither changes the caller's random generator nor depends on it."""
     torch.manual_seed(1)
     before = torch.get_rng_state()
     one = trained(trial(network=DROPOUT))
@@ -196,12 +198,13 @@ def _sizes(network: str, images: int, method: str = "noisy_teacher") -> list[int
 
 
 @pytest.mark.parametrize("method", ["noisy_teacher", "noisy_student", "soft_targets", "labels"])
-def test_a_last_image_alone_joins_the_mini_batch_before_for_batch_norm(method: str) -> None:
+def test_last_single_image_joins_the_batch_before(method: str) -> None:
     """Batch norm of one image's maps of 1x1 pixels has a single value a channel, and PyTorch refuses it."""
     assert _sizes("C3(S1P1)@4-MP4(S4)-C1(S1P0)@4B-FC3", 49, method) == [16, 16, 17]
 
 
-def test_other_networks_and_other_remainders_keep_their_mini_batches() -> None:
+def test_other_batches_stay_as_they_are() -> None:
+    """Other networks and other remainders keep their mini-batches."""
     assert _sizes(NETWORK, 49) == [16, 16, 16, 1]
     assert _sizes(CONVOLUTIONAL, 50) == [16, 16, 16, 2]
 
@@ -228,7 +231,8 @@ class Waits(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize("method", ["noisy_teacher", "noisy_student", "soft_targets", "labels"])
-def test_an_epoch_waits_for_its_device_twice_however_many_steps_it_has(method: str) -> None:
+def test_epoch_waits_for_its_device_twice(method: str) -> None:
+    """The number of waits does not depend on the number of steps."""
     noise: dict[str, Any] = {"sigma": {"uniform": [0.1, 1]}, "alpha": 0.5} if method.startswith("noisy") else {}
     trainer = trainer_of(trial(method, batch_size=4, network=DROPOUT, **noise), small_data(mirror=True))
     with Waits() as waits:
@@ -286,7 +290,8 @@ def test_there_is_no_graph_through_the_target() -> None:
         ("soft_targets", (30, 3)),
     ],
 )
-def test_a_target_that_does_not_belong_to_the_training_is_refused(method: str, shape: tuple[int, int] | None) -> None:
+def test_unrelated_target_is_refused(method: str, shape: tuple[int, int] | None) -> None:
+    """A target that does not belong to the training is refused."""
     with pytest.raises(ValueError, match="target"):
         DistillationTrainer(trial(method), small_data(), None if shape is None else torch.zeros(shape))
 
@@ -369,7 +374,8 @@ def test_a_loss_that_is_no_number_is_divergence() -> None:
     assert all(math.isfinite(record.train_loss) for record in trainer.history)
 
 
-def test_an_image_that_is_no_number_is_divergence_in_the_first_epoch() -> None:
+def test_nan_image_is_divergence_in_the_first_epoch() -> None:
+    """An image whose values are not numbers makes the training diverge in the first epoch."""
     broken = images(45, 1)
     broken._images[7] = math.nan
     trainer = DistillationTrainer(

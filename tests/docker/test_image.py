@@ -24,7 +24,8 @@ def test_can_be_asked_for_its_health() -> None:
     assert any(line.startswith("HEALTHCHECK ") for line in LAST)
 
 
-def test_dependencies_are_pinned_and_change_only_with_what_names_them() -> None:
+def test_dependencies_are_pinned() -> None:
+    """The layer of the dependencies changes only with the files that name them."""
     copied = [line for line in STAGES[0] if line.startswith("COPY ")]
     assert copied == ["COPY pyproject.toml constraints.txt ./"]
     installs = [part for line in STAGES[0] for part in line.split(";") if "pip install" in part]
@@ -39,7 +40,8 @@ def test_installs_no_build_tools() -> None:
     assert installed == ["openssh-client", "rsync", "wget"]
 
 
-def test_nothing_of_the_checkout_but_the_package_reaches_a_builder() -> None:
+def test_only_the_package_reaches_a_builder() -> None:
+    """Nothing of the checkout but what the package is built from reaches a builder."""
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     assert lines[1] == "*"
     let_in = {line[1:] for line in lines if line.startswith("!")}

@@ -75,7 +75,8 @@ def test_the_json_has_the_numbers_of_the_page(page: Path) -> None:
             assert shown["verdict"].replace("within noise", "undecided") == row["verdict"]
 
 
-def test_the_errors_of_the_seeds_are_there_unless_they_are_said_to_be_lost(page: Path) -> None:
+def test_seed_errors_are_there_unless_declared_lost(page: Path) -> None:
+    """The errors of the seeds are there unless the page says that they are lost."""
     document = document_of(page)
     read_off = any(note.startswith("Read off the page") for note in document["notes"])
     for row in document["rows"]:

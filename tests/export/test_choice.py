@@ -27,7 +27,8 @@ def _with_errors(
     return dataclasses.replace(ran.tracked, trials=trials)
 
 
-def test_the_row_with_the_lowest_mean_validation_error_wins_whatever_the_test_set_says(ran: Ran) -> None:
+def test_lowest_mean_validation_error_wins(ran: Ran) -> None:
+    """The row with the lowest mean validation error wins, whatever the test set says."""
     tracked = _with_errors(ran, {("0.9", "0"): 0.1, ("0.9", "1"): 0.2}, {("0.2", "0"): 0.01, ("0.2", "1"): 0.01})
     choice = choose(tracked)
     assert choice.row.arm.sigma == 0.9

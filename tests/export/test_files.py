@@ -36,7 +36,8 @@ def out(exported: Exported) -> Path:
     return exported.card.parent
 
 
-def test_onnx_runtime_gives_the_student_s_classes_and_logits_on_the_whole_test_set(ran: Ran, out: Path) -> None:
+def test_onnx_runtime_agrees_on_the_test_set(ran: Ran, out: Path) -> None:
+    """ONNX Runtime gives the student's classes and logits on the whole test set."""
     opened = ran.opened()
     session = onnxruntime.InferenceSession(out / "student.onnx", providers=["CPUExecutionProvider"])
     logits, probabilities = session.run(["logits", "probabilities"], {"images": opened.images})
@@ -107,7 +108,8 @@ def test_a_torch_program_runs_without_this_package(ran: Ran, tmp_path: Path) -> 
     np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_the_card_has_the_errors_of_the_table_and_what_was_measured(ran: Ran, exported: Exported) -> None:
+def test_card_has_table_errors_and_measurements(ran: Ran, exported: Exported) -> None:
+    """The model card has the errors of the table and what was measured."""
     card = exported.card.read_text(encoding="utf-8")
     choice = ran.opened().choice
     (row,) = [row for row in table_of(ran.tracked).rows if row == choice.row]

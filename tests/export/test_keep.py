@@ -21,7 +21,8 @@ def kept(ran_folder: Path) -> tuple[Ran, list[str]]:
     return ran, keep_results(ran.uri, ran.tracked, ran.root, ran.data_root, ran.dataset)
 
 
-def test_verdict_and_table_stand_on_the_experiment_and_the_parent_run(kept: tuple[Ran, list[str]]) -> None:
+def test_verdict_and_table_are_kept_on_the_runs(kept: tuple[Ran, list[str]]) -> None:
+    """The verdict and the table stand on the experiment and on the parent run."""
     ran, _ = kept
     client = MlflowClient(ran.uri)
     experiment = client.get_experiment_by_name(ran.name)

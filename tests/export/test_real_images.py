@@ -19,7 +19,8 @@ DATA = Path(os.environ.get("NOISY_STUDY_DATA") or "")
 @pytest.mark.skipif(
     not (DATA / "MNIST" / "raw").is_dir(), reason="MNIST is not in NOISY_STUDY_DATA/MNIST/raw, and is not fetched"
 )
-def test_a_server_and_onnx_runtime_agree_with_the_student_on_mnist(tmp_path: Path) -> None:
+def test_server_and_onnx_agree_on_mnist(tmp_path: Path) -> None:
+    """A model server and ONNX Runtime agree with the student on MNIST."""
     config = small_study(
         name="mnist",
         data={"name": "mnist", "validation": 0.9, "preprocess": ["subtract_pixel_mean"]},

@@ -131,7 +131,8 @@ def test_mlflow_serves_class_probabilities_for_raw_images(ran: Ran, registered: 
     np.testing.assert_allclose(given, softmax(logits_on(opened.student, opened.images[:20])), rtol=1e-4, atol=1e-5)
 
 
-def test_a_tracking_server_registers_and_gives_back_the_student_too(tmp_path: Path) -> None:
+def test_tracking_server_registers_the_student(tmp_path: Path) -> None:
+    """A tracking server, too, registers the student and gives it back."""
     config = small_study(seeds=[0], arms=[{"method": "noisy_teacher", "sigma": 0.3}])
     with mlflow_server(f"sqlite:///{tmp_path / 'server.db'}", tmp_path, str(tmp_path / "artifacts")) as server:
         address = server.uri

@@ -30,9 +30,8 @@ def test_a_study_killed_twice_is_finished_by_resume(tmp_path: Path, undisturbed:
 
 
 @pytest.mark.parametrize("server", ["raylet", "gcs_server"])
-def test_where_ray_dies_under_a_study_it_ends_with_one_line_and_can_be_resumed(
-    tmp_path: Path, undisturbed: Undisturbed, server: str
-) -> None:
+def test_study_ends_in_one_line_where_ray_dies(tmp_path: Path, undisturbed: Undisturbed, server: str) -> None:
+    """Where Ray dies under a study, the study ends with one line and can be resumed."""
     study = Study(tmp_path, SMALL)
     with study.start() as driver:
         _until_trial(study, driver, 2)

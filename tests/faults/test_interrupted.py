@@ -23,9 +23,8 @@ def _until_training(study: Study, driver: Driver) -> None:
 
 @pytest.mark.faults
 @pytest.mark.parametrize("how", SIGNALS)
-def test_an_interrupted_study_is_finished_by_the_command_it_names(
-    tmp_path: Path, undisturbed: Undisturbed, how: str
-) -> None:
+def test_interrupted_study_resumes_by_its_command(tmp_path: Path, undisturbed: Undisturbed, how: str) -> None:
+    """An interrupted study is finished by the command that it names."""
     study = Study(tmp_path, SMALL)
     with study.start() as driver:
         _until_training(study, driver)
@@ -37,7 +36,7 @@ def test_an_interrupted_study_is_finished_by_the_command_it_names(
     unharmed(study, undisturbed(SMALL), how, 1)
 
 
-def test_whoever_does_not_wait_and_presses_ctrl_c_again_ends_it_at_once(tmp_path: Path) -> None:
+def test_second_ctrl_c_ends_the_study_at_once(tmp_path: Path) -> None:
     """Ray's head is held still, so that the first one waits for it until it is cut off."""
     study = Study(tmp_path, SMALL)
     with study.start(*ENDLESS) as driver:
@@ -62,9 +61,7 @@ def test_a_wind_down_that_hangs_is_cut_off(tmp_path: Path) -> None:
 
 
 @pytest.mark.faults
-def test_a_study_interrupted_at_any_moment_of_its_start_leaves_nothing_in_the_way(
-    tmp_path: Path, undisturbed: Undisturbed
-) -> None:
+def test_interrupted_start_leaves_nothing_in_the_way(tmp_path: Path, undisturbed: Undisturbed) -> None:
     """While libraries and images load, Ray and the stores start, the teacher is trained and its logits computed."""
     started = time.monotonic()
     first = Study(tmp_path / "measured", SMALL)

@@ -19,9 +19,7 @@ SOAK: Document = {
 }
 
 
-def test_two_hundred_trials_while_a_random_worker_is_killed_every_few_seconds(
-    tmp_path: Path, undisturbed: Undisturbed
-) -> None:
+def test_200_trials_survive_killed_workers(tmp_path: Path, undisturbed: Undisturbed) -> None:
     """Every two to six seconds, once another trial has ended: a slow machine would do nothing but start workers."""
     study, killed, chance = Study(tmp_path, SOAK), 0, random.Random(0)
 

@@ -69,9 +69,8 @@ def test_a_server_that_hangs_holds_nothing_up(tmp_path: Path, server: MLflowServ
     unharmed(study, undisturbed(SLOW), "the tracking server hangs and wakes up", 1)
 
 
-def test_what_a_server_that_never_came_back_has_missed_is_delivered_later(
-    tmp_path: Path, server: MLflowServer, undisturbed: Undisturbed
-) -> None:
+def test_missed_records_are_delivered_later(tmp_path: Path, server: MLflowServer, undisturbed: Undisturbed) -> None:
+    """What a server that never came back has missed is delivered later."""
     study = Study(tmp_path / "study", SLOW, server.uri)
     with study.start() as driver:
         _until_trials_ended(study, driver, 1)
@@ -93,9 +92,8 @@ def test_what_a_server_that_never_came_back_has_missed_is_delivered_later(
     assert again.stdout == ""
 
 
-def test_a_database_that_restarts_behind_the_server_loses_nothing(
-    tmp_path: Path, database: PostgreSQL, undisturbed: Undisturbed
-) -> None:
+def test_restarting_database_loses_nothing(tmp_path: Path, database: PostgreSQL, undisturbed: Undisturbed) -> None:
+    """The database restarts behind the tracking server."""
     with mlflow_server(database.new_database(), tmp_path) as server:
         study = Study(tmp_path / "study", SLOW, server.uri)
         with study.start() as driver:

@@ -35,9 +35,8 @@ def test_multiplications_are_the_published_ones(name: str, multiplications: int)
         ("student3", [1_228_800, 3_276_800, 1_179_648, 1_058_816], [1.25, 3.25, 1.2, 1]),
     ],
 )
-def test_multiplications_of_each_stage_are_those_the_paper_prints_in_millions(
-    name: str, exact: list[int], printed: list[float]
-) -> None:
+def test_multiplications_match_the_paper(name: str, exact: list[int], printed: list[float]) -> None:
+    """The multiplications of each stage are those that the paper prints in millions."""
     layers = notation.parse(zoo.get(name).notation or "")
     stages: dict[int | None, int] = {}
     for layer, cost in zip(layers, network_cost(name).layers, strict=True):
@@ -49,9 +48,8 @@ def test_multiplications_of_each_stage_are_those_the_paper_prints_in_millions(
 @pytest.mark.parametrize(
     ("student", "exact", "printed"), [("student1", 3.64, 3.66), ("student2", 19.78, 19.91), ("student3", 32.99, 33.28)]
 )
-def test_compression_ratios_are_the_published_ones_but_for_their_rounding(
-    student: str, exact: float, printed: float
-) -> None:
+def test_compression_ratios_match_the_paper(student: str, exact: float, printed: float) -> None:
+    """The compression ratios are the published ones but for their rounding."""
     ratio = compression_ratio(network_cost("nin"), network_cost(student))
     assert round(ratio, 2) == exact
     assert ratio == pytest.approx(printed, rel=0.01)
@@ -90,7 +88,8 @@ def test_resnet20_multiplies_41_million_times() -> None:
     assert network_cost("resnet20").multiplications == convolutions + 64 * 10
 
 
-def test_the_rows_of_a_module_stand_in_the_order_in_which_they_run() -> None:
+def test_rows_are_in_execution_order() -> None:
+    """The rows of a module stand in the order in which its parts run."""
     rows = network_cost("resnet8", (1, 8, 8), 3).layers
     assert rows[0] == LayerCost("conv", "C3(S1P1)@16", (16, 8, 8), parameters=144, multiplications=144 * 64)
     assert rows[1] == LayerCost("norm", "BatchNorm2d", (16, 8, 8), parameters=32, multiplications=0)
@@ -117,7 +116,9 @@ def test_a_grouped_convolution_multiplies_within_its_groups() -> None:
     assert cost.layers == (LayerCost("", "Conv2d", (8, 3, 3), 9 * 2 * 8, 9 * 2 * 8 * 9),)
 
 
-def test_attention_counts_its_projections_and_not_its_own_products() -> None:
+def test_attention_counts_its_projections_only() -> None:
+    """Attention counts its projections and not its own products."""
+
     class Attend(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -132,13 +133,15 @@ def test_attention_counts_its_projections_and_not_its_own_products() -> None:
         assert cost.parameters == 6 * 18 + 18 + 6 * 6 + 6
 
 
-def test_a_shared_weight_is_one_parameter_and_multiplies_each_time_it_is_used() -> None:
+def test_shared_weight_counts_once_as_a_parameter() -> None:
+    """A shared weight is one parameter and multiplies each time it is used."""
     shared = nn.Linear(4, 4)
     cost = module_cost(nn.Sequential(shared, nn.ReLU(), shared), (4,))
     assert (cost.parameters, cost.multiplications) == (20, 32)
 
 
-def test_measuring_leaves_the_module_and_the_random_numbers_alone() -> None:
+def test_measuring_has_no_side_effects() -> None:
+    """Measuring leaves the module and the random numbers as they are."""
     module = zoo.build("takd-cnn2", (3, 32, 32), 10)
     before = {key: value.clone() for key, value in module.state_dict().items()}
     random_state = torch.random.get_rng_state()
@@ -155,6 +158,7 @@ def test_a_line_alone_has_no_cost_without_an_image() -> None:
         network_cost("FC10")
 
 
-def test_the_cost_for_another_number_of_classes_is_refused_where_a_line_fixes_it() -> None:
+def test_cost_for_other_classes_is_refused() -> None:
+    """The cost for another number of classes is refused where the network's line fixes that number."""
     with pytest.raises(NotationError, match=r"'nin' gives 10 classes, expected 100"):
         network_cost("nin", classes=100)

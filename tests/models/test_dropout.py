@@ -24,7 +24,8 @@ def test_a_network_without_such_a_layer_is_refused(line: str) -> None:
         with_dropout(parse(line), 0.5)
 
 
-def test_a_network_that_has_dropout_there_is_refused_by_its_place() -> None:
+def test_existing_dropout_is_refused_by_its_place() -> None:
+    """A network that already has dropout there is refused, and the message names the place."""
     with pytest.raises(NotationError, match=r"D0\.1.*already"):
         with_dropout(parse("FC8-D0.1-FC3"), 0.5)
 

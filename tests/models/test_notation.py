@@ -136,7 +136,8 @@ def test_a_relu_follows_every_weight_layer_but_the_last() -> None:
 @pytest.mark.parametrize(
     "line", ["C3(S1P1)@4-MP2(S2)-FC3", "C3(S1P1)@4B-MP3(S2)-FC3", "C3(S1P1)@4-MP2(S2)-MP2(S1)-FC3"]
 )
-def test_max_pooling_before_the_relu_gives_the_bits_that_max_pooling_after_it_gives(line: str) -> None:
+def test_max_pooling_and_relu_commute_exactly(line: str) -> None:
+    """Max pooling before the ReLU gives the same bits as max pooling after it."""
     module = notation.build(line, (2, 9, 9))
     names = [name for name, _ in module.named_children()]
     assert names.index("conv1_relu") == names.index("fc1") - 2  # the last but the flattening
@@ -158,7 +159,8 @@ def test_batch_normalisation_comes_before_the_relu() -> None:
     assert [type(part) for part in module] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.Flatten, nn.Linear]
 
 
-def test_a_network_may_end_in_a_pool_and_its_logits_can_be_negative() -> None:
+def test_network_may_end_in_a_pool() -> None:
+    """The logits of a network that ends in a pool can be negative."""
     torch.manual_seed(0)
     module = notation.build("[C3(S1P1)@4-C1(S1P0)@10]-AP8(S1)", (3, 8, 8))
     assert [name for name, _ in module.named_children()] == ["conv1", "conv1_relu", "conv2", "pool1", "flatten"]
@@ -173,7 +175,8 @@ def test_flat_input_is_taken_as_it_is() -> None:
     assert module(torch.zeros(2, 7)).shape == (2, 3)
 
 
-def test_the_logits_are_those_of_the_same_network_written_by_hand() -> None:
+def test_logits_match_a_hand_written_network() -> None:
+    """The logits are those of the same network written by hand."""
     module = notation.build("[C3(S2P1)@4-AP2(S1)]-FC6-FC3", (2, 7, 7))
     conv, fc1, fc2 = module.conv1, module.fc1, module.fc2
     assert isinstance(conv, nn.Conv2d)
@@ -266,7 +269,8 @@ def test_an_input_that_is_no_image_is_refused(input_shape: Shape) -> None:
         notation.build("FC10", input_shape)
 
 
-def test_an_error_carries_its_place_and_survives_the_way_between_processes() -> None:
+def test_error_keeps_its_place_across_processes() -> None:
+    """An error carries its place and survives the way between processes."""
     with pytest.raises(NotationError) as caught:
         notation.parse("FC9-C5(S1)@8")
     sent = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 (pickled in the line itself)

@@ -47,7 +47,8 @@ def test_every_layer_has_a_width_to_choose_but_the_classifier(reference: str, na
     assert hidden_layers(reference) == names
 
 
-def test_a_layer_is_multiplied_by_its_own_number_and_keeps_its_stage_and_its_norm() -> None:
+def test_layer_is_scaled_by_its_own_factor() -> None:
+    """A layer is multiplied by its own number and keeps its stage and its norm."""
     line = "[C3(S1P1)@16B-MP2(S2)]-[C3(S1P1)@32]-D0.5-FC100-FC10"
     assert widen(line, {"conv1": 0.25, "fc1": 1.5}) == "[C3(S1P1)@4B-MP2(S2)]-[C3(S1P1)@32]-D0.5-FC150-FC10"
 
@@ -64,7 +65,8 @@ def test_a_network_whose_widths_stay_keeps_its_name(name: str) -> None:
 
 @settings(deadline=None)
 @given(st.data(), _name)
-def test_a_widened_network_is_a_network_of_the_same_classes_and_layers(data: st.DataObject, name: str) -> None:
+def test_widened_network_keeps_classes_and_layers(data: st.DataObject, name: str) -> None:
+    """A widened network is a network of the same classes and layers."""
     multipliers = data.draw(_multipliers(name))
     line = widen(name, multipliers)
     assert zoo.get(line).classes == zoo.get(name).classes

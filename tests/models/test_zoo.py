@@ -91,7 +91,8 @@ def test_resnets_have_the_parameters_that_he_et_al_print(name: str, millions: fl
     assert round(_parameters(name, 10) / 1e6, digits) == millions
 
 
-def test_a_shortcut_takes_every_second_pixel_and_fills_up_with_zeros() -> None:
+def test_shortcut_subsamples_and_pads_with_zeros() -> None:
+    """A shortcut takes every second pixel and fills up with zeros."""
     block = zoo.build("resnet8", (3, 8, 8), 10).get_submodule("stage2.0").eval()
     features = torch.rand(2, 16, 8, 8)
     with torch.no_grad():
@@ -174,9 +175,8 @@ def test_a_network_that_does_not_fit_the_data_is_refused(
         ("torchvision:vit_b_32", (3, 33, 33), "Input shape indivisible by patch size"),
     ],
 )
-def test_what_torchvision_says_of_an_image_it_cannot_take_is_passed_on_in_one_line(
-    reference: str, input_shape: tuple[int, ...], reason: str
-) -> None:
+def test_torchvision_input_error_is_one_line(reference: str, input_shape: tuple[int, ...], reason: str) -> None:
+    """What torchvision says of an image it cannot take is passed on in one line."""
     with pytest.raises(NotationError, match=reason) as caught, torch.device("meta"):
         zoo.build(reference, input_shape, 10)
     shape = "x".join(map(str, input_shape))

@@ -57,7 +57,8 @@ def test_perturbed_ratios_have_mean_one_in_every_class(ratios: npt.NDArray[np.fl
     assert np.abs(ratios.mean(axis=0) - 1).max() < 4 * SIGMA / len(ratios) ** 0.5
 
 
-def test_sigma_is_the_standard_deviation_in_every_class_and_not_the_variance(ratios: npt.NDArray[np.float64]) -> None:
+def test_sigma_is_a_standard_deviation(ratios: npt.NDArray[np.float64]) -> None:
+    """Sigma is the standard deviation in every class, not the variance."""
     assert np.abs(ratios.std(axis=0, ddof=1) - SIGMA).max() < 4 * SIGMA / (2 * len(ratios)) ** 0.5
 
 
@@ -91,7 +92,8 @@ def test_samples_are_selected_one_by_one_and_not_by_the_batch() -> None:
     assert counts.var() == pytest.approx(size * 0.5 * 0.5, rel=0.25)  # of a binomial distribution
 
 
-def test_a_randomised_sigma_is_drawn_once_for_a_mini_batch_uniformly_within_its_bounds() -> None:
+def test_random_sigma_is_drawn_once_per_batch() -> None:
+    """A randomised sigma is drawn once for each mini-batch, uniformly within its bounds."""
     streams = Streams.of(0)
     batches = [draw_factors(64, 20, _uniform(0.01, 1), 1.0, streams).double() for _ in range(400)]
     halves = np.array([[half.std().item() for half in torch.split(batch, 32)] for batch in batches])
@@ -99,21 +101,24 @@ def test_a_randomised_sigma_is_drawn_once_for_a_mini_batch_uniformly_within_its_
     assert stats.kstest(halves.mean(axis=1), stats.uniform(0.01, 0.99).cdf).pvalue > 1e-3  # ... and a new one for each
 
 
-def test_fresh_noise_is_another_for_the_same_images_in_the_next_epoch() -> None:
+def test_fresh_noise_differs_between_epochs() -> None:
+    """The same images get other noise in the next epoch."""
     noise = Perturbation(SIGMA, 1.0, "fresh", 50, CLASSES, Streams.of(0))
     indices = torch.arange(50)
     assert not torch.equal(noise.factors(indices), noise.factors(indices))
 
 
 @pytest.mark.parametrize("sigma", [SIGMA, _uniform(0.3, 0.9)])
-def test_frozen_noise_is_the_same_for_an_image_in_every_epoch_and_every_order(sigma: Sigma) -> None:
+def test_frozen_noise_stays_the_same_per_image(sigma: Sigma) -> None:
+    """An image gets the same frozen noise in every epoch and in every order of the images."""
     noise = Perturbation(sigma, ALPHA, "frozen", 50, CLASSES, Streams.of(0))
     order = torch.randperm(50, generator=torch.Generator().manual_seed(1))
     first, second = noise.factors(torch.arange(50)), noise.factors(order)
     assert torch.equal(first[order], second)
 
 
-def test_frozen_noise_differs_between_an_image_and_its_mirror_image() -> None:
+def test_frozen_noise_differs_for_mirror_images() -> None:
+    """An image and its mirror image get different frozen noise."""
     stored = 25  # index 25 + i is the mirror image of image i
     noise = Perturbation(SIGMA, 1.0, "frozen", 2 * stored, CLASSES, Streams.of(0))
     image, mirrored = noise.factors(torch.arange(stored)), noise.factors(torch.arange(stored) + stored)
@@ -128,7 +133,8 @@ def test_frozen_noise_is_distributed_like_fresh_noise() -> None:
     assert perturbed.std().item() == pytest.approx(SIGMA, abs=0.02)
 
 
-def test_which_samples_are_selected_does_not_depend_on_how_much_noise_was_drawn_before() -> None:
+def test_sample_selection_ignores_earlier_noise() -> None:
+    """Which samples are selected does not depend on how much noise was drawn before."""
     few, many = Streams.of(7), Streams.of(7)
     for _ in range(3):
         one, other = draw_factors(64, 3, SIGMA, ALPHA, few), draw_factors(64, 100, SIGMA, ALPHA, many)
@@ -143,9 +149,8 @@ def test_a_larger_alpha_perturbs_the_same_samples_and_more() -> None:
 
 @given(st.integers(0, 40), st.integers(1, 12), sigmas, st.floats(0, 1), seeds)
 @settings(deadline=None)
-def test_factors_are_one_per_logit_and_exactly_one_in_unselected_rows(
-    samples: int, classes: int, sigma: Sigma, alpha: float, seed: int
-) -> None:
+def test_unselected_rows_have_factors_of_one(samples: int, classes: int, sigma: Sigma, alpha: float, seed: int) -> None:
+    """There is one factor per logit, and it is exactly one in unselected rows."""
     factors = draw_factors(samples, classes, sigma, alpha, Streams.of(seed))
     selected = torch.rand(samples, 1, generator=Streams.of(seed).selection) < alpha
     assert factors.shape == (samples, classes)

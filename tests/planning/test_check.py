@@ -99,7 +99,8 @@ def _space(function: Any, **search: Any) -> dict[str, Any]:
     return {"space": f"{__name__}:{function.__name__}", **search}
 
 
-def test_a_branch_of_a_space_that_raises_is_found_whichever_it_is() -> None:
+def test_any_branch_that_raises_is_found() -> None:
+    """A branch of a space that raises is found, whichever it is."""
     said = _refused(search=_space(raises_for_one_of_many))
     assert said.endswith("does not propose one ArmConfig (RuntimeError: a branch that was never tried)")
 
@@ -108,17 +109,20 @@ def test_a_space_that_is_wrong_at_one_end_of_a_range_is_refused() -> None:
     assert "does not propose one ArmConfig" in _refused(search=_space(drops_out_at_the_high_end))
 
 
-def test_a_space_that_sets_what_is_searched_too_in_one_branch_is_refused() -> None:
+def test_setting_searched_twice_in_a_branch_is_refused() -> None:
+    """A space that in one branch sets what `search.train` searches too is refused."""
     said = _refused(search=_space(sets_the_rate_in_one_branch, train={"lr": [0.1, 0.2]}))
     assert "proposes `lr`, which `search.train` searches too" in said
 
 
-def test_a_student_that_a_space_may_propose_and_that_does_not_fit_is_refused() -> None:
+def test_proposed_student_must_fit() -> None:
+    """A space that may propose a student that does not fit the images is refused."""
     said = _refused(search=_space(takes_a_student_for_other_images))
     assert said.startswith("network nin for 1×8×8 images of digits: ")
 
 
-def test_a_space_whose_choices_change_from_trial_to_trial_is_refused() -> None:
+def test_changing_choices_are_refused() -> None:
+    """A space whose choices change from trial to trial is refused."""
     assert "does not support dynamic value space" in _refused(search=_space(changes_its_choices))
 
 
@@ -128,7 +132,8 @@ def test_every_point_of_a_grid_is_tried() -> None:
     _check(_study(search=_space(is_wrong_in_the_middle, sampler="grid", grid_points=2)))
 
 
-def test_widths_that_no_network_has_are_found_at_the_ends_of_their_ranges() -> None:
+def test_impossible_widths_are_found_at_range_ends() -> None:
+    """Widths that no network can have are found at the ends of their ranges."""
     said = _refused(student={"network": "FC90000-FC10"}, search={"space": "student_width"})
     assert "90000 times 1.5 is wider than 100000" in said
 
@@ -156,7 +161,8 @@ def test_a_baselines_dropout_fits_every_student_of_the_arms() -> None:
     assert "dropout 0.5 of the baseline" in _refused(arms=arms, baseline={"method": "labels", "dropout": 0.5})
 
 
-def test_a_baselines_dropout_fits_every_student_a_space_may_propose() -> None:
+def test_baseline_dropout_must_fit_all_proposals() -> None:
+    """The baseline's dropout has to fit every student that a space may propose."""
     search = _space(takes_several_students)
     assert "student FC10" in _refused(baseline={"method": "labels", "dropout": 0.5}, search=search)
     _check(_study(search=search))
@@ -202,12 +208,14 @@ _OF_LARGE_MAPS = {"teachers": [{"network": LARGE_MAPS, "train": _ONE}], "student
         ),
     ],
 )
-def test_batches_of_one_do_not_go_with_batch_norm_of_single_values(changes: dict[str, Any], whose: str) -> None:
+def test_single_value_batch_norm_needs_larger_batches(changes: dict[str, Any], whose: str) -> None:
+    """Batches of one are refused where batch norm would see single values."""
     said = _refused(**{"arms": [_ARM], **changes})
     assert said.startswith(f"batch_size 1 of the {whose} for the network {NORMALISED}: its batch normalisation")
 
 
-def test_batches_of_one_go_with_larger_maps_and_without_batch_norm(tmp_path: Path) -> None:
+def test_batches_of_one_are_allowed_elsewhere(tmp_path: Path) -> None:
+    """Batches of one go with larger maps and with networks without batch norm."""
     _check(_study(arms=[_ARM], train=_ONE))
     _check(_study(arms=[_ARM], train=_ONE, **_OF_LARGE_MAPS))
     weights = tmp_path / "weights.safetensors"

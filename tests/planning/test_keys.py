@@ -148,7 +148,8 @@ def test_one_teacher_is_its_own_geometric_mean(combine: str) -> None:
     )
 
 
-def test_three_teachers_that_differ_in_training_only_have_three_keys() -> None:
+def test_training_settings_are_part_of_the_key() -> None:
+    """Three teachers that differ in training only have three keys."""
     trains = [{"epochs": 6}, {"epochs": 1}, {"epochs": 6, "weight_decay": 0.1}]
     assert len({_teacher_key({**TEACHER, "train": train}) for train in trains}) == 3
     arms = [{"method": "logit_regression", "teachers": [{**TEACHER, "train": train}]} for train in trains]

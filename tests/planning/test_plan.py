@@ -46,7 +46,7 @@ def test_a_grid_has_every_combination_over_every_seed() -> None:
     assert {trial.train.weight_decay for trial in trials} == {0, 1e-5, 1e-4}
 
 
-def test_an_arm_over_three_students_has_a_baseline_for_each_and_none_for_others() -> None:
+def test_each_student_of_an_arm_has_a_baseline() -> None:
     """As in Table 6: student1 to student3 over ten σ."""
     students, sigmas = ["student1", "student2", "student3"], [round(0.1 * n, 1) for n in range(1, 11)]
     arm = {**NOISY, "sigma": sigmas, "student": {"network": students}}
@@ -67,7 +67,8 @@ def test_a_point_that_two_arms_ask_for_runs_once() -> None:
     assert _kinds(trials)["arm", "student"] == 3 * 3
 
 
-def test_an_arm_without_alpha_perturbs_half_of_the_samples_and_one_without_sigma_none() -> None:
+def test_default_alpha_depends_on_sigma() -> None:
+    """An arm without alpha perturbs half of the samples, and one without sigma none."""
     noisy, soft = (
         plan.expand(_study(), ArmConfig.model_validate(arm), "grid", "arm", [0])[0]
         for arm in (NOISY, {"method": "soft_targets"})
@@ -77,7 +78,8 @@ def test_an_arm_without_alpha_perturbs_half_of_the_samples_and_one_without_sigma
     assert (soft.temperature, soft.hard_loss_weight) == (4.0, 0.0)
 
 
-def test_an_arms_training_settings_override_the_studys_one_by_one() -> None:
+def test_arm_training_settings_override_the_study() -> None:
+    """An arm's training settings override the study's one by one."""
     config = _study(train={"epochs": 7, "lr": 0.5})
     (trial,) = plan.expand(config, _arm(train={"lr": "1e-4"}), "grid", "arm", [0])
     assert (trial.train.epochs, trial.train.lr) == (7, 1e-4)
@@ -111,9 +113,10 @@ def test_a_search_point_is_trained_once_with_the_searchs_seed() -> None:
     st.none() | st.integers(0, 30),
     st.none() | st.integers(1, 12),
 )
-def test_a_confirmation_has_its_number_of_seeds_and_none_that_the_search_saw(
+def test_confirmation_seeds_are_unseen_by_the_search(
     seeds: list[int], search_seed: int | None, wanted: int | None
 ) -> None:
+    """A confirmation has its number of seeds and none that the search used."""
     search = {"seed": search_seed, "confirm": {"seeds": wanted}}
     config = _study(seeds=seeds, search=search)
     confirmed = config.confirmation_seeds
@@ -123,7 +126,8 @@ def test_a_confirmation_has_its_number_of_seeds_and_none_that_the_search_saw(
     assert list(confirmed[: len(own)]) == own[: len(confirmed)]
 
 
-def test_a_confirmation_finds_seeds_past_the_largest_one_from_zero_on() -> None:
+def test_confirmation_seeds_wrap_to_zero() -> None:
+    """After the largest possible seed, a confirmation takes free seeds from zero on."""
     config = _study(seeds=[MAX_SEED, 0], search={"confirm": {"seeds": 4}})
     assert config.search_seed == 1
     assert config.confirmation_seeds == (MAX_SEED, 0, 2, 3)
@@ -136,7 +140,8 @@ def test_a_search_point_has_no_teachers_of_its_own() -> None:
     assert plan.search_trial(config, _arm(teachers=[{"network": "teacher"}])).teachers == config.teachers
 
 
-def test_winners_are_confirmed_over_all_seeds_beside_the_baselines_that_are_not_there_yet() -> None:
+def test_confirmation_adds_only_missing_baselines() -> None:
+    """Winners are confirmed over all seeds, beside the baselines that are not there yet."""
     config = _study(search={"confirm": {"top": 2, "seeds": 5}})
     trials = plan.confirmation_trials(config, [_arm(sigma=0.37), _arm(sigma=0.41)])
     baselines = [trial for trial in trials if trial.role == "baseline"]

@@ -158,7 +158,8 @@ def test_both_kinds_of_noise_stand_in_one_picture() -> None:
     )  # 0.11 against 0.10 at σ = 0.1, 0.09 against 0.12 at σ = 0.5
 
 
-def test_students_of_different_cost_are_set_against_it_and_their_gap() -> None:
+def test_cost_figure_shows_error_and_gap() -> None:
+    """Students of different cost are plotted against their cost, and against their gap."""
     study = Sheet().grid(OVER_SIGMA, student="large", multiplications=2_000_000)
     assert "error-against-compression" not in study.names()  # one student has nothing to be compared with
     study.teacher("lenet-mnist", 0.05)
@@ -197,7 +198,8 @@ def test_importances_need_twenty_completed_search_trials() -> None:
     assert study.names() == ["sigma-alpha-map", "parameter-importances"]
 
 
-def test_of_many_students_the_first_have_pictures_and_the_others_are_named() -> None:
+def test_extra_students_are_named_not_drawn() -> None:
+    """Of many students the first have pictures, and the others are named."""
     study = Sheet().grid(OVER_SIGMA, student="net-0")
     for number in range(1, MAX_STUDENTS + 2):
         study.grid(OVER_SIGMA, student=f"net-{number}")
@@ -240,7 +242,8 @@ def test_error_over_noise_of_one_seed_claims_nothing() -> None:
     assert "n = 1 seed a point, so no intervals" in only.caption
 
 
-def test_an_interval_far_wider_than_the_others_is_cut_and_the_caption_says_so() -> None:
+def test_very_wide_interval_is_cut() -> None:
+    """An interval far wider than the others is cut, and the caption says so."""
     study = Sheet().grid({(0, 0): 0.10, (0.1, 0.5): 0.11, (0.3, 0.5): 0.10, (0.5, 0.5): 0.09})
     for seed, error in enumerate((0.01, 0.30)):
         study.train(seed, error, error, sigma=0.7, alpha=0.5)
@@ -248,7 +251,8 @@ def test_an_interval_far_wider_than_the_others_is_cut_and_the_caption_says_so() 
     assert "1 interval reaches beyond the picture" in only.caption
 
 
-def test_the_one_published_error_of_table_6_is_not_called_a_curve() -> None:
+def test_single_published_error_is_not_a_curve() -> None:
+    """The one published error of Table 6 is not called a curve."""
     study = Sheet(published="table-6").grid(OVER_SIGMA, dataset="cifar10", student="student3", teacher="nin")
     (only,) = study.sketches().sketches
     assert "the one published error, the best of several σ on the test set" in only.caption
@@ -308,7 +312,8 @@ def test_the_front_is_of_the_arms_that_validation_chose() -> None:
     assert [error for _, error in found.front] == pytest.approx([0.09, 0.11])
 
 
-def test_a_student_that_costs_more_and_errs_more_is_not_on_the_front() -> None:
+def test_dominated_student_is_not_on_the_front() -> None:
+    """A student that costs more and errs more is not on the front."""
     study = Sheet().grid(OVER_SIGMA, student="small", multiplications=500_000)
     study.grid({point: error + 0.1 for point, error in OVER_SIGMA.items()}, student="large", multiplications=10**6)
     tracked = study.tracked()
@@ -327,7 +332,8 @@ def _gap(study: Sheet) -> gap.Gap:
     return found
 
 
-def test_the_best_noise_stands_over_the_gap_with_all_that_is_within_noise_of_it() -> None:
+def test_best_noise_is_shown_over_the_gap() -> None:
+    """The best noise stands over the gap, together with all sigmas that are within noise of it."""
     near = {(0, 0): 0.10, (0.2, 0.5): 0.0500, (0.6, 0.5): 0.0501, (1.0, 0.5): 0.09}
     far = {(0, 0): 0.20, (0.2, 0.5): 0.19, (0.6, 0.5): 0.18, (1.0, 0.5): 0.12}
     study = Sheet().grid(far, student="far")
@@ -437,7 +443,8 @@ def test_the_parameter_that_decides_has_most_of_the_importance() -> None:
     assert (found.trials, found.quantile) == (40, 0.125)
 
 
-def test_importances_know_searched_words_and_parameters_that_some_trials_lack() -> None:
+def test_importances_handle_words_and_gaps() -> None:
+    """Importances handle parameters whose values are words and parameters that some trials lack."""
     study = Sheet()
     for number in range(30):
         more: dict[str, Any] = {"momentum": 0.1 * (number % 9)} if number % 2 else {}
@@ -448,7 +455,8 @@ def test_importances_know_searched_words_and_parameters_that_some_trials_lack() 
     assert set(found.shares) == {"optimizer", "momentum"}
 
 
-def test_time_is_summed_by_stage_and_the_wall_time_spans_all_runs() -> None:
+def test_time_is_summed_by_stage() -> None:
+    """Time is summed by stage, and the wall time spans all runs."""
     study = Sheet()
     study.train(0, 0.1, 0.1, role="baseline", seconds=100.0)
     study.train(0, 0.1, 0.1, sigma=0.5, alpha=0.5, seconds=200.0)
@@ -485,7 +493,8 @@ def _everything() -> Sheet:
     return study
 
 
-def test_every_kind_is_drawn_whatever_the_names_and_the_same_bytes_twice() -> None:
+def test_every_kind_is_drawn_reproducibly() -> None:
+    """Every kind of figure is drawn whatever the names, and a second drawing has the same bytes."""
     once, again = _everything().sketches().finish().pictures, _everything().sketches().sketches
     assert [picture.name for picture in once] == [
         "teacher-or-student-noise-1",

@@ -54,7 +54,8 @@ def test_more_runs_than_are_asked_for_at_once_all_get_their_own(
     assert [histories[run].iloc[0] for run in runs] == [seed / 100 for seed in range(20)]
 
 
-def test_a_run_that_has_not_the_metric_or_is_not_there_is_left_out(new_study: NewStudy, uri: str) -> None:
+def test_missing_run_or_metric_is_left_out(new_study: NewStudy, uri: str) -> None:
+    """A run that does not have the metric, or does not exist, is left out."""
     run = new_study().trial(0, 0.1, sigma=0.5, alpha=0.5)
     assert read_histories(uri, [run, "f" * 32], schema.VAL_ERROR) == {}
     assert read_histories(uri, [], schema.VAL_ERROR) == {}
@@ -96,9 +97,8 @@ def test_a_server_that_misses_a_request_is_asked_again(monkeypatch: pytest.Monke
     assert len(requests) == 2
 
 
-def test_an_error_outside_0_to_1_in_a_history_is_named_with_its_run(
-    new_study: NewStudy, client: MlflowClient, uri: str
-) -> None:
+def test_error_out_of_range_is_named_with_its_run(new_study: NewStudy, client: MlflowClient, uri: str) -> None:
+    """An error outside 0 to 1 in a history is named with its run."""
     run = new_study().trial(0, 0.1, sigma=0.5, alpha=0.5)
     _log(client, run, (1, 7.27, 10), (2, 0.2, 20))
     with pytest.raises(UserError, match=f"run {run}: metric `val_error` is 7.27; expected a share"):

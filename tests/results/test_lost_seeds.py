@@ -142,9 +142,8 @@ def test_people_read_how_many_of_the_planned_seeds_a_row_has(table: Table) -> No
     assert "2 of 5" in render(table, "text", 160)
 
 
-def test_a_baseline_that_lost_a_seed_leaves_its_arms_without_a_verdict(
-    uri: str, new_study: Callable[..., Writer]
-) -> None:
+def test_lost_baseline_seed_withholds_the_verdict(uri: str, new_study: Callable[..., Writer]) -> None:
+    """A baseline that lost a seed leaves its arms without a verdict."""
     study = new_study(seeds="0,1,2,3,4")
     study.baseline({seed: error for seed, error in BASELINE.items() if seed != 3})
     lost(study, 3, role="baseline", outcome="failed")
@@ -158,7 +157,8 @@ def test_a_baseline_that_lost_a_seed_leaves_its_arms_without_a_verdict(
     assert note(table, "Where a baseline lost a seed")
 
 
-def test_a_student_is_judged_whatever_the_baseline_of_another_lost(uri: str, new_study: Callable[..., Writer]) -> None:
+def test_lost_seeds_do_not_affect_other_students(uri: str, new_study: Callable[..., Writer]) -> None:
+    """A student is judged whatever the baseline of another student lost."""
     study = new_study(seeds="0,1,2,3,4")
     study.baseline(BASELINE)
     study.arm(GOOD, sigma=0.1, alpha=0.5)
@@ -183,9 +183,8 @@ def test_a_failed_training_that_is_trained_again_is_not_lost(uri: str, new_study
     assert arm.verdict == "undecided"
 
 
-def test_the_latest_run_of_a_seed_counts_when_it_is_the_one_that_diverged(
-    uri: str, new_study: Callable[..., Writer]
-) -> None:
+def test_latest_run_of_a_seed_counts_if_diverged(uri: str, new_study: Callable[..., Writer]) -> None:
+    """The latest run of a seed counts even when it is the one that diverged."""
     study = new_study(seeds="0")
     study.trial(0, 0.1, sigma=0.3, alpha=0.5)
     lost(study, 0, sigma=0.3, alpha=0.5)
@@ -206,9 +205,8 @@ def test_a_seed_that_has_not_ended_leaves_its_row_incomplete(uri: str, new_study
     assert arm.p_corrected == pytest.approx(min(1, 2 * (arm.p_value or 0)))
 
 
-def test_without_the_parents_word_the_planned_seeds_are_those_of_the_student_and_stage(
-    uri: str, new_study: Callable[..., Writer]
-) -> None:
+def test_planned_seeds_default_to_those_seen(uri: str, new_study: Callable[..., Writer]) -> None:
+    """If the parent run does not name them, the planned seeds are those of the student and stage."""
     study = new_study()
     study.baseline({0: 0.1, 1: 0.2, 2: 0.3})
     study.arm({0: 0.1, 1: 0.2}, sigma=0.3, alpha=0.5)

@@ -20,7 +20,8 @@ pytest_plugins = ("support.handwritten",)
 NewStudy = Callable[..., Writer]
 
 
-def test_every_trial_is_read_once_and_only_some_may_enter_a_table(uri: str, mnist: str) -> None:
+def test_every_trial_is_read_once(uri: str, mnist: str) -> None:
+    """Only some of the trials may enter a table."""
     tracked = read_study(uri, mnist)
     assert len(tracked.trials) == 30
     assert tracked.trials["run_id"].is_unique
@@ -127,7 +128,8 @@ def closed_port() -> int:
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("port", ["silent_port", "closed_port"])
-def test_a_server_that_does_not_answer_is_named_without_its_password(port: str, request: pytest.FixtureRequest) -> None:
+def test_silent_server_is_named_without_password(port: str, request: pytest.FixtureRequest) -> None:
+    """A server that does not answer is named without its password."""
     address = f"127.0.0.1:{request.getfixturevalue(port)}"
     with pytest.raises(UserError, match=rf"the tracking server http://{address}") as raised:
         read_study(f"http://somebody:s3cr%40t@{address}", "any")
@@ -137,14 +139,16 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(port: str, 
 
 
 @pytest.mark.parametrize("driver", ["no-such-scheme", "postgresql+nodriver"])
-def test_an_address_mlflow_cannot_use_is_one_line_without_its_password(driver: str) -> None:
+def test_unusable_address_is_one_line(driver: str) -> None:
+    """An address that MLflow cannot use is one line without its password."""
     with pytest.raises(UserError, match="the tracking server") as raised:
         read_study(f"{driver}://somebody:s3cret@db.example/mlflow?password=s3cret", "any")
     assert "s3cret" not in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
-def test_credentials_leave_addresses_and_messages_that_quote_them() -> None:
+def test_credentials_are_removed_everywhere() -> None:
+    """Credentials are removed from addresses and from messages that quote them."""
     assert without_credentials("http://u:p@host:5000/path") == "http://host:5000/path"
     assert without_credentials("postgresql://u:p@ss/w@host/db?user=u&password=p") == "postgresql://host/db"
     assert without_credentials("request to 'http://u:p@host' failed?") == "request to 'http://host' failed?"

@@ -131,7 +131,8 @@ def test_the_table_is_what_pandas_makes_of_the_runs(runs: pd.DataFrame, document
     assert 0 < lost[0] < lost[1] == len(SEEDS)
 
 
-def test_teachers_of_one_name_are_rows_of_their_own_with_what_differs(ran: Ran, document: dict[str, Any]) -> None:
+def test_teachers_of_one_name_have_separate_rows(ran: Ran, document: dict[str, Any]) -> None:
+    """Teachers of one name are rows of their own, and each row says what differs."""
     table = build_table(ran.uri, ran.name)
     rows = [row for row in table.rows if row.arm.role == "arm" and not row.is_lost]
     assert [row.arm.teacher for row in rows] == [TEACHER] * 3

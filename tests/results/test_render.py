@@ -156,7 +156,8 @@ def test_a_tiny_p_value_is_not_printed_as_zero() -> None:
     assert (row["p"], row["p Holm"]) == ("<0.001", "<0.001")
 
 
-def test_a_p_value_is_not_rounded_across_the_five_per_cent_that_decide() -> None:
+def test_p_value_is_not_rounded_across_five_percent() -> None:
+    """A p-value is not rounded across the five per cent that decide."""
     head, cells = printed(table_of(replace(ARM, p_value=0.0497, p_corrected=0.0503)))
     row = dict(zip(head, cells, strict=True))
     assert (row["p"], row["p Holm"]) == ("<0.050", "0.050")
@@ -174,14 +175,16 @@ def test_what_differs_between_rows_is_a_column() -> None:
     assert {"student", "teacher", "noise", "compression", "stage"} <= set(printed(table_of(ARM, other))[0])
 
 
-def test_published_columns_stand_only_where_something_is_published() -> None:
+def test_published_columns_need_published_values() -> None:
+    """Published columns stand only where something is published."""
     assert "published error %" not in printed(table_of(BASE, ARM))[0]
     head, cells = printed(table_of(replace(ARM, published_error_percent=19.15, published_improvement_percent=12.71)))
     row = dict(zip(head, cells, strict=True))
     assert (row["published error %"], row["published improvement"]) == ("19.15", "+12.7 %")
 
 
-def test_students_that_cost_differently_have_their_multiplications_and_the_front() -> None:
+def test_different_costs_show_multiplications_and_front() -> None:
+    """If students differ in cost, the table shows their multiplications and the front."""
     rows = [
         replace(BASE, cost=Cost(1_275_200, True)),
         replace(ARM, cost=Cost(65_742_848, False)),
@@ -288,7 +291,8 @@ def test_text_has_a_line_for_every_row_where_there_is_room(mnist_table: Table) -
         assert re.search(r" +".join(re.escape(cell) for cell in row if cell) + r" *\n", text)
 
 
-def test_a_narrow_terminal_goes_without_what_other_columns_tell_and_says_so() -> None:
+def test_narrow_terminal_drops_redundant_columns() -> None:
+    """A narrow terminal drops the columns that others repeat, and a line says so."""
     arm = replace(ARM, published_error_percent=19.15, published_improvement_percent=12.71)
     wide, narrow = (render(table_of(BASE, arm), "text", width) for width in (PIPED_WIDTH, 80))
     assert "Too wide" not in wide

@@ -93,7 +93,8 @@ def test_within_noise_nothing_is_shown_either_way() -> None:
     assert "the seeds show no difference from plain distillation, and do not show that there is none" in said.sentence
 
 
-def test_the_verdict_is_of_the_arm_that_validation_chose_and_counts_the_others() -> None:
+def test_verdict_is_of_the_arm_validation_chose() -> None:
+    """The verdict is of the arm that validation chose, and it counts the other arms."""
     sheet = Sheet().grid({(0, 0): 0.10, (0.5, 0.15): 0.05, (0.9, 0.15): 0.15})
     for seed in (0, 1, 2):  # the lowest on validation, and worse than the baseline on the test set
         sheet.train(seed, 0.01, 0.16 + seed / 1000, sigma=0.7, alpha=0.15)
@@ -162,7 +163,8 @@ class _Elements(HTMLParser):
         self.attributes += [(name, value or "") for name, value in attrs]
 
 
-def test_names_and_parameters_of_the_server_are_text_and_nothing_else() -> None:
+def test_names_and_parameters_are_only_text() -> None:
+    """Names and parameters that come from the server are text and nothing else."""
     sheet = Sheet(baseline_kind=EVIL, published=EVIL, dataset=EVIL)
     sheet.grid({(0, 0): 0.10, (0.5, 0.15): 0.05}, student=EVIL, teacher=EVIL, optimizer=EVIL)
     sheet.train(0, 0.1, 0.1, sigma=0.7, alpha=0.15, student=EVIL, optimizer="adam")
@@ -174,9 +176,8 @@ def test_names_and_parameters_of_the_server_are_text_and_nothing_else() -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
 
 
-def test_a_hostile_study_name_is_text_and_its_folder_lies_in_the_working_folder(
-    client: MlflowClient, uri: str, tmp_path: Path
-) -> None:
+def test_hostile_study_name_is_only_text(client: MlflowClient, uri: str, tmp_path: Path) -> None:
+    """A hostile study name is text, and its folder lies in the working folder."""
     name = "../<script>alert(1)</script>"
     Writer(client, name)
     report = write_report(uri, name, tmp_path / "out")
@@ -213,7 +214,8 @@ def test_the_page_has_the_verdict_the_table_and_both_themes(study: Writer, uri: 
 @pytest.mark.parametrize(
     ("commit", "shown"), [("0123456789abcdef", "0123456789ab"), ("0" * 40 + "-dirty", "0" * 12 + "-dirty")]
 )
-def test_the_page_names_the_commit_and_says_where_the_code_differed(commit: str, shown: str) -> None:
+def test_page_names_the_commit(commit: str, shown: str) -> None:
+    """The page names the commit and says where the code differed."""
     tracked = replace(Sheet().grid({(0, 0): 0.1}).tracked(), tags={schema.COMMIT: commit})
     table = table_of(tracked)
     text = page(tracked, table, verdict(table, by_validation(tracked)), Pictures((), ()))
@@ -233,9 +235,8 @@ def _kept(client: MlflowClient, study: Writer) -> set[str]:
     return {Path(file.path).name for file in client.list_artifacts(study.parent, ARTIFACT_FOLDER)}
 
 
-def test_the_files_lie_in_the_folder_and_the_studys_run_keeps_them(
-    study: Writer, client: MlflowClient, uri: str, tmp_path: Path
-) -> None:
+def test_report_files_are_kept_on_the_run(study: Writer, client: MlflowClient, uri: str, tmp_path: Path) -> None:
+    """The files lie in the folder, and the study's run keeps them."""
     report = write_report(uri, study.name, tmp_path / "out")
     assert report.not_logged is None
     assert report.page == tmp_path / "out" / PAGE
@@ -251,9 +252,10 @@ def test_the_same_study_gives_the_same_bytes(study: Writer, uri: str, tmp_path: 
     assert [file.read_bytes() for file in once] == [file.read_bytes() for file in again]
 
 
-def test_where_the_run_cannot_keep_it_the_files_stay_and_a_line_says_why(
+def test_files_stay_where_the_run_cannot_keep_them(
     study: Writer, client: MlflowClient, uri: str, tmp_path: Path
 ) -> None:
+    """Where the run cannot keep the report, the files stay and a line says why."""
     artifacts = Path(client.get_run(study.parent).info.artifact_uri)
     artifacts.parent.mkdir(parents=True, exist_ok=True)
     artifacts.write_text("a file where the folder should be", encoding="utf-8")
@@ -310,9 +312,10 @@ def test_the_command_writes_beside_the_study_and_says_where(
     assert (workspace / "elsewhere" / PAGE).exists()
 
 
-def test_a_study_that_is_not_there_is_one_line_and_nothing_is_written(
+def test_missing_study_is_one_line(
     study: Writer, workspace: Path, command: Callable[..., tuple[int, str, str]]
 ) -> None:
+    """A study that does not exist is one line, and nothing is written."""
     status, out, err = command("no-such-study")
     assert (status, out) == (2, "")
     assert err.startswith("there is no study `no-such-study`")

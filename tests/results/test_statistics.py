@@ -95,9 +95,10 @@ def test_the_paired_test_is_that_of_scipy(pairs: list[tuple[float, float]]) -> N
 
 
 @given(paired_errors.filter(lambda pairs: np.ptp([x - y for x, y in pairs]) > 1e-4))
-def test_the_improvement_interval_ends_where_a_paired_test_of_that_improvement_just_rejects(
+def test_improvement_interval_matches_a_paired_test(
     pairs: list[tuple[float, float]],
 ) -> None:
+    """The interval ends where a paired test of that improvement just rejects."""
     baseline, arm = np.array([x for x, _ in pairs]), np.array([y for _, y in pairs])
     found = compare(by_seed(list(baseline)), by_seed(list(arm)))
     assert found is not None
@@ -140,7 +141,8 @@ def test_published_limits_of_a_ratio() -> None:
     assert fieller(14, 7, 3**2 / 6, 2**2 / 6, 0, stats.t.ppf(0.975, 10)) == pytest.approx((1.46, 2.83), abs=0.005)
 
 
-def test_a_denominator_that_may_be_zero_leaves_the_ratio_unbounded() -> None:
+def test_ratio_to_a_possible_zero_is_unbounded() -> None:
+    """A denominator that may be zero leaves the ratio unbounded."""
     assert fieller(1, 1, 0.1, 1, 0, 2.0) is None
     found = compare({0: 0.0, 1: 0.5}, {0: 0.1, 1: 0.2})
     assert found is not None
@@ -163,7 +165,8 @@ def test_only_common_seeds_are_compared() -> None:
     assert compare({0: 0.1}, {1: 0.1}) is None
 
 
-def test_an_arm_that_equals_its_baseline_seed_by_seed_differs_by_nothing() -> None:
+def test_identical_arm_and_baseline_do_not_differ() -> None:
+    """An arm that equals its baseline seed by seed differs by nothing."""
     found = compare({0: 0.02, 1: 0.03}, {0: 0.02, 1: 0.03})
     assert found is not None
     assert (found.p_value, found.difference_ci95, found.improvement_ci95) == (1.0, (0.0, 0.0), (0.0, 0.0))
@@ -208,7 +211,8 @@ def test_there_are_not_more_tests_than_were_planned() -> None:
 
 
 @given(st.lists(st.floats(0, 1), max_size=30))
-def test_holm_lies_between_the_p_value_and_bonferroni_and_keeps_its_order(p_values: list[float]) -> None:
+def test_holm_lies_between_raw_and_bonferroni(p_values: list[float]) -> None:
+    """Holm's correction lies between the p-value and Bonferroni's and keeps the order of the p-values."""
     corrected = [p for p in holm(p_values) if p is not None]
     for raw, value in zip(p_values, corrected, strict=True):
         assert raw <= value <= min(1.0, raw * len(p_values))
@@ -225,7 +229,8 @@ def test_the_intervals_hold_the_truth_in_95_of_100_studies(world: World, seeds: 
 
 
 @pytest.mark.parametrize("seeds", [3, 5])
-def test_a_percentile_bootstrap_of_few_seeds_would_hold_it_in_fewer_than_90(seeds: int) -> None:
+def test_percentile_bootstrap_fails_for_few_seeds(seeds: int) -> None:
+    """For few seeds a percentile bootstrap would hold the truth in fewer than 90 of 100 studies."""
     assert coverage(NORMAL_WORLDS[0], seeds, studies=2000).bootstrap < 0.9
 
 
@@ -237,7 +242,8 @@ def test_of_100_tables_without_an_effect_at_most_6_name_one(world: World) -> Non
 
 
 @pytest.mark.parametrize("world", NORMAL_WORLDS, ids=lambda world: world.name)
-def test_what_the_seeds_of_a_study_share_is_estimated_from_its_rows(world: World) -> None:
+def test_seed_correlation_is_estimated_from_rows(world: World) -> None:
+    """What the seeds of a study share is estimated from its rows."""
     drawn = world.draw(world.generator(0), (0.10, 0.15, 0.20, 0.25), studies=1, seeds=500)[0]
     trials = pd.DataFrame(
         {"status": "FINISHED", "params.sigma": str(row), "params.seed": str(seed), "metrics.test_error": error}

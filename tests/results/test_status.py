@@ -34,7 +34,8 @@ def test_runs_that_tell_no_epochs_have_no_column_for_them(uri: str, mnist: str) 
     assert [line[2] for line in stages] == ["grid", "search", "confirm"]
 
 
-def test_beside_a_study_that_tells_its_epochs_another_leaves_them_open(uri: str, mnist: str, searched: str) -> None:
+def test_epochs_stay_open_where_a_study_has_none(uri: str, mnist: str, searched: str) -> None:
+    """Beside a study that reports its epochs, a study that does not leaves them empty."""
     head, *stages = shown(uri, mnist, searched)
     assert "epochs" in head
     assert ["mnist-table-1", "finished", "search", "2", "50.00%"] in [line[:5] for line in stages]

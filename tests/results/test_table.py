@@ -58,7 +58,8 @@ def note(table: Table, beginning: str) -> str:
 
 
 @pytest.mark.usefixtures("tracking")
-def test_the_table_is_what_a_dozen_lines_of_pandas_make_of_the_same_runs(mnist: str, mnist_table: Table) -> None:
+def test_table_matches_plain_pandas(mnist: str, mnist_table: Table) -> None:
+    """The table is what a dozen lines of pandas compute from the same runs."""
     runs = mlflow.search_runs(experiment_names=[mnist], filter_string="tags.`noisy_study.kind` = 'trial'")
     runs = runs[(runs["tags.noisy_study.stage"] != "search") & (runs["tags.noisy_study.outcome"] == "completed")]
     by_seed = runs.pivot_table(
@@ -84,7 +85,8 @@ def test_the_table_is_what_a_dozen_lines_of_pandas_make_of_the_same_runs(mnist: 
         )
 
 
-def test_the_baseline_comes_first_then_the_grid_then_what_was_confirmed(mnist_table: Table) -> None:
+def test_rows_are_baseline_grid_confirmation(mnist_table: Table) -> None:
+    """The baseline comes first, then the grid, then what was confirmed."""
     assert [(row.arm.role, row.stage, row.arm.sigma) for row in mnist_table.rows] == [
         ("baseline", "grid", None),
         ("arm", "grid", 0.1),
@@ -115,7 +117,8 @@ def test_the_verdict_follows_the_corrected_test(mnist_table: Table) -> None:
         assert (row.improvement_ci95[0] > 0 or row.improvement_ci95[1] < 0) == (row.p_value < 0.05)
 
 
-def test_published_numbers_stand_beside_the_settings_they_were_printed_for(mnist_table: Table) -> None:
+def test_published_numbers_match_their_settings(mnist_table: Table) -> None:
+    """Published numbers stand beside the settings that they were printed for."""
     assert [row.published_error_percent for row in mnist_table.rows] == [0.97, 0.96, 0.87, None, None, None]
     assert [row.published_improvement_percent for row in mnist_table.rows] == [
         None,
@@ -215,7 +218,8 @@ def test_an_arm_without_a_seed_in_common_is_not_compared(new_study: NewStudy, ta
     assert (row.improvement_percent, row.verdict) == (None, "no_common_seed")
 
 
-def test_a_seed_that_came_twice_counts_once_by_the_latest_finished(new_study: NewStudy, table_of: BuildTable) -> None:
+def test_repeated_seed_counts_once(new_study: NewStudy, table_of: BuildTable) -> None:
+    """A seed that came twice counts once, by the run that finished last."""
     study = new_study()
     study.trial(0, 0.9, sigma=0.3, alpha=0.5, ended=100)
     study.trial(0, 0.2, sigma=0.3, alpha=0.5, ended=300)
@@ -225,7 +229,7 @@ def test_a_seed_that_came_twice_counts_once_by_the_latest_finished(new_study: Ne
     assert note(table, "More than one").endswith("noisy_teacher σ=0.3 α=0.5 (fc800) seed 0.")
 
 
-def test_a_student_without_a_baseline_stands_without_an_improvement(new_study: NewStudy, table_of: BuildTable) -> None:
+def test_student_without_baseline_has_no_improvement(new_study: NewStudy, table_of: BuildTable) -> None:
     study = new_study()
     study.baseline({0: 0.10, 1: 0.11}, student="student1")
     study.arm({0: 0.09, 1: 0.08}, sigma=0.3, alpha=0.5, student="student1")
@@ -241,9 +245,8 @@ def test_a_student_without_a_baseline_stands_without_an_improvement(new_study: N
     assert "student2" in note(table, "No completed baseline")
 
 
-def test_two_different_baselines_of_a_student_leave_the_comparison_open(
-    new_study: NewStudy, table_of: BuildTable
-) -> None:
+def test_two_different_baselines_give_no_comparison(new_study: NewStudy, table_of: BuildTable) -> None:
+    """Two different baselines of a student leave the comparison open."""
     study = new_study()
     study.baseline({0: 0.10, 1: 0.11})
     study.baseline({0: 0.20, 1: 0.21}, lr=0.01)
@@ -253,9 +256,8 @@ def test_two_different_baselines_of_a_student_leave_the_comparison_open(
     assert note(table, "2 different baselines")
 
 
-def test_a_baseline_trained_for_the_confirmation_adds_seeds_to_the_baseline(
-    new_study: NewStudy, table_of: BuildTable
-) -> None:
+def test_confirmation_baseline_adds_seeds(new_study: NewStudy, table_of: BuildTable) -> None:
+    """A baseline trained for the confirmation adds its seeds to the baseline."""
     study = new_study()
     study.baseline({0: 0.10, 1: 0.12})
     study.baseline({10: 0.11, 11: 0.13}, stage="confirm")
@@ -265,7 +267,8 @@ def test_a_baseline_trained_for_the_confirmation_adds_seeds_to_the_baseline(
     assert confirmed.improvement_percent == pytest.approx((0.12 - 0.105) / 0.12 * 100)
 
 
-def test_a_study_without_a_grid_has_its_baseline_of_the_confirmation(uri: str, searched: str) -> None:
+def test_without_a_grid_the_confirmation_has_the_baseline(uri: str, searched: str) -> None:
+    """A study without a grid has the baseline of its confirmation."""
     table = build_table(uri, searched)
     assert [(row.arm.role, row.stage, row.n) for row in table.rows] == [
         ("baseline", "confirm", 3),
@@ -278,7 +281,8 @@ def test_a_study_without_a_grid_has_its_baseline_of_the_confirmation(uri: str, s
 # ------------------------------------------------------------------------------------- how the points were found
 
 
-def test_a_searched_table_says_how_its_points_and_its_baseline_were_found(uri: str, searched: str) -> None:
+def test_searched_table_says_how_points_were_found(uri: str, searched: str) -> None:
+    """A searched table says how its points and its baseline were found."""
     table = build_table(uri, searched)
     assert as_json(table)["baseline_kind"] == SEARCHED_BASELINE
     assert note(table, "Searched") == (
@@ -321,9 +325,8 @@ def test_epochs_that_no_run_tells_are_left_out(mnist_table: Table) -> None:
     assert note(mnist_table, "Searched") == "Searched: 2 trials by validation error on 1 seed; its best was confirmed."
 
 
-def test_a_baseline_that_was_not_searched_is_said_to_lack_what_its_arms_chose(
-    new_study: NewStudy, table_of: BuildTable
-) -> None:
+def test_unsearched_baseline_is_noted(new_study: NewStudy, table_of: BuildTable) -> None:
+    """The note says what the search chose for the arms and not for a baseline that was not searched."""
     study = new_study()
     for lr in (0.001, 0.01):
         study.trial(9, None, stage="search", sigma=0.3, alpha=0.5, lr=lr)
@@ -336,7 +339,8 @@ def test_a_baseline_that_was_not_searched_is_said_to_lack_what_its_arms_chose(
     assert table.baseline_kind == "searched"
 
 
-def test_a_confirmed_point_that_the_grid_has_too_is_a_row_of_each(new_study: NewStudy, table_of: BuildTable) -> None:
+def test_confirmed_grid_point_has_two_rows(new_study: NewStudy, table_of: BuildTable) -> None:
+    """A confirmed point that the grid has too is a row of each."""
     study = new_study()
     errors = {0: 0.09, 1: 0.10, 2: 0.08}
     study.baseline({0: 0.10, 1: 0.12, 2: 0.11})
@@ -385,9 +389,8 @@ def widths(new_study: NewStudy) -> Writer:
     return study
 
 
-def test_rows_say_whether_they_are_on_the_front_of_error_against_multiplications(
-    widths: Writer, table_of: BuildTable
-) -> None:
+def test_rows_say_whether_they_are_on_the_front(widths: Writer, table_of: BuildTable) -> None:
+    """The front is that of error against multiplications."""
     table = table_of(widths)
     assert [(row.arm.student, row.arm.role, row.cost) for row in table.rows] == [
         ("middle", "baseline", Cost(MIDDLE, False)),
@@ -403,7 +406,8 @@ def test_rows_say_whether_they_are_on_the_front_of_error_against_multiplications
     assert "3 of its points were confirmed" in note(table, "Searched")
 
 
-def test_students_of_different_cost_are_compared_with_their_own_baselines(widths: Writer, table_of: BuildTable) -> None:
+def test_students_are_compared_with_their_own_baselines(widths: Writer, table_of: BuildTable) -> None:
+    """Students of different cost are each compared with their own baseline."""
     improvements = {row.arm.student: row.improvement_percent for row in table_of(widths).rows if row.arm.role == "arm"}
     assert improvements == {
         "narrow": pytest.approx((0.305 - 0.29) / 0.305 * 100),
@@ -420,7 +424,8 @@ def test_rows_that_are_equal_in_both_stand_on_the_front_together(new_study: NewS
     assert [row.cost.pareto for row in table_of(study).rows if row.cost] == [True, True, False]
 
 
-def test_a_student_of_unknown_cost_is_neither_on_the_front_nor_off_it(widths: Writer, table_of: BuildTable) -> None:
+def test_unknown_cost_is_neither_on_nor_off_the_front(widths: Writer, table_of: BuildTable) -> None:
+    """A student of unknown cost is neither on the front nor off it."""
     params = {"dataset": "mnist", "student": "own", "method": "labels", "seed": 0}
     tags = {"noisy_study.kind": "trial", "noisy_study.stage": "grid", "noisy_study.outcome": "completed"}
     widths.run(tags | {"noisy_study.role": "arm"}, params, {"test_error": 0.01})
@@ -478,7 +483,8 @@ def test_arms_stand_in_numeric_order(new_study: NewStudy, table_of: BuildTable) 
     assert [row.arm.sigma for row in table_of(study).rows] == [0.1, 9.5, 10.0, (0.01, 1.0), (0.5, 1.0)]
 
 
-def test_frozen_noise_is_an_arm_of_its_own_without_published_numbers(new_study: NewStudy, table_of: BuildTable) -> None:
+def test_frozen_noise_is_a_separate_arm(new_study: NewStudy, table_of: BuildTable) -> None:
+    """Frozen noise is an arm of its own without published numbers."""
     study = new_study(published="table-1")
     study.trial(0, 0.1, sigma=0.5, alpha=0.15)
     study.trial(0, 0.1, sigma=0.5, alpha=0.15, noise="frozen")
@@ -534,7 +540,8 @@ def test_the_parent_run_may_say_what_the_baseline_is(new_study: NewStudy, table_
     assert note(table, "Baseline") == "Baseline: tuned over 20 trials."
 
 
-def test_a_trial_without_a_usable_test_error_is_left_out_and_counted(new_study: NewStudy, table_of: BuildTable) -> None:
+def test_trial_without_test_error_is_left_out(new_study: NewStudy, table_of: BuildTable) -> None:
+    """A trial without a usable test error is left out and counted."""
     study = new_study()
     study.trial(0, 0.1, sigma=0.5, alpha=0.5)
     study.trial(1, None, sigma=0.5, alpha=0.5)
@@ -544,9 +551,8 @@ def test_a_trial_without_a_usable_test_error_is_left_out_and_counted(new_study: 
     assert note(table, "Left out").startswith("Left out: 2 completed trials")
 
 
-def test_a_study_without_completed_trials_is_an_empty_table_that_says_so(
-    new_study: NewStudy, table_of: BuildTable
-) -> None:
+def test_table_without_completed_trials_is_empty(new_study: NewStudy, table_of: BuildTable) -> None:
+    """A study without completed trials has an empty table that says so."""
     study = new_study()
     study.trial(9, 0.1, stage="search", sigma=0.5, alpha=0.5)
     table = table_of(study)

@@ -39,7 +39,8 @@ def raced(new_study: NewStudy) -> Writer:
     return study
 
 
-def test_a_row_has_the_means_of_the_seeds_that_reached_it_and_their_number(raced: Writer, uri: str) -> None:
+def test_row_has_means_of_the_seeds_that_reached_it(raced: Writer, uri: str) -> None:
+    """A row has the means of the seeds that reached the target, and their number."""
     table = build_table(uri, raced.name)
     assert [row.speed for row in table.rows] == [Speed(2, 7.0, 72.0), Speed(1, 3.0, 33.0), Speed(0, None, None)]
     rows = as_json(table)["rows"]

@@ -74,7 +74,8 @@ def test_a_resume_whose_training_has_not_ended_counts(notes: Notes) -> None:
     assert notes(started(BEFORE, torch="2.14.1"), started(MUCH_LATER, torch="2.14.0"), running=True)
 
 
-def test_a_study_from_before_starts_were_kept_has_the_versions_of_its_first(notes: Notes) -> None:
+def test_first_versions_are_known_for_old_studies(notes: Notes) -> None:
+    """A study from before its starts were recorded has the versions of its first start."""
     first = {f"{schema.VERSION}torch": "2.14.1", schema.COMMIT: "a" * 40}
     (said,) = notes(started(LATER, "a" * 40, torch="2.14.0"), tags=first)
     assert said.startswith("This study ran under 2 versions of torch: 2.14.1 (first start), 2.14.0 (resume of ")

@@ -45,7 +45,8 @@ def _trial(document: dict[str, Any]) -> TrialConfig:
 # ------------------------------------------------------------------------------------------------------- the study file
 
 
-def test_an_assistant_learns_by_soft_targets_unless_it_is_said_otherwise() -> None:
+def test_assistant_learns_by_soft_targets_by_default() -> None:
+    """An assistant learns by soft targets unless its settings name another method."""
     trial = _trial(EIGHT)
     assert (trial.stage, trial.role, trial.method) == ("teacher", "teacher", "soft_targets")
     assert (trial.temperature, trial.hard_loss_weight, trial.sigma, trial.alpha) == (4.0, 0.0, 0.0, 0.0)
@@ -114,7 +115,8 @@ def test_teachers_come_level_by_level_and_each_once() -> None:
     assert [trial.network for trial in plan.teacher_trials(_study(arms=arms))] == ["ten", "eight", "six", "wide"]
 
 
-def test_a_target_is_a_group_of_teachers_and_how_they_are_combined() -> None:
+def test_target_is_teachers_and_their_combination() -> None:
+    """A target is a group of teachers and the way in which they are combined."""
     both = {"method": "soft_targets", "teachers": [TEN, EIGHT], "combine": ["mean_distribution", "geometric_mean"]}
     found = plan.targets(_study(arms=[both, {"method": "labels"}, {"method": "logit_regression"}]))
     assert [([teacher.network for teacher in teachers], how) for teachers, how in found] == [
@@ -124,12 +126,14 @@ def test_a_target_is_a_group_of_teachers_and_how_they_are_combined() -> None:
     ]
 
 
-def test_a_search_may_propose_every_combination_of_the_studys_teachers() -> None:
+def test_search_may_propose_every_combination() -> None:
+    """A search may propose every combination of the study's teachers."""
     found = plan.targets(_study(arms=[], search={}))
     assert [how for _, how in found] == ["geometric_mean", "signed_geometric_mean", "mean_distribution"]
 
 
-def test_dropout_weight_decay_and_combinations_are_dimensions_of_the_grid() -> None:
+def test_training_settings_are_grid_dimensions() -> None:
+    """Dropout, weight decay and combinations of teachers are dimensions of the grid."""
     arm = {"method": "soft_targets", "dropout": [0, 0.5], "weight_decay": [0.1, 0.01], "sigma": [0.1, 0.2]}
     arm |= {"combine": ["geometric_mean", "mean_distribution"]}
     config = _study(arms=[arm], train={"weight_decay": 0.5})
@@ -143,7 +147,8 @@ def test_dropout_weight_decay_and_combinations_are_dimensions_of_the_grid() -> N
     }
 
 
-def test_an_arm_with_dropout_is_compared_with_the_student_without() -> None:
+def test_dropout_arm_is_compared_with_no_dropout() -> None:
+    """An arm with dropout is compared with the student without dropout."""
     arm = {"method": "logit_regression", "dropout": 0.5, "weight_decay": 0.1}
     baseline, trial = plan.grid_trials(_study(arms=[arm], seeds=[0]))
     assert (baseline.role, baseline.network, baseline.dropout, baseline.train.weight_decay) == ("baseline", "two", 0, 0)
@@ -193,7 +198,8 @@ def _params(trial: TrialConfig) -> dict[str, str]:
     return run_params(trial, "digits", Cost(1, 1), Cost(2, 2) if trial.teachers else None)
 
 
-def test_the_teacher_of_a_student_is_the_nearest_and_the_chain_stands_beside_it() -> None:
+def test_nearest_teacher_is_recorded_with_the_chain() -> None:
+    """The teacher of a student is the nearest one, and the whole chain stands beside it."""
     baseline, student = (trial for trial in plan.grid_trials(_study(seeds=[0])))
     assert (_params(student)["teacher"], _params(student)["teacher_chain"]) == ("six", "six<eight<ten")
     assert _params(baseline)["teacher"] == "ten"
@@ -224,7 +230,8 @@ def test_what_an_arm_sets_is_among_its_parameters() -> None:
 # ---------------------------------------------------------------------------------------------------------- the journal
 
 
-def test_the_levels_of_a_chain_are_studies_of_their_own_that_a_restart_goes_on_with(tmp_path: Path) -> None:
+def test_chain_levels_are_separate_resumable_studies(tmp_path: Path) -> None:
+    """Each level of a chain is a study of its own, and a restart goes on with it."""
     storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'journal.db'}")
     names = ["teacher", "teacher-1", "teacher-2"]
 

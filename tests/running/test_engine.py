@@ -26,9 +26,10 @@ def _token() -> str | None:
     return os.environ.get("RAY_AUTH_TOKEN")
 
 
-def test_a_local_ray_listens_here_asks_for_a_token_and_leaves_nothing(
+def test_local_ray_is_private_and_leaves_nothing(
     workspace: Path, rays_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A local Ray listens on this machine only, asks for a token and leaves nothing behind."""
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(workspace))

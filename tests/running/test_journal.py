@@ -74,7 +74,8 @@ def test_a_plan_is_asked_for_point_by_point_in_order(storage: Reopened) -> None:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_however_often_the_driver_dies_each_point_is_finished_once(data: st.DataObject) -> None:
+def test_each_point_is_finished_once(data: st.DataObject) -> None:
+    """Each point is finished once, however often the driver dies."""
     planned = grid_trials(config())
     storage = InMemoryStorage()
     finished: list[TrialConfig] = []
@@ -134,7 +135,8 @@ def test_a_journal_with_a_training_of_no_plan_is_refused(storage: Reopened) -> N
         StageJournal(storage(), "s", "grid", other).ask()
 
 
-def test_a_sqlite_journal_is_read_by_others_while_a_study_writes_to_it(tmp_path: Path) -> None:
+def test_sqlite_journal_is_readable_during_a_study(tmp_path: Path) -> None:
+    """Others can read an SQLite journal while a study writes to it."""
     address = f"sqlite:///{tmp_path / 'journal.db'}"
     journal = StageJournal(open_storage(address), "s", "grid", Planned(grid_trials(config())))
     others = optuna.storages.RDBStorage(address)
@@ -146,7 +148,8 @@ def test_a_sqlite_journal_is_read_by_others_while_a_study_writes_to_it(tmp_path:
         assert study.n_trials == number + 1
 
 
-def test_a_journal_on_a_drive_of_several_hosts_has_no_log_beside_it(tmp_path: Path) -> None:
+def test_shared_drive_journal_has_no_log_file(tmp_path: Path) -> None:
+    """A journal on a drive of several hosts has no write-ahead log beside it."""
     address = f"sqlite:///{tmp_path / 'journal.db'}"
     for of_one_host in (False, True, False):
         storage = open_storage(address, of_one_host)
@@ -175,9 +178,10 @@ def test_outcomes_are_told_as_what_they_are(storage: Reopened) -> None:
     assert journal.finished() == 4
 
 
-def test_a_planned_training_that_failed_is_tried_again_when_the_study_is_resumed(
+def test_failed_planned_training_is_retried_on_resume(
     storage: Reopened,
 ) -> None:
+    """A planned training that failed is tried again when the study is resumed."""
     planned = grid_trials(config())
     journal = StageJournal(storage(), "s", "grid", Planned(planned))
     for number, _ in drain(journal):
@@ -191,9 +195,10 @@ def test_a_planned_training_that_failed_is_tried_again_when_the_study_is_resumed
     assert resumed.finished() == len(planned)
 
 
-def test_the_best_are_those_with_the_lowest_error_and_of_equals_the_first(
+def test_best_trials_have_the_lowest_error(
     storage: Reopened,
 ) -> None:
+    """The best trials are those with the lowest error, and of equal ones the first."""
     journal = StageJournal(storage(), "s", "search", searched(config()))
     for error in (0.3, 0.1, 0.2, 0.1):
         asked = journal.ask()
@@ -247,9 +252,10 @@ def test_fifo_stops_nothing(storage: Reopened) -> None:
     assert worse_and_worse(storage, restart=False, scheduler="fifo") == {}
 
 
-def test_a_trial_that_was_decided_to_be_stopped_is_stopped_though_the_study_died_before_it_was_told(
+def test_decided_stop_survives_a_restart(
     storage: Reopened,
 ) -> None:
+    """A trial is stopped even if the study died between the decision to stop it and its execution."""
     study = config(trials=2, scheduler="asha", reduction_factor=2)
     journal = StageJournal(storage(), "s", "search", searched(study))
     drain(journal)
@@ -260,9 +266,10 @@ def test_a_trial_that_was_decided_to_be_stopped_is_stopped_though_the_study_died
     assert resumed.report(1, epochs(0.2))
 
 
-def test_a_trial_that_was_to_be_stopped_is_stopped_though_the_study_died_before_that_was_asked(
+def test_undecided_stop_survives_a_restart(
     storage: Reopened,
 ) -> None:
+    """A trial is stopped even if the study died after its epochs were kept and before the scheduler was asked."""
     study = config(trials=2, scheduler="asha", reduction_factor=2)
     journal = StageJournal(storage(), "s", "search", searched(study))
     drain(journal)
@@ -328,7 +335,8 @@ def test_a_storage_that_is_shared_knows_whose_name_is_taken(storage: Reopened) -
     "address",
     ["sqlite:////no/such/folder/journal.db", "postgresql://me:secret@127.0.0.1:1/none", "no-such-thing", "x://"],
 )
-def test_an_address_that_cannot_be_used_is_one_line_without_its_password(address: str) -> None:
+def test_unusable_address_is_one_line(address: str) -> None:
+    """An address that cannot be used is one line without its password."""
     with pytest.raises(UserError) as raised:
         open_storage(address)
     assert str(raised.value).startswith("OPTUNA_STORAGE ")

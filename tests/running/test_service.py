@@ -22,7 +22,8 @@ seeds: [0]
 """
 
 
-def test_students_do_not_go_on_with_another_teacher_than_they_began_with(workspace: Path) -> None:
+def test_students_keep_their_first_teacher(workspace: Path) -> None:
+    """Students do not go on with another teacher than the one that they began with."""
     weights = workspace / "teacher.safetensors"
     weights.write_bytes(b"one teacher")
     config = parse_study(STUDY, "study.yaml")

@@ -46,7 +46,8 @@ def completed(number: int, trial: TrialConfig) -> TrialReport:
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_every_sampler_asks_up_to_its_number_and_takes_up_what_was_running(storage: Reopened, sampler: Sampler) -> None:
+def test_sampler_resumes_and_keeps_its_number(storage: Reopened, sampler: Sampler) -> None:
+    """Every sampler asks for its number of trials and takes up those that were running."""
     source = searched(config(sampler))
     journal = StageJournal(storage(), "s", "search", source)
     first = [asked for _ in range(4) if (asked := journal.ask()) is not None]
@@ -79,7 +80,8 @@ def test_a_resumed_search_proposes_what_an_undisturbed_one_would(storage: Reopen
     assert propose("restarted", restarts=True) == undisturbed
 
 
-def test_tpe_proposes_what_optuna_s_own_does_where_trials_have_different_parameters() -> None:
+def test_tpe_matches_optuna_on_conditional_spaces() -> None:
+    """TPE proposes what Optuna's own does where trials have different parameters."""
     study = config("tpe", trials=40, space="noise_kind")
     theirs = optuna.create_study()
     for number, trial in enumerate(_proposals(searched(study, proposed_arm(study, noise_kind)))):
@@ -96,7 +98,8 @@ def test_tpe_proposes_what_optuna_s_own_does_where_trials_have_different_paramet
         theirs.tell(asked, _error(own))
 
 
-def test_the_grid_of_a_space_is_every_combination_of_evenly_spaced_values(storage: Reopened) -> None:
+def test_space_grid_has_every_combination(storage: Reopened) -> None:
+    """The grid of a space is every combination of evenly spaced values."""
     source = searched(config("grid"))
     journal = StageJournal(storage(), "s", "search", source)
     points = []
@@ -110,7 +113,8 @@ def test_the_grid_of_a_space_is_every_combination_of_evenly_spaced_values(storag
 TRAINING = {"lr": {"log_uniform": [0.0001, 0.01]}, "epochs": {"uniform": [2, 5]}, "schedule": ["constant", "cosine"]}
 
 
-def test_searched_training_settings_come_beside_those_of_the_space() -> None:
+def test_searched_training_settings_join_the_space() -> None:
+    """Searched training settings come beside the settings of the space."""
     study = config("random", train=TRAINING)
     proposals = _proposals(searched(study))
     assert all(0.0001 <= trial.train.lr <= 0.01 and trial.train.epochs in (2, 3, 4, 5) for trial in proposals)
@@ -118,7 +122,8 @@ def test_searched_training_settings_come_beside_those_of_the_space() -> None:
     assert len({trial.sigma for trial in proposals}) == len({trial.train.lr for trial in proposals}) == 9
 
 
-def test_the_baselines_own_search_has_the_budget_and_the_settings_of_the_arms_and_no_noise() -> None:
+def test_baseline_search_matches_the_arms_budget() -> None:
+    """The baseline's own search has the budget and the settings of the arms and no noise."""
     study = config("random", train=TRAINING)
     source = Searched(study, proposed_baseline(study), multiplications=len, classes=10, role="baseline")
     proposals = _proposals(source)
@@ -128,7 +133,9 @@ def test_the_baselines_own_search_has_the_budget_and_the_settings_of_the_arms_an
     assert not any(trial.sees_test_set for trial in proposals)
 
 
-def test_a_space_that_proposes_a_setting_that_is_searched_already_is_refused() -> None:
+def test_setting_searched_twice_is_refused() -> None:
+    """A space that proposes a setting that is searched already is refused."""
+
     def space(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
         return ArmConfig(method="labels", train={"lr": (0.1,)})
 

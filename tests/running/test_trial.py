@@ -158,7 +158,8 @@ def test_the_test_error_is_that_of_the_stored_best_weights(trials: Trials) -> No
     assert summary.best_val_error == error_of(network, trials.images.validation)
 
 
-def test_a_finished_trial_leaves_its_weights_and_result_and_no_checkpoint(trials: Trials) -> None:
+def test_finished_trial_leaves_weights_and_result(trials: Trials) -> None:
+    """A finished trial leaves its weights and its result, and no checkpoint."""
     run = trials.run(_student())
     _to_the_end(run)
     assert _files(run.job.folder) == ["lock", "result.json", "weights.safetensors"]
@@ -181,9 +182,10 @@ def test_all_other_students_are_tested_once(trials: Trials, stage: str) -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 4])
 @pytest.mark.parametrize("noise", ["fresh", "frozen"])
-def test_a_trial_goes_on_where_its_process_died_and_ends_the_same(
+def test_trial_resumes_where_its_process_died(
     trials: Trials, monkeypatch: pytest.MonkeyPatch, steps: int, noise: str
 ) -> None:
+    """A trial goes on where its process died and ends the same."""
     undisturbed = trials.run(_student(noise=noise), "undisturbed")
     expected = _to_the_end(undisturbed)[-1]
     _stopped_after(trials, steps, _student(noise=noise), monkeypatch)
@@ -210,9 +212,8 @@ def test_an_epoch_without_a_checkpoint_is_trained_again(trials: Trials) -> None:
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "garbage", "one bit", "of another trial"])
-def test_a_checkpoint_that_cannot_be_read_costs_an_epoch_and_is_named(
-    trials: Trials, monkeypatch: pytest.MonkeyPatch, damage: str
-) -> None:
+def test_unreadable_checkpoint_costs_an_epoch(trials: Trials, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
+    """A checkpoint that cannot be read costs an epoch and is named."""
     undisturbed = trials.run(_student(), "undisturbed")
     _to_the_end(undisturbed)
     newest = _stopped_after(trials, 3, _student(), monkeypatch).job.folder / "checkpoint.pt"
@@ -264,9 +265,7 @@ def test_a_checkpoint_is_never_executed(trials: Trials, tmp_path: Path) -> None:
     assert not (tmp_path / "executed").exists()
 
 
-def test_a_damaged_checkpoint_never_takes_the_place_of_the_good_one(
-    trials: Trials, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_damaged_checkpoint_never_replaces_a_good_one(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
     newest, previous = checkpoints(_stopped_after(trials, 3, _student(), monkeypatch).job.folder)
     newest.write_bytes(b"")
     good = previous.read_bytes()
@@ -302,9 +301,8 @@ def test_what_a_kill_left_half_written_is_swept_by_who_goes_on(trials: Trials) -
     assert not left.exists()
 
 
-def test_of_two_processes_one_trains_and_the_other_waits_and_takes_what_came_of_it(
-    trials: Trials, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_of_two_processes_trains(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two processes one trains, and the other waits and takes the result."""
     monkeypatch.setattr("study.running.trial.WAIT_SECONDS", 0)
     first, second = trials.run(_student()), trials.run(_student())
     first.step()
@@ -362,7 +360,8 @@ def test_a_training_that_diverges_says_so(trials: Trials) -> None:
 
 
 @pytest.mark.parametrize("network", ["FC8-FC4", "[C5(S1P0)@4]-FC3", "no-such-network"])
-def test_a_training_that_raises_has_failed_for_a_reason_in_one_line(trials: Trials, network: str) -> None:
+def test_raising_training_fails_with_one_line(trials: Trials, network: str) -> None:
+    """A training that raises has failed for a reason in one line."""
     report = trials.run(_student(network=network)).step()
     summary = _summary(report)
     assert (summary.outcome, summary.epochs) == ("failed", 0)
@@ -386,7 +385,8 @@ def test_a_training_that_ran_out_of_memory_has_failed(
     assert (summary.outcome, summary.reason) == ("failed", f"{type(error).__name__}: {error}")
 
 
-def test_a_target_that_is_missing_or_of_other_images_is_a_failure(trials: Trials) -> None:
+def test_missing_or_foreign_target_is_a_failure(trials: Trials) -> None:
+    """A target that is missing or belongs to other images is a failure."""
     reasons = []
     for targets in ({}, {TARGET: trials.targets[TARGET][:5]}):
         summary = _summary(Trials(trials.folder / str(len(targets)), trials.images, targets).run(_student()).step())
@@ -405,7 +405,8 @@ def test_a_folder_that_cannot_be_written_is_fatal_and_named(trials: Trials) -> N
 
 
 @pytest.mark.parametrize("steps", [0, 4])
-def test_a_full_disk_is_fatal_and_the_trial_goes_on_when_there_is_room(trials: Trials, steps: int) -> None:
+def test_full_disk_is_fatal_but_resumable(trials: Trials, steps: int) -> None:
+    """A full disk is fatal, and the trial goes on when there is room again."""
     student = _student(network="FC64-FC3")  # its result has room, its checkpoint and its weights do not
     undisturbed = trials.run(student, "undisturbed")
     _to_the_end(undisturbed)
@@ -426,7 +427,8 @@ def test_a_full_disk_is_fatal_and_the_trial_goes_on_when_there_is_room(trials: T
 # ------------------------------------------------------------------------------------------------------------ teachers
 
 
-def test_a_trained_teacher_leaves_its_logits_for_every_image_and_mirror_image(trials: Trials) -> None:
+def test_trained_teacher_leaves_its_logits(trials: Trials) -> None:
+    """A trained teacher leaves its logits for every image and every mirror image."""
     run = trials.run(_teacher(train={"epochs": 20}), "teacher")
     summary = _summary(_to_the_end(run)[-1])
     assert summary.outcome == "completed"
@@ -448,7 +450,8 @@ def _given_weights(trials: Trials) -> Path:
     return file
 
 
-def test_a_teacher_whose_weights_are_given_is_measured_and_not_trained(trials: Trials) -> None:
+def test_given_teacher_is_measured_not_trained(trials: Trials) -> None:
+    """A teacher whose weights are given is measured and not trained."""
     teacher = _teacher(weights=str(_given_weights(trials)))
     (report,) = _to_the_end(trials.run(teacher, "teacher"))
     summary = _summary(report)
@@ -468,7 +471,7 @@ def test_given_weights_that_cannot_be_used_are_fatal_and_named(trials: Trials) -
     assert trials.logits is None
 
 
-def test_a_teacher_that_failed_is_tried_again_by_whoever_asks_next(trials: Trials) -> None:
+def test_failed_teacher_is_tried_again(trials: Trials) -> None:
     """Its folder is shared by all studies, and what made it fail may be gone."""
     broken = trials.run(_teacher(), "teacher")
     broken.images = DeviceImages(Dataset(**{**trials.images.dataset.__dict__, "classes": ("a", "b")}))

@@ -155,7 +155,8 @@ def test_a_range_of_a_few_floats_is_not_left(low: float, others: int, log: bool)
 
 @settings(deadline=None)
 @given(_branch)
-def test_children_are_in_the_grid_where_their_branch_is_taken_depth_first(branch: Branch) -> None:
+def test_children_stay_in_their_branch_depth_first(branch: Branch) -> None:
+    """Child parameters are in the grid where their branch is taken, depth first."""
     assert grid_points(branch.run, 3) == branch.points()
 
 
@@ -234,7 +235,9 @@ def test_ranges_may_depend_on_what_came_before() -> None:
     assert grid_points(space, 2) == [{"low": 0, "high": 0}, {"low": 0, "high": 1}, {"low": 1, "high": 1}]
 
 
-def test_a_grid_of_exactly_the_most_points_is_given_whole_and_one_more_is_too_large() -> None:
+def test_largest_grid_is_complete() -> None:
+    """A grid of exactly the maximum number of points is given whole, and one more point is too large."""
+
     def space(trial: BaseTrial, *, one_more: bool) -> None:
         kind = trial.suggest_categorical("kind", ["a", "b", "c"] if one_more else ["a", "b"])
         if kind != "c":
@@ -300,7 +303,8 @@ def test_a_choice_that_no_journal_can_hold_is_one_line() -> None:
 
 @pytest.mark.parametrize("student", ["digits-fc32", "student3"])
 @pytest.mark.parametrize("name", SPACES)
-def test_the_points_of_a_space_are_as_many_as_its_parameters_make(name: str, student: str) -> None:
+def test_grid_size_follows_from_the_parameters(name: str, student: str) -> None:
+    """A space has as many points as its parameters make."""
     grid = grid_points(_space(name, _quickstart(student)), 3)
     assert len({tuple(point.items()) for point in grid}) == len(grid)
     hidden = {"digits-fc32": 1, "student3": 4}[student]

@@ -63,7 +63,8 @@ def _ends(arm: ArmConfig) -> tuple[float, float]:
     return sigma.low, sigma.high
 
 
-def test_the_ends_of_a_randomized_sigma_are_in_order_and_within_bounds() -> None:
+def test_randomized_sigma_ends_are_ordered() -> None:
+    """The ends of a randomized sigma are in order and within bounds."""
     study, config = _random_study(), _quickstart()
     for _ in range(500):
         low, high = _ends(get_space("randomized_sigma")(study.ask(), config))
@@ -81,14 +82,14 @@ def test_the_ends_of_a_randomized_sigma_are_in_order_and_within_bounds() -> None
         (0.028, 1.0, (0.028, 0.028)),  # 0.01 + (0.028 - 0.01) > 0.028 in floating point
     ],
 )
-def test_the_low_end_lies_at_its_share_of_the_way_to_the_high_end(
-    high: float, share: float, ends: tuple[float, float]
-) -> None:
+def test_low_end_lies_at_its_share_of_the_high_end(high: float, share: float, ends: tuple[float, float]) -> None:
+    """The low end lies at its share of the way from the least sigma to the high end."""
     trial = FixedTrial({"sigma_high": high, "sigma_low_share": share, "alpha": 0.5})
     assert _ends(get_space("randomized_sigma")(trial, _quickstart())) == pytest.approx(ends, rel=1e-12)
 
 
-def test_each_kind_of_noise_has_its_method_and_parameters_of_its_own() -> None:
+def test_each_noise_kind_has_its_own_parameters() -> None:
+    """Each kind of noise has a method and parameters of its own."""
     study, config = _random_study(), _quickstart()
     arms: dict[str, ArmConfig] = {}
     parameters: dict[str, set[str]] = {}
@@ -115,7 +116,8 @@ def test_no_noise_is_the_baseline() -> None:
     assert search_trial(config, arm) == search_trial(config, config.baseline)
 
 
-def test_the_width_of_every_hidden_layer_of_the_student_is_searched() -> None:
+def test_every_hidden_width_is_searched() -> None:
+    """The width of every hidden layer of the student is searched."""
     config = _quickstart("student3")
     widths = {"width_conv1": 0.5, "width_conv2": 0.25, "width_conv3": 1.0, "width_fc1": 1.5}
     arm = get_space("student_width")(FixedTrial({**widths, "sigma": 0.3, "alpha": 0.5}), config)
@@ -176,9 +178,8 @@ def test_every_sampler_searches_every_space(name: str, sampler: str) -> None:
     ("sampler", "modelled"),
     [("tpe", {"noise_kind"}), ("gp", {"noise_kind"}), ("cmaes", set()), ("random", set())],
 )
-def test_of_kinds_with_parameters_of_their_own_samplers_propose_the_kind_at_most(
-    sampler: str, modelled: set[str]
-) -> None:
+def test_samplers_model_at_most_the_noise_kind(sampler: str, modelled: set[str]) -> None:
+    """Where each kind has parameters of its own, samplers model no parameter but the kind."""
     assert _modelled(_searched("noise_kind", SAMPLERS[sampler]())) == modelled
 
 

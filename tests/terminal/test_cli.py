@@ -192,17 +192,19 @@ def test_a_folder_of_one_class_is_refused(refused: Callable[..., str], workspace
     assert "class" in refused("run", folder_study(workspace, pictures))
 
 
-def test_a_network_with_other_classes_than_the_images_is_refused_by_both_numbers(
+def test_class_mismatch_is_refused_by_both_numbers(
     refused: Callable[..., str], workspace: Path, pictures: Path
 ) -> None:
+    """A network with other classes than the images is refused, and the message has both numbers."""
     line = refused("run", folder_study(workspace, pictures), "--set", "student.network=FC8-FC5")
     assert "5" in line
     assert "2" in line
 
 
-def test_a_tracking_server_that_refuses_is_one_line_within_ten_seconds(
+def test_refusing_server_is_one_line_in_ten_seconds(
     refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A tracking server that refuses the connection is one line within ten seconds."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         address = f"http://user:secret@127.0.0.1:{closed.getsockname()[1]}"
@@ -214,9 +216,10 @@ def test_a_tracking_server_that_refuses_is_one_line_within_ten_seconds(
     assert "secret" not in line
 
 
-def test_a_tracking_server_that_hangs_is_one_line_within_ten_seconds(
+def test_hanging_server_is_one_line_in_ten_seconds(
     refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A tracking server that hangs is one line within ten seconds."""
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -289,7 +292,8 @@ def test_every_recipe_validates_and_reads_back_as_itself(command: Command, recip
     assert parse_study(out, "printed").name == recipe
 
 
-def test_validate_says_on_standard_error_that_no_trial_is_learned_from(command: Command) -> None:
+def test_validate_warns_of_a_search_without_learning(command: Command) -> None:
+    """`validate` says on standard error that the sampler learns from no trial."""
     search = "search={sampler: tpe, trials: 5}"
     status, out, err = command("validate", "quickstart", "--set", search)
     assert status == 0

@@ -195,7 +195,8 @@ def test_before_the_first_epoch_nothing_is_told() -> None:
     assert left.seconds() is None
 
 
-def test_what_was_done_in_an_earlier_session_is_neither_left_nor_part_of_the_pace() -> None:
+def test_resumed_epochs_do_not_count_for_the_pace() -> None:
+    """Epochs of an earlier start are neither left to do nor part of the pace."""
     left = TimeLeft(study())
     trials = plan.grid_trials(left_config := study())
     left.stage_begins("grid", len(trials), 16, 1, now=0.0)

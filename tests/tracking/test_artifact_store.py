@@ -33,7 +33,8 @@ def object_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.stop()
 
 
-def test_a_study_s_file_lies_in_the_object_store_and_is_read_back(object_store: str, tmp_path: Path) -> None:
+def test_study_file_is_kept_in_the_object_store(object_store: str, tmp_path: Path) -> None:
+    """A study's file lies in the object store and is read back."""
     store, artifacts = f"sqlite:///{tmp_path / 'mlflow.db'}", f"s3://{BUCKET}/artifacts"
     with mlflow_server(store, tmp_path, artifacts) as server:
         client = TrackingClient(server.uri, "it")

@@ -145,9 +145,8 @@ def test_events_written_together_are_as_good_as_one_by_one(uri: str, study: str)
     assert (parent.info.status, parent.info.end_time) == ("FINISHED", 1_700_000_005_000)
 
 
-def test_a_trial_that_began_and_ended_since_the_last_delivery_takes_one_write_beside_its_runs_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_short_trial_takes_one_batch_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial that began and ended since the last delivery takes one write beside its run's own."""
     client = opened(f"sqlite:///{tmp_path / 'mlflow.db'}", "it")
     written = []
     log_batch = mlflow.MlflowClient.log_batch
@@ -186,7 +185,8 @@ def test_of_runs_that_a_request_given_up_has_doubled_one_stays(uri: str, study: 
     assert steps(uri, left) == [1, 2, 3]
 
 
-def test_of_parent_runs_that_a_request_given_up_has_doubled_one_stays(uri: str, study: str) -> None:
+def test_duplicate_parent_runs_are_reduced_to_one(uri: str, study: str) -> None:
+    """Of the parent runs that a request given up has doubled, one stays."""
     parent = opened(uri, study).find_study()
     server = mlflow.MlflowClient(uri)
     experiment = server.get_experiment_by_name(study)
@@ -207,7 +207,8 @@ def test_a_run_that_somebody_deleted_stops_nothing(uri: str, study: str) -> None
     assert children(uri, study) == []
 
 
-def test_epochs_trained_again_after_a_lost_checkpoint_are_not_tracked_twice(uri: str, study: str) -> None:
+def test_retrained_epochs_are_not_tracked_twice(uri: str, study: str) -> None:
+    """Epochs that are trained again after a lost checkpoint are not tracked twice."""
     first = opened(uri, study)
     first.apply([BEGAN])
     first.apply([EpochsPassed(trial_id="grid-0001", epochs=(epoch(1), epoch(2)))])
@@ -266,7 +267,8 @@ def test_a_store_is_made_where_its_folder_is(tmp_path: Path) -> None:
     assert (tmp_path / "new.db").exists()
 
 
-def test_a_study_has_a_view_that_is_saved_once_and_then_its_readers_own(uri: str, study: str) -> None:
+def test_study_view_is_saved_once(uri: str, study: str) -> None:
+    """A study has a view that is saved once; after that it is its readers' own."""
     client, server = TrackingClient(uri, study), mlflow.MlflowClient(uri)
     client.apply([STUDY_BEGAN])
     experiment = server.get_experiment_by_name(study)

@@ -46,9 +46,8 @@ def test_says_where_files_differ_from_the_commit(checkout: Path) -> None:
     assert provenance.git_commit() == f"{commit}-dirty"
 
 
-def test_is_not_that_of_a_checkout_which_the_package_only_lies_in(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ignores_a_surrounding_checkout(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commit is not that of a checkout in which the package merely lies."""
     installed = checkout.parent / ".venv" / "provenance.py"
     installed.parent.mkdir()
     installed.write_text("first\n")

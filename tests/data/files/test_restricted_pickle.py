@@ -100,7 +100,8 @@ def _encoded_again_and_again() -> bytes:
         (_encoded_again_and_again(), "more bytes than its file has"),
     ],
 )
-def test_a_pickle_that_would_exhaust_the_machine_is_refused_or_harmless(content: bytes, message: str | None) -> None:
+def test_exhausting_pickles_are_refused_or_harmless(content: bytes, message: str | None) -> None:
+    """A pickle that would exhaust the machine's memory or time is refused or does no harm."""
     if message is None:
         assert load_restricted(content) == []
         return

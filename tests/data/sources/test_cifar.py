@@ -149,9 +149,8 @@ def test_an_archive_with_an_unsafe_member_is_refused(tmp_path: Path, name: str) 
     assert "points outside the archive" in _refused(tmp_path)
 
 
-def test_an_archive_that_unpacks_to_more_than_the_official_one_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_oversized_archive_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive that unpacks to more than the official one is refused."""
     monkeypatch.setattr(cifar, "MAX_TOTAL_BYTES", 20_000)
     write_tar(tmp_path / CIFAR10.binary.archive, _binary_files(CIFAR10))
     assert "unpacks to more than" in _refused(tmp_path)

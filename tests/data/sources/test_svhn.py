@@ -76,9 +76,8 @@ def test_a_wrong_content_is_named(tmp_path: Path, content: dict[str, object], me
     assert "extra_32x32.mat" in str(error.value)
 
 
-def test_more_images_than_any_official_file_has_are_refused_by_the_header(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_many_images_are_refused_by_the_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More images than any official file has are refused by the header."""
     write_svhn(tmp_path)
     monkeypatch.setattr("study.data.sources.svhn.MAX_IMAGES", 35)
     with pytest.raises(UserError, match=r"train_32x32\.mat: X is \(32, 32, 3, 40\) of uint8"):
