@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 SHARED_BY_FOUR_THREADS = """
 import sys
-sys.path += ["tests/distill"]
+sys.path += ["tests"]
 import torch
 from support.small_training import images, logits_for, small_data, trial
 from torch import nn

@@ -346,7 +346,12 @@ def test_another_trials_result_is_not_taken_for_ones_own(trials: Trials) -> None
 
 
 def test_a_training_that_diverges_says_so(trials: Trials) -> None:
-    settings = {"method": "logit_regression", "sigma": 0.0, "train": {"optimizer": "sgd", "lr": 100.0, "epochs": 50}}
+    settings = {
+        "method": "logit_regression",
+        "sigma": 0.0,
+        "alpha": 0.0,
+        "train": {"optimizer": "sgd", "lr": 100.0, "epochs": 50},
+    }
     run = trials.run(_student(**settings))
     reports = _to_the_end(run)
     summary = _summary(reports[-1])
