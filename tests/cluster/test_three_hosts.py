@@ -272,7 +272,7 @@ def test_ray_answers_nobody_without_its_token(cluster: RayCluster, laptop: Lapto
     assert requests.get(f"{cluster.url}/api/jobs/", headers=wrong, timeout=10).status_code == 403
     missing = laptop("submit", study_file, RAY_AUTH_MODE="disabled", RAY_AUTH_TOKEN="")
     assert (missing.returncode, missing.stdout) == (2, "")
-    assert "wants a token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN" in missing.stderr
+    assert "requires a token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN" in missing.stderr
     refused = laptop("jobs", RAY_AUTH_TOKEN="0" * 64)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "refuses the token" in refused.stderr
