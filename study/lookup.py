@@ -63,6 +63,17 @@ def find_study(name: str, root: Path = DEFAULT_ROOT) -> StudyFolder:
     return StudyFolder(root, name)
 
 
+def started_study(folder: StudyFolder) -> StudyConfig:
+    """The study file that a study started with, as it was recorded then.
+
+    The record is read first: it says whether this version of the package can resume the study at all.
+
+    Raises:
+        UserError: another version of this package made the folder, or the record is damaged.
+    """
+    return parse_study(folder.start_record().study_file, f"the study file that {folder.name} started with")
+
+
 def exists_already(study: StudyConfig, root: Path = DEFAULT_ROOT) -> bool:
     """Whether the study that this file describes has been started in the folder `root`.
 
@@ -72,7 +83,7 @@ def exists_already(study: StudyConfig, root: Path = DEFAULT_ROOT) -> bool:
     folder = StudyFolder(root, study.name)
     if not folder.exists():
         return False
-    started = parse_study(read_text(folder.study_file), str(folder.study_file)).model_dump()
+    started = started_study(folder).model_dump()
     differs = [key for key, value in study.model_dump().items() if value != started[key]]
     if differs:
         raise UserError(

@@ -14,6 +14,13 @@ import pytest
 
 STORED = Path(__file__).parent / "fixtures" / "folder-format-0.tar.xz"
 NAME = "before-keys"
+STUDY = f"""
+name: {NAME}
+data: {{name: digits}}
+teachers: [{{network: digits-cnn}}]
+student: {{network: digits-fc32}}
+arms: [{{method: noisy_teacher, sigma: 0.3}}]
+"""
 COLUMNS = ("student", "teacher", "method", "sigma", "alpha", "stage", "n", "test_error_mean", "compression_ratio")
 
 
@@ -40,11 +47,14 @@ def test_the_table_of_an_older_study_is_what_it_was(folder: Path) -> None:
     ]
 
 
-def test_an_older_study_is_not_resumed(folder: Path) -> None:
+@pytest.mark.parametrize("words", [("resume", NAME), ("run", "study.yaml", "--resume")])
+def test_an_older_study_is_not_resumed(folder: Path, words: tuple[str, ...]) -> None:
+    """The folder's version is the reason given, whatever else is wrong with its study file today."""
+    (folder / "study.yaml").write_text(STUDY, encoding="utf-8")
     files = sorted(str(path) for path in folder.rglob("*"))
-    ran = _noisy_study("resume", NAME)
+    ran = _noisy_study(*words)
     assert (ran.returncode, ran.stdout) == (2, "")
     (line,) = ran.stderr.splitlines()
-    # Its folder has no start record, and its printed study file has lines that are refused today: either is the reason.
-    assert "made by another version of this package" in line or "has no effect" in line
+    assert "made by another version of this package" in line
+    assert "start it again under another name" in line
     assert sorted(str(path) for path in folder.rglob("*")) == files, "nothing was made"

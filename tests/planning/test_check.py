@@ -265,7 +265,7 @@ def _train_one_step(trial: TrialConfig) -> None:
 @given(small_studies(_SPACES), st.integers(0, 2**31))
 @settings(max_examples=40, deadline=None)
 def test_every_study_that_is_accepted_can_be_planned_to_its_end(document: Document, seed: int) -> None:
-    """All that a study trains, in whatever stage and whoever wins, is built without an error."""
+    """Every training of every stage is built without an error, whichever points the search confirms."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         config = _study(**document)

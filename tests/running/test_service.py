@@ -23,7 +23,7 @@ seeds: [0]
 
 
 def test_students_keep_their_first_teacher(workspace: Path) -> None:
-    """Students do not go on with another teacher than the one that they began with."""
+    """All students of a study learn from the same teacher."""
     weights = workspace / "teacher.safetensors"
     weights.write_bytes(b"one teacher")
     config = parse_study(STUDY, "study.yaml")

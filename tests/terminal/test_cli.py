@@ -17,7 +17,7 @@ from models.zoo import names
 from search_spaces.library import recipe_names
 from study.config import dump_study, parse_study
 from study.lookup import study_of
-from study.storage import DEFAULT_ROOT, StudyFolder
+from study.storage import DEFAULT_ROOT, StartRecord, StudyFolder
 from study.terminal.cli import COMMANDS, main
 
 Command = Callable[..., tuple[int, str, str]]
@@ -261,8 +261,15 @@ def test_a_job_on_a_cluster_that_keeps_nothing_is_refused(
 def test_resume_refuses_the_name_of_another_study_file(refused: Callable[..., str], workspace: Path, flag: str) -> None:
     """`--go-on` is the former name of `--resume`."""
     folder = StudyFolder(DEFAULT_ROOT, "quickstart")
-    folder.path.mkdir(parents=True)
-    folder.study_file.write_text(dump_study(study_of("quickstart", ["seeds=[7]"])))
+    folder.claim(
+        StartRecord(
+            study_file=dump_study(study_of("quickstart", ["seeds=[7]"])),
+            tracking_uri="sqlite:///mlflow.db",
+            journal=folder.own_journal,
+            data_digest="0123abcd",
+            weights={},
+        )
+    )
     line = refused("run", "quickstart", flag)
     assert "study quickstart was started with another study file (it differs in seeds)" in line
 

@@ -7,10 +7,10 @@ import typer
 
 from study import environment
 from study.cluster.jobs import check_job_environment
-from study.config import StudyConfig, parse_study, read_text
+from study.config import StudyConfig, parse_study
 from study.errors import Interrupted, NothingFound, StudyFailed, Undelivered, UserError
 from study.interrupts import interruptible
-from study.lookup import exists_already, find_study, study_of
+from study.lookup import exists_already, find_study, started_study, study_of
 from study.storage import DEFAULT_ROOT, StudyFolder
 from study.terminal.cli.options import (
     AddressOption,
@@ -60,8 +60,7 @@ def resume(
     verbose: VerboseOption = False,
 ) -> None:
     """Resume an interrupted study and print its table."""
-    file = find_study(name).study_file
-    _run_to_table(parse_study(read_text(file), str(file)), data_root, address, verbose, resumes=True)
+    _run_to_table(started_study(find_study(name)), data_root, address, verbose, resumes=True)
 
 
 def _run_to_table(
