@@ -3,6 +3,7 @@
 Works on bytes and paths. Knows nothing of what is in a file.
 """
 
+import errno
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 
 from study.config import NAME_PATTERN, Model
 from study.environment import study_root
-from study.errors import UserError
+from study.errors import StorageFull, UserError
 
 DEFAULT_ROOT = study_root()
 """The default folder of studies, teachers and logits. On a cluster it must be a folder that every node sees."""
@@ -32,7 +33,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     say what is wrong with the disk (PyTorch and safetensors hide that when they write a file themselves).
 
     Raises:
-        UserError: the disk is full or the folder cannot be written; the message names the path.
+        StorageFull: the disk is full; the message names the path.
+        UserError: the folder cannot be written; the message names the path.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
     try:
@@ -42,20 +44,28 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; make room or choose another place") from None
+        raise _cannot_write(path, error) from None
     finally:
         with suppress(OSError):  # it was moved, or never came to be
             temporary.unlink()
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _cannot_write(path: Path, error: OSError) -> UserError:
+    kind = StorageFull if error.errno in _FULL else UserError
+    return kind(f"cannot write {path}: {error.strerror or error}; make room or choose another place")
+
+
 def write_once(path: Path, write: Callable[[Path], object]) -> bool:
-    """As `write_whole`, but what is there already stays: of several processes that write at once, one does.
+    """As `write_whole`, but an existing file stays: of several processes that write at the same time, one succeeds.
 
     Returns:
-        whether it was this call that wrote.
+        whether this call wrote the file.
 
     Raises:
-        UserError: as `write_whole`.
+        StorageFull, UserError: as `write_whole`.
     """
     mine = path.with_name(f".{path.name}.{secrets.token_hex(4)}.once{_TEMPORARY}")
     write_whole(mine, write)
@@ -64,7 +74,7 @@ def write_once(path: Path, write: Callable[[Path], object]) -> bool:
     except FileExistsError:
         return False
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; make room or choose another place") from None
+        raise _cannot_write(path, error) from None
     finally:
         with suppress(OSError):
             mine.unlink()
@@ -77,7 +87,7 @@ def can_be_study_name(name: str) -> bool:
 
 
 def remove_temporary_files(folder: Path) -> None:
-    """Remove the temporary files that killed processes left in a folder; only for whoever alone writes to it."""
+    """Remove the temporary files that killed processes left in a folder. No other process may write to it."""
     for left in folder.glob(f".*{_TEMPORARY}"):
         left.unlink(missing_ok=True)
 
@@ -120,7 +130,7 @@ class StudyFolder:
 
     @property
     def outbox(self) -> Path:
-        """What the tracking server is still to hear."""
+        """The events that the tracking server does not have yet."""
         return self.path / "outbox.db"
 
     @property

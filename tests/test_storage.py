@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.full_disk import full_disk
 
-from study.errors import UserError
+from study.errors import StorageFull, UserError
 from study.storage import StartRecord, StudyFolder, write_whole
 
 
@@ -59,7 +59,7 @@ def test_failed_write_leaves_the_old_content(tmp_path: Path, interruption: BaseE
 def test_a_full_disk_leaves_the_old_content_and_names_the_file(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"old")
-    with full_disk(), pytest.raises(UserError, match=f"cannot write {re.escape(str(file))}: File too large; "):
+    with full_disk(), pytest.raises(StorageFull, match=f"cannot write {re.escape(str(file))}: File too large; "):
         write_whole(file, _writing(b"x" * 5000))
     assert file.read_bytes() == b"old"
     assert _everything_below(tmp_path) == ["file"]

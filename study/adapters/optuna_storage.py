@@ -1,8 +1,12 @@
 """An Optuna storage that remembers what it wrote, for the one process that writes to it.
 
-Works on Optuna's own cached storage, by its private parts (looked at in optuna 5.0). Optuna supposes that others write
-too, and so reads every running trial again at every ask: with a thousand workers that takes longer than all else. Here
-a study's trials are read once, and from then on they are what this process wrote. Knows nothing of stages.
+Works on Optuna's own cached storage. Optuna assumes that other processes write too, so it reads every running trial
+again at every ask. With a thousand workers that takes longer than everything else. Here the trials of a study are read
+once, and from then on they are what this process wrote. Knows nothing of stages.
+
+Written for optuna 5.0, whose class `_CachedStorage` is private. It replaces what Optuna puts around an `RDBStorage`.
+With another version, or where the private class has other parts, `sole_writer` returns the plain `RDBStorage`: the
+same trials, read more slowly.
 """
 
 import copy
@@ -10,10 +14,37 @@ import datetime
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
+import optuna
 from optuna.distributions import BaseDistribution
-from optuna.storages import RDBStorage
-from optuna.storages._cached_storage import _CachedStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
+
+from study.adapters.versions import is_version
+
+try:
+    from optuna.storages._cached_storage import _CachedStorage
+except ImportError:  # another version of Optuna: `remembers_writes` says so, and nothing below is used
+    _CachedStorage = BaseStorage  # type: ignore[misc, assignment]
+
+WRITTEN_FOR = "5.0"
+
+METHODS = ("_read_trials_from_remote_storage", "_get_cached_trial")
+ATTRIBUTES = ("_backend", "_studies", "_trial_id_to_study_id_and_number", "_lock")
+"""What is used of the private class."""
+
+
+def remembers_writes() -> bool:
+    """Whether the private parts are those this adapter was written for."""
+    return (
+        is_version(optuna.__version__, WRITTEN_FOR)
+        and all(hasattr(_CachedStorage, name) for name in METHODS)
+        and set(ATTRIBUTES) <= set(_CachedStorage.__init__.__code__.co_names)
+    )
+
+
+def sole_writer(database: RDBStorage) -> BaseStorage:
+    """A storage over a database, for the only process that writes to the studies that are read through it."""
+    return SoleWriter(database) if remembers_writes() else database
 
 
 class SoleWriter(_CachedStorage):

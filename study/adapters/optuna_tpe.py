@@ -1,11 +1,15 @@
-"""Optuna's TPE, proposal for proposal, without a look at every trial at every ask.
+"""Optuna's TPE, proposal for proposal, without reading every trial at every ask.
 
-Works on one Optuna study, by private parts of its sampler (looked at in optuna 5.0). At every ask Optuna splits all
-trials into the best and the others, and reads every parameter of each, in Python: a search of thousands of trials waits
-for that longer than for the model itself. Trials that ended do not change, so here each is read once. Knows nothing of
-stages or of what a trial trains.
+Works on one Optuna study. At every ask Optuna splits all trials into the best and the others, and reads every parameter
+of each, in Python. A search of thousands of trials waits for that longer than for the model itself. Trials that ended
+do not change, so here each is read once. Knows nothing of stages or of what a trial trains.
+
+Written for optuna 5.0. It replaces the private method `TPESampler._sample` and the private search for groups of
+parameters. With another version, or where the private parts have another shape, `tpe` returns Optuna's own
+`TPESampler` with the same settings: the same proposals, more slowly.
 """
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,10 +19,37 @@ import optuna
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.samplers import TPESampler
-from optuna.samplers._tpe.sampler import default_gamma
-from optuna.search_space.group_decomposed import _GroupDecomposedSearchSpace, _SearchSpaceGroup
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+
+from study.adapters.versions import is_version
+
+try:
+    from optuna.samplers._tpe.sampler import default_gamma
+    from optuna.search_space.group_decomposed import _GroupDecomposedSearchSpace, _SearchSpaceGroup
+except ImportError:  # another version of Optuna: `reads_once` says so, and nothing below is used
+    _GroupDecomposedSearchSpace = object  # type: ignore[misc, assignment]
+
+WRITTEN_FOR = "5.0"
+
+METHODS = {
+    "_sample": ["self", "study", "trial", "search_space"],
+    "_get_params": ["self", "trial", "study"],
+    "_get_internal_repr": ["self", "trials", "search_space", "study"],
+    "_compare": ["samples", "acquisition_func_vals"],
+    "_compute_acquisition_func": ["self", "samples", "mpe_below", "mpe_above"],
+}
+"""The private methods of Optuna's sampler that are used, with the names of their arguments."""
+
+ATTRIBUTES = (
+    "_constant_liar",
+    "_group_decomposed_search_space",
+    "_n_ei_candidates",
+    "_parzen_estimator_cls",
+    "_parzen_estimator_parameters",
+    "_rng",
+)
+"""The private attributes of Optuna's sampler that are used."""
 
 
 @dataclass
@@ -41,7 +72,7 @@ class EndedTrials:
     """Of the trials that have the same parameters, the one with the lowest number."""
 
     def rows(self, trials: Sequence[FrozenTrial]) -> NDArray[np.intp]:
-        """The places of these trials, (trials,), by which all else is asked; all of one study, none of them running."""
+        """The places of these trials, (trials,). All are of one study, and none is running."""
         for trial in trials:
             if trial.number not in self._rows:
                 self._keep(trial)
@@ -72,6 +103,23 @@ class EndedTrials:
         return np.array(column)[rows]
 
 
+def reads_once() -> bool:
+    """Whether the private parts are those this adapter was written for."""
+    if not is_version(optuna.__version__, WRITTEN_FOR) or _GroupDecomposedSearchSpace is object:
+        return False
+    return (
+        all(_arguments(getattr(TPESampler, name, None)) == arguments for name, arguments in METHODS.items())
+        and set(ATTRIBUTES) <= set(inspect.unwrap(TPESampler.__init__).__code__.co_names)
+        and _arguments(getattr(optuna.Study, "_get_trials", None)) == ["self", "deepcopy", "states", "use_cache"]
+        and _arguments(_GroupDecomposedSearchSpace.calculate) == ["self", "study", "use_cache"]
+    )
+
+
+def _arguments(function: object) -> list[str] | None:
+    """The names of a function's arguments; None where there is no function."""
+    return list(inspect.signature(function).parameters) if callable(function) else None
+
+
 def tpe(seed: int, startup_trials: int, ended: EndedTrials) -> TPESampler:
     """Multivariate TPE, in groups of parameters that trials have together.
 
@@ -80,6 +128,8 @@ def tpe(seed: int, startup_trials: int, ended: EndedTrials) -> TPESampler:
         startup_trials: so many are random before there is a model.
         ended: what was read at earlier asks of the same study; it is added to.
     """
+    if not reads_once():
+        return TPESampler(seed=seed, n_startup_trials=startup_trials, multivariate=True, group=True)
     sampler = _TPE(seed=seed, n_startup_trials=startup_trials, multivariate=True, group=True)
     sampler._group_decomposed_search_space = _Groups(ended)
     sampler.ended = ended
@@ -92,7 +142,7 @@ class _TPE(TPESampler):
     def _sample(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """As Optuna's own does, step for step."""
+        """Sample as Optuna's own sampler does, step for step."""
         states = [TrialState.COMPLETE, TrialState.PRUNED, *([TrialState.RUNNING] if self._constant_liar else [])]
         trials = study._get_trials(deepcopy=False, states=states, use_cache=not self._constant_liar)
         over = [each for each in trials if each.state != TrialState.RUNNING]
@@ -100,7 +150,7 @@ class _TPE(TPESampler):
         values = self.ended.values(rows)
         good = default_gamma(len(over))
         if len(study.directions) > 1 or np.count_nonzero(~np.isnan(values)) < good:
-            # What is good is not a matter of one value: Optuna ranks the pruned trials, or the points of a front.
+            # One value does not decide which trials are good: Optuna ranks the pruned trials, or the points of a front.
             return super()._sample(study, trial, search_space)
         best = np.argsort(-values if study.direction == StudyDirection.MAXIMIZE else values, kind="stable")[:good]
         is_below = np.zeros(len(over), dtype=bool)

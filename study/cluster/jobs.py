@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from study import environment
+from study.adapters.ray_jobs import job_client
 from study.cluster.shipment import STUDY_FILE, Shipment
 from study.config import nearest
 from study.errors import StudyFailed, UserError
@@ -227,23 +228,19 @@ def check_job_environment() -> None:
 
 
 def _client(address: str) -> "JobSubmissionClient":
-    from ray.job_submission import JobSubmissionClient
+    import ray.job_submission  # noqa: F401 - some of its loggers set their own level when they are imported
 
     sdk = ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk")
     for name in (*sdk, "_private.authentication", "_private.runtime_env.packaging"):
-        logging.getLogger(f"ray.{name}").setLevel(logging.CRITICAL + 1)  # some set their own when they are imported
+        logging.getLogger(f"ray.{name}").setLevel(logging.CRITICAL + 1)
 
-    class BoundedClient(JobSubmissionClient):
-        """Ray's own client has no time limit for a server that does not answer."""
-
-        def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
-            answer = CONNECT_SECONDS if endpoint == "/api/version" else ANSWER_SECONDS
-            return super()._do_request(method, endpoint, timeout=(CONNECT_SECONDS, answer), **options)
+    def timeout(endpoint: str) -> tuple[float, float]:
+        return CONNECT_SECONDS, CONNECT_SECONDS if endpoint == "/api/version" else ANSWER_SECONDS
 
     # Ray's client prefers the address in the environment to its argument.
     with environment.restored(environment.RAY_API_SERVER_ADDRESS):
         os.environ[environment.RAY_API_SERVER_ADDRESS] = address
-        return BoundedClient(address)
+        return job_client(address, timeout)
 
 
 def _job(details: Any) -> Job:

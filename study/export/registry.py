@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from study.adapters.torch_export import cannot_be_traced
 from study.errors import UserError
 from study.export.student import Probabilities
 from study.export.weights import OpenedStudent
@@ -199,7 +200,6 @@ def _save(opened: OpenedStudent, folder: Path, run_id: str, model_id: str) -> No
         UserError: the network cannot be traced.
     """
     import mlflow.pytorch
-    import torch
     from mlflow.models import Model, ModelSignature
     from mlflow.types import Schema, TensorSpec
 
@@ -216,5 +216,5 @@ def _save(opened: OpenedStudent, folder: Path, run_id: str, model_id: str) -> No
             signature=ModelSignature(Schema([inputs]), Schema([outputs])),
             pip_requirements=[f"{package}=={version(package).partition('+')[0]}" for package in REQUIREMENTS],
         )
-    except torch._dynamo.exc.UserError as error:
+    except cannot_be_traced() as error:
         raise UserError(f"this network cannot be traced ({' '.join(str(error).split())[:200]})") from None

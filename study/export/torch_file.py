@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from study.adapters.torch_export import cannot_be_traced
 from study.errors import UserError
 from study.export.student import Student, WithProbabilities
 from study.storage import write_whole
@@ -35,7 +36,7 @@ def write_torch(student: Student, example: npt.NDArray[np.uint8], path: Path) ->
             (torch.from_numpy(example),),
             dynamic_shapes=({0: torch.export.Dim("images")},),
         )
-    except torch._dynamo.exc.UserError as error:
+    except cannot_be_traced() as error:
         raise UserError(f"this network cannot be traced ({' '.join(str(error).split())[:200]})") from None
     buffer = io.BytesIO()
     torch.export.save(program, buffer)

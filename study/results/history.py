@@ -40,7 +40,9 @@ def read_histories(tracking_uri: str, run_ids: Sequence[str], metric: str) -> di
 
         client = MlflowClient(tracking_uri=tracking_uri)
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            found = list(pool.map(lambda run_id: retry_read(client.get_metric_history, run_id, metric), run_ids))
+            found = list(
+                pool.map(lambda run_id: retry_read(tracking_uri, client.get_metric_history, run_id, metric), run_ids)
+            )
     series = {run_id: _series(history) for run_id, history in zip(run_ids, found, strict=True) if history}
     if metric in ERROR_METRICS:
         for run_id, values in series.items():

@@ -138,7 +138,7 @@ def read_study(tracking_uri: str, study: str) -> TrackedStudy:
                 f"{_nearest_names(study, _study_names(client))}"
             )
         with _no_garbage_collection():
-            runs = list(_runs(client, experiment.experiment_id))
+            runs = list(_runs(tracking_uri, client, experiment.experiment_id))
 
     parents = fullest_first(_of_kind(runs, "study"))
     parent = parents[0] if parents else None
@@ -152,11 +152,12 @@ def read_study(tracking_uri: str, study: str) -> TrackedStudy:
     )
 
 
-def _runs(client: "MlflowClient", experiment_id: str) -> Iterator["Run"]:
+def _runs(tracking_uri: str, client: "MlflowClient", experiment_id: str) -> Iterator["Run"]:
     token: str | None = None
     while True:
         # Oldest first: trials that begin while we read come behind what was read, so that no page shifts.
         page = retry_read(
+            tracking_uri,
             client.search_runs,
             [experiment_id],
             max_results=RUNS_PER_PAGE,

@@ -5,13 +5,10 @@ samplers learn where trainings diverge; its outcome says that it is no result. W
 Knows nothing of stages or of what a trial trains.
 """
 
-import copy
 from typing import Any, cast
 
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.pruners import MedianPruner
-from optuna.samplers import GPSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
@@ -48,39 +45,3 @@ class _WithoutDiverged:
 
     def get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
         return [trial for trial in self._study.get_trials(*args, **kwargs) if not has_diverged(trial)]
-
-
-class GPWithinResults(GPSampler):
-    """Optuna's Gaussian process; a diverged trial counts as the worst result so far.
-
-    The error of guessing lies so far above all results that the model would see no difference between them. Uses a
-    private part of Optuna's sampler (looked at in optuna 5.0).
-
-    Args:
-        error: which of the objectives is the error.
-        **settings: those of Optuna's sampler.
-    """
-
-    def __init__(self, error: int, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._error = error
-
-    def _sample_relative_impl(
-        self,
-        study: optuna.Study,
-        completed_trials: list[FrozenTrial],
-        running_trials: list[FrozenTrial],
-        search_space: dict[str, BaseDistribution],
-    ) -> dict[str, Any]:
-        errors = [trial.values[self._error] for trial in completed_trials if not has_diverged(trial)]
-        if errors:
-            worst = max(errors)
-            completed_trials = [
-                self._with_error(trial, worst) if has_diverged(trial) else trial for trial in completed_trials
-            ]
-        return super()._sample_relative_impl(study, completed_trials, running_trials, search_space)
-
-    def _with_error(self, trial: FrozenTrial, error: float) -> FrozenTrial:
-        changed = copy.copy(trial)
-        changed.values = [error if place == self._error else value for place, value in enumerate(trial.values)]
-        return changed

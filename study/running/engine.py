@@ -6,8 +6,6 @@ has, keeps its files where nobody else can read them, and is gone when the study
 
 import logging
 import os
-import re
-import secrets
 import shutil
 import signal
 import socket
@@ -22,11 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private import ray_constants
-from ray._private.ray_logging import stdout_deduplicator
-from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from study import environment
+from study.adapters import ray_messages
+from study.adapters.ray_local import WRITTEN_FOR, forget_token, has_switch, new_token, only_this_machine
 from study.adapters.ray_paths import job_config, keeps_folders_out
 from study.config import ResourcesConfig
 from study.errors import UserError
@@ -125,8 +122,7 @@ def ray_engine(address: str | None, verbose: bool, how_to_go_on: Callable[[], st
     if not verbose:
         for name in ("ray", "ray.tune", "ray.train", "ray.data", "ray._private"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-        # What Ray says of workers and nodes that died goes to standard output, whatever `log_to_driver` is.
-        stdout_deduplicator.skip_re = re.compile("")
+        ray_messages.silence()
     with _joined(address, verbose) if address else _local(verbose):
         try:
             with _watched(address, how_to_go_on):
@@ -156,26 +152,24 @@ def _local(verbose: bool) -> Iterator[None]:
     Left to itself, Ray listens on every address of the machine, keeps its token in a file that every user of the
     machine may read where the home folder is open, and its sockets in a folder that every user may write to.
     """
-    joinable = ray_constants.ENABLE_RAY_CLUSTER
+    if not has_switch():
+        raise UserError(
+            f"ray {ray.__version__}: this version cannot be kept to this machine, and other machines could reach it; "
+            f"install ray {WRITTEN_FOR}, or join a running cluster with --address"
+        )
     # Not beside other temporary files: the path of a socket has room for about a hundred characters.
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir=environment.ray_temporary_folder()))
     try:
         with environment.restored("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
             # Ray asks for tokens by itself unless RAY_AUTH_MODE says otherwise. Only the owner of a process can read
             # its environment.
-            os.environ["RAY_AUTH_TOKEN"] = environment.ray_token() or secrets.token_hex(32)
-            # Ray's own switch for a node that no other joins (it is on for macOS and Windows): 127.0.0.1 only.
-            ray_constants.ENABLE_RAY_CLUSTER = False
-            try:
-                with _beginning("Ray does not start here"):
-                    # Ray opens the folder it is given to everybody; the one around it stays closed.
-                    ray.init(address="local", include_dashboard=False, _temp_dir=str(folder / "ray"), **_quiet(verbose))
-            finally:
-                ray_constants.ENABLE_RAY_CLUSTER = joinable
+            os.environ["RAY_AUTH_TOKEN"] = environment.ray_token() or new_token()
+            with only_this_machine(), _beginning("Ray does not start here"):
+                # Ray makes the folder that it is given readable for everybody; the folder around it stays closed.
+                ray.init(address="local", include_dashboard=False, _temp_dir=str(folder / "ray"), **_quiet(verbose))
             yield
     finally:
-        Config.initialize("")  # what Ray has read of them
-        AuthenticationTokenLoader.instance().reset_cache()
+        forget_token()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -19,13 +19,14 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from study.adapters.optuna_storage import SoleWriter
+from study.adapters.optuna_storage import sole_writer
 from study.config import Outcome, TrialConfig
 from study.errors import UserError
 from study.planning.keys import training_key
 from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.running.diverged import OUTCOME, has_diverged
 from study.running.sources import Source
+from study.running.stage_trials import StageTrials
 from study.stages import Stage
 from study.tracking.address import redacted_message, without_credentials
 
@@ -71,6 +72,7 @@ class StageJournal:
             pruner=source.pruner,
             load_if_exists=True,
         )
+        self._stage_trials = StageTrials(self._study, storage)
         # What failed when the study last ran is made up for: the reason may be mended.
         self._forgiven = {
             trial.number
@@ -83,7 +85,7 @@ class StageJournal:
     def unfinished(self) -> list[tuple[int, TrialConfig]]:
         """Trials that were asked for and never told, oldest first."""
         running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return [self._taken(optuna.Trial(self._study, trial._trial_id), trial) for trial in running]
+        return [self._taken(self._stage_trials.opened(trial.number), trial) for trial in running]
 
     def ask(self) -> tuple[int, TrialConfig] | None:
         """One more trial's number and configuration, or None when the stage has them all."""
@@ -259,18 +261,18 @@ class StageJournal:
 
     @cached_property
     def _proposals(self) -> Iterator[optuna.Trial]:
-        return self.source.proposals(self._study, self._forgiven)
+        return self.source.proposals(self._stage_trials, self._forgiven)
 
     def _open(self, number: int) -> _Open:
         if number not in self._opened:
-            trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+            trial_id = self._stage_trials.storage_id(number)
             trial = self._storage.get_trial(trial_id)
-            self._opened[number] = _opened(trial, trial)
+            self._opened[number] = _opened(trial, trial_id, trial)
         return self._opened[number]
 
     def _taken(self, trial: optuna.Trial, known: FrozenTrial | None = None) -> tuple[int, TrialConfig]:
         """What to train for a trial that was asked for; `known` is what a former process left of it."""
-        self._opened[trial.number] = _opened(trial, known)
+        self._opened[trial.number] = _opened(trial, self._stage_trials.storage_id(trial.number), known)
         config = self.source.trial_config(trial)
         if self.stage == "search":
             self._keys[trial.number] = training_key(config)
@@ -293,11 +295,11 @@ def _pareto_front(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
     return front
 
 
-def _opened(trial: optuna.Trial | FrozenTrial, known: FrozenTrial | None) -> _Open:
+def _opened(trial: BaseTrial, trial_id: int, known: FrozenTrial | None) -> _Open:
     epochs = set(known.intermediate_values) if known is not None else set()
     last_before = max(epochs, default=None)
     stopped = known is not None and known.user_attrs.get(OUTCOME) == "pruned"
-    return _Open(trial, trial._trial_id, epochs, stopped, last_before)
+    return _Open(trial, trial_id, epochs, stopped, last_before)
 
 
 def open_storage(url: str, of_one_host: bool = True) -> BaseStorage:
@@ -322,7 +324,7 @@ def open_storage(url: str, of_one_host: bool = True) -> BaseStorage:
 
         options = {"connect_args": {"timeout": 60}, "pool_events": [(choose, "connect")]}
     try:
-        return SoleWriter(RDBStorage(url, engine_kwargs=options))
+        return sole_writer(RDBStorage(url, engine_kwargs=options))
     except (SQLAlchemyError, ImportError, ValueError, TypeError, OptunaError) as error:
         raise UserError(
             f"OPTUNA_STORAGE {without_credentials(url)}: no journal can be kept there "

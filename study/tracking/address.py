@@ -3,6 +3,7 @@
 Works on addresses and on the environment MLflow reads. Imports nothing heavy: the command line uses it.
 """
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from urllib.parse import unquote
 from filelock import FileLock
 
 from study import environment
-from study.errors import UserError
+from study.errors import TrackingUnavailable, UserError
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 
@@ -32,7 +33,10 @@ _ENVIRONMENT = {
 
 
 def bound_requests() -> None:
-    """Bound MLflow's patience and silence it, unless the environment says otherwise; before MLflow is imported."""
+    """Limit how long MLflow waits, and what it prints, unless the environment says otherwise.
+
+    Call it before MLflow is imported.
+    """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
@@ -55,7 +59,7 @@ def without_credentials(text: str) -> str:
 
 
 def secrets_of(uri: str) -> list[str]:
-    """What must not be told of an address: its password, as it stands there and decoded; the longest first."""
+    """What no message may show of an address: its password, as it is written and decoded; the longest first."""
     _, _, rest = uri.partition("://")
     user, at, _ = rest.rpartition("@")
     password = user.partition(":")[2] if at and not rest.startswith("/") else ""
@@ -63,57 +67,76 @@ def secrets_of(uri: str) -> list[str]:
 
 
 def redacted_message(error: BaseException, *uris: str) -> str:
-    """The first line of an error, without credentials: what a database quotes below it may be anything."""
+    """The first line of an error, without credentials. The lines below it may quote anything from a database."""
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     for secret in (secret for uri in uris for secret in secrets_of(uri)):
         reason = reason.replace(secret, "***")
     return without_credentials(reason)[:200]
 
 
+_REFUSALS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "PERMISSION_DENIED")
+"""MLflow's codes for a request that the server answers with no, at a retry too."""
+
+
 @contextmanager
 def answering(uri: str) -> Iterator[None]:
-    """Turn whatever MLflow, its database or the network raises into one line.
+    """Turn every error of MLflow, its database or the network into one line.
 
     Raises:
-        UserError: names the address; no credentials, also where a message quotes them apart from it.
+        TrackingUnavailable: the server or its database does not answer; a retry may succeed.
+        UserError: the server refuses, or the address cannot be used; a retry fails again.
+
+    Both name the address, without credentials, also where a message quotes them.
     """
     import requests
     from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
     try:
         yield
     except (MlflowException, SQLAlchemyError, requests.RequestException, OSError, ImportError, ValueError) as error:
-        reason = redacted_message(error, uri)
-        code = error.error_code if isinstance(error, MlflowException) else None
-        refused = code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "PERMISSION_DENIED")
-        raise UserError(
-            f"the tracking server {without_credentials(uri)} {'refuses' if refused else 'does not answer'} "
-            f"({reason}); " + ("" if refused else "check that it runs and that MLFLOW_TRACKING_URI names it")
-        ) from None
+        reason, server = redacted_message(error, uri), f"the tracking server {without_credentials(uri)}"
+        if isinstance(error, MlflowException) and error.error_code in _REFUSALS:
+            raise UserError(f"{server} refuses ({reason})") from None
+        silence = f"{server} does not answer ({reason}); check that it runs and that MLFLOW_TRACKING_URI names it"
+        # An address that cannot be used, or a driver that is not installed. An answer that is no
+        # JSON is a ValueError too, but that one comes from the server.
+        of_address = isinstance(error, ArgumentError | ImportError | ValueError)
+        if of_address and not isinstance(error, requests.RequestException | json.JSONDecodeError):
+            raise UserError(silence) from None
+        raise TrackingUnavailable(silence) from None
 
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+ATTEMPTS = 3
+"""How often a read is tried. A busy server misses the short time that a request has."""
 
-def retry_read(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function that reads from a tracking server, up to three times while it gives no answer.
 
-    A busy server misses the short time that a request has. For reading only: what was written may have arrived.
+def retry_read(uri: str, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function that reads from the tracking server; retry it while the server is unavailable.
+
+    For reading only: a write that was given up may have arrived.
+
+    Raises:
+        TrackingUnavailable: the server did not answer `ATTEMPTS` times.
+        UserError: it refuses, which is not retried.
     """
-    from mlflow.exceptions import MlflowException, RestException
-    from tenacity import Retrying, retry_if_exception, stop_after_attempt
+    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-    def is_silence(error: BaseException) -> bool:
-        return isinstance(error, MlflowException) and not isinstance(error, RestException)
+    def attempt() -> T:
+        with answering(uri):
+            return read(*args, **kwargs)
 
-    asking = Retrying(retry=retry_if_exception(is_silence), stop=stop_after_attempt(3), reraise=True)
-    return asking(read, *args, **kwargs)
+    retrying = Retrying(
+        retry=retry_if_exception_type(TrackingUnavailable), stop=stop_after_attempt(ATTEMPTS), reraise=True
+    )
+    return retrying(attempt)
 
 
 def store_exists(uri: str) -> bool:
-    """Whether there is a store to ask; False for a SQLite file that is not there yet.
+    """Whether there is a store to read; False for a SQLite file that is not there yet.
 
     Raises:
         UserError: the folder for a SQLite file does not exist.

@@ -1,8 +1,8 @@
-"""The one place that talks to MLflow to write.
+"""The one place that writes to MLflow.
 
-Works on events. Every call is bounded in time and never retried below us (MLflow would make a run four times), and
-an event can be applied again without harm: runs are found by our own tag before one is made, and epochs that are
-already there are left out. Knows nothing of waiting or trying again; the outbox does that.
+Works on events. Every call is limited in time and is not retried by MLflow, which would make a run four times. An event
+can be applied again: runs are found by our own tag before one is made, and epochs that are already there are left out.
+Knows nothing of waiting; the outbox retries.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from study.errors import UserError
+from study.errors import TrackingUnavailable, UserError
 from study.records import EpochRecord
 from study.tracking import schema, view
 from study.tracking.address import answering, bound_requests, first_opening, without_credentials
@@ -47,14 +47,14 @@ _Metric = tuple[str, float, int, int]
 
 @dataclass
 class _Gathered:
-    """What is to be said of a run, until it is said in one call: its own epochs by their number."""
+    """What is to be written of a run in one call: its epochs by their number, and its parameters."""
 
     params: Mapping[str, str] = field(default_factory=dict)
     epochs: dict[int, EpochRecord] = field(default_factory=dict)
 
 
 class TrackingClient:
-    """Writes one study to the tracking server; asks it nothing before it has to.
+    """Writes one study to the tracking server; the first request is sent when it is needed.
 
     Args:
         uri: where; `sqlite:///…` is made if it does not exist, under a lock, because two processes that open a new
@@ -62,7 +62,8 @@ class TrackingClient:
         study: the experiment's name.
 
     Raises:
-        UserError: from every method, when the server does not answer or refuses; no credentials in it.
+        TrackingUnavailable: from every method, when the server does not answer.
+        UserError: from every method, when it refuses. No message holds credentials.
     """
 
     def __init__(self, uri: str, study: str) -> None:
@@ -90,8 +91,21 @@ class TrackingClient:
     def apply(self, events: Iterable[Event]) -> None:
         """Write events in their order; those that were written before change nothing.
 
-        What there is to say of a run is sent together, at the latest with its end.
+        What there is to write of a run is sent together, at the latest with its end. Where the server refuses, what
+        was known of it may be out of date, because somebody deleted a run: then it is read again, and the events are
+        applied once more.
         """
+        events, was_known = tuple(events), self._known
+        try:
+            self._apply(events)
+        except TrackingUnavailable:
+            raise
+        except UserError:
+            if not was_known:
+                raise
+            self._apply(events)
+
+    def _apply(self, events: Iterable[Event]) -> None:
         gathered: defaultdict[str, _Gathered] = defaultdict(_Gathered)
         try:
             with answering(self._uri):

@@ -1,9 +1,9 @@
-"""The outbox: what the tracking server is to hear, on disk first, delivered in order beside the training.
+"""The outbox: events for the tracking server, first on disk, then sent in order beside the training.
 
-Works on events, a file and a function that delivers some of them. Whoever puts an event goes on at once; a thread
-delivers, and waits where the server does not answer. What was not delivered is there for the next process. Knows
-nothing of MLflow: an event leaves the file after it was delivered, so a crash in between delivers it again, which
-`TrackingClient` bears.
+Works on events, a file and a function that sends some of them. `put` returns as soon as the event is on disk. A thread
+sends the events, and retries while the server is unavailable. Events that were not sent are there for the next process.
+Knows nothing of MLflow. An event leaves the file after it was sent, so a crash in between sends it again;
+`TrackingClient` handles that.
 """
 
 import sqlite3
@@ -12,29 +12,31 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from study.errors import UserError
+from study.errors import StorageFull, TrackingUnavailable, UserError
 from study.tracking.events import Event, RunEnded, StudyEnded, parse_event
 
 BATCH = 200
-"""How many events are delivered at once at most."""
+"""How many events are sent together, at most."""
 
 LONGEST_WAIT = 8.0
-"""Seconds between two attempts at a server that has not answered for a while."""
+"""The longest time between two attempts, in seconds."""
 
 
 class Outbox:
-    """Events of one study on their way.
+    """The events of one study that the tracking server does not have yet.
 
     Args:
         file: where they wait, a SQLite database.
-        deliver: takes events in their order; raises `UserError` where they did not arrive.
-        says: hears one line when the server stops answering, and one when it answers again.
-        pause: seconds in which events gather before they are delivered together.
+        deliver: sends events in their order. It raises `TrackingUnavailable` where a retry may succeed, and `UserError`
+            where the server refuses. After a refusal nothing more is sent by this process.
+        says: takes one line when the server stops answering or refuses, and one when it answers again.
+        pause: seconds in which events gather before they are sent together.
 
     Attributes:
-        found: how many events an earlier process had left in the file.
+        found: how many events an earlier process left in the file.
 
     Raises:
+        StorageFull: the disk is full; the message names the file. Also from `put` and `close`.
         UserError: the file cannot be used; the message names it. Also from `put` and `close`.
     """
 
@@ -50,7 +52,8 @@ class Outbox:
         self._patience: float | None = None  # seconds; None until it is closed
         self._answered_at = time.monotonic()
         self._trouble: str | None = None
-        self._error: Exception | None = None  # what ended the thread: its file, or a mistake of ours
+        self._refused = False
+        self._error: Exception | None = None  # what ended the thread: its file, or a mistake in our code
         self._stopped = False
         try:
             self._database = sqlite3.connect(file, timeout=60, check_same_thread=False)
@@ -68,7 +71,7 @@ class Outbox:
 
     @property
     def waiting(self) -> int:
-        """How many events have not been delivered."""
+        """How many events have not been sent."""
         return self._waiting
 
     @property
@@ -77,11 +80,11 @@ class Outbox:
         return self._trouble
 
     def put(self, event: Event) -> None:
-        """Bring an event to the disk; it is delivered after all that came before it."""
+        """Write an event to the disk; it is sent after all events before it."""
         with self._changed:
             try:
-                # Epochs are in their trial's checkpoint too. An end must outlive a power cut: the journal hears of it
-                # next, and would not say it again.
+                # Epochs are in their trial's checkpoint too. An end must survive a power cut: the journal gets it
+                # next, and after that the end is not reported again.
                 is_end = isinstance(event, RunEnded | StudyEnded)
                 self._database.execute(f"PRAGMA synchronous = {'FULL' if is_end else 'NORMAL'}")
                 with self._database:
@@ -92,10 +95,10 @@ class Outbox:
             self._changed.notify_all()
 
     def settle(self, seconds: float) -> bool:
-        """Wait until everything has arrived, an attempt failed, or the time is over.
+        """Wait until everything is sent, an attempt failed, or the time is over.
 
         Returns:
-            whether everything has arrived.
+            whether everything is sent.
         """
         with self._changed:
             self._changed.notify_all()
@@ -103,7 +106,7 @@ class Outbox:
             return self._waiting == 0
 
     def close(self, patience: float) -> int:
-        """Deliver what is left, as long as the server answers.
+        """Send what is left, as long as the server answers.
 
         Args:
             patience: seconds to wait for a server that does not.
@@ -114,7 +117,7 @@ class Outbox:
         with self._changed:
             self._patience, self._answered_at = patience, time.monotonic()
             self._changed.notify_all()
-            # A delivery that hangs is left behind with its thread: what it was about is still in the file.
+            # A request that hangs is left with its thread: its events are still in the file.
             while not self._stopped and time.monotonic() - self._answered_at < patience + 1:
                 self._changed.wait(0.2)
             if self._stopped:
@@ -128,21 +131,21 @@ class Outbox:
     def _run(self) -> None:
         failures = 0
         try:
-            while self._has_work():
+            while self._has_work() and not self._refused:
                 failures = 0 if self._attempt() else failures + 1
                 # Epochs gather for a moment, so that a run's metrics are sent together.
                 self._rest(min(2.0 ** (failures - 1), LONGEST_WAIT) if failures else self._pause)
         except sqlite3.Error as error:
             self._error = self._unusable(error)
-        except Exception as error:  # noqa: BLE001 - raised again by `close`, in the thread that can bear it
+        except Exception as error:  # noqa: BLE001 - raised again by `close`, in the main thread
             self._error = error
-            self._says(f"nothing more is delivered from {self._file} until the study ends: {type(error).__name__}")
+            self._says(f"nothing more is sent from {self._file} until the study ends: {type(error).__name__}")
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
 
     def _has_work(self) -> bool:
-        """Wait until there is something to attempt; False when there is nothing any more, or no patience for it."""
+        """Wait until there is something to send; False when everything is sent, or the patience is over."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._patience is not None)
             if not self._waiting or self._patience is None or self._trouble is None:
@@ -157,18 +160,20 @@ class Outbox:
                 self._changed.wait_for(lambda: False, min(seconds, 1.0, self._patience))
 
     def _attempt(self) -> bool:
-        """Deliver the oldest events; whether they arrived."""
+        """Send the oldest events; whether that succeeded."""
         with self._changed:
             rows = self._database.execute("SELECT number, body FROM event ORDER BY number LIMIT ?", (BATCH,)).fetchall()
         before = self._trouble
         try:
             self._deliver([parse_event(body) for _, body in rows])
-        except UserError as error:
+        except UserError as error:  # TrackingUnavailable is one too
             with self._changed:
-                self._trouble = str(error)
+                self._trouble, self._refused = str(error), not isinstance(error, TrackingUnavailable)
                 self._changed.notify_all()
-            if before is None:
-                self._says(f"{error}; the study goes on, and what the server is to hear waits in {self._file}")
+            if self._refused:
+                self._says(f"{error}; this is not retried: the study continues, and its events wait in {self._file}")
+            elif before is None:
+                self._says(f"{error}; the study continues, and its events wait in {self._file}")
             return False
         with self._changed:
             with self._database:
@@ -177,8 +182,10 @@ class Outbox:
             self._answered_at, self._trouble = time.monotonic(), None
             self._changed.notify_all()
         if before is not None:
-            self._says("the tracking server answers again; what waited is being delivered")
+            self._says("the tracking server answers again; the events that waited are being sent")
         return True
 
     def _unusable(self, error: sqlite3.Error) -> UserError:
-        return UserError(f"{self._file}: what the tracking server is to hear cannot be kept there ({error})")
+        is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL  # not every error has a code
+        kind = StorageFull if is_full else UserError
+        return kind(f"{self._file}: events for the tracking server cannot be kept there ({error})")

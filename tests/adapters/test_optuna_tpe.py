@@ -19,7 +19,7 @@ from search_spaces.spaces import noise_kind, student_width
 from study.adapters.optuna_tpe import EndedTrials, tpe
 from study.config import TrialConfig, parse_study
 from study.planning.proposals import proposed_arm
-from study.running import sources
+from study.running import samplers
 from study.running.journal import StageJournal
 from study.running.sources import Searched
 
@@ -150,7 +150,7 @@ def test_a_search_asks_for_what_it_would_with_optuna_s_own(
     def plain(seed: int, startup_trials: int, ended: EndedTrials) -> TPESampler:
         return TPESampler(seed=seed, n_startup_trials=startup_trials, multivariate=True, group=True)
 
-    monkeypatch.setattr(sources, "tpe", plain)
+    monkeypatch.setattr(samplers, "tpe", plain)
     assert ours == trials_of(workers, search)
 
 

@@ -17,10 +17,11 @@ from support.simulated import Course, Ended, run
 from support.study_files import search_with_effect
 
 from search_spaces.spaces import sigma_alpha
+from study.adapters.optuna_gp import gp
 from study.config import ArmConfig, ArmStudent, Outcome, StudyConfig, TrialConfig, parse_study
 from study.planning.plan import grid_trials
 from study.planning.proposals import proposed_arm
-from study.running.diverged import OUTCOME, GPWithinResults, MedianOfResults, chance_error
+from study.running.diverged import OUTCOME, MedianOfResults, chance_error, has_diverged
 from study.running.journal import StageJournal
 from study.running.sources import Planned, Searched
 
@@ -299,6 +300,6 @@ def test_gp_takes_a_diverged_trial_for_the_worst_result(error: int) -> None:
     outcomes: list[Outcome] = ["completed", "diverged", "completed", "completed"] * 2
     known = [(rng.random(), outcome, 0.02 + 0.01 * rng.random(), rng.random()) for outcome in outcomes]
     worst = max(result for _, outcome, result, _ in known if outcome == "completed")
-    ours = proposal(GPWithinResults(error, seed=0, n_startup_trials=3), CHANCE)
+    ours = proposal(gp(error, has_diverged, seed=0, n_startup_trials=3), CHANCE)
     assert ours == proposal(GPSampler(seed=0, n_startup_trials=3), worst)
     assert ours != proposal(GPSampler(seed=0, n_startup_trials=3), CHANCE)

@@ -10,6 +10,7 @@ import pytest
 import ray
 from support.processes import is_here, sockets, tree
 
+from study.errors import UserError
 from study.running.engine import ray_engine
 
 
@@ -53,3 +54,12 @@ def test_local_ray_is_private_and_leaves_nothing(
     assert {name: os.environ.get(name) for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")} == {
         name: before.get(name) for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
     }
+
+
+def test_a_ray_that_others_could_reach_is_not_started(rays_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's public option for the node's address leaves its workers on the machine's other addresses."""
+    monkeypatch.setattr("ray.__version__", "2.99.0")
+    with pytest.raises(UserError, match=r"ray 2\.99\.0: .*; install ray 2\.60"), ray_engine(None, False, str):
+        raise AssertionError("it was started")
+    assert not ray.is_initialized()
+    assert list(rays_folder.iterdir()) == []

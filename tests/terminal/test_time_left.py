@@ -18,7 +18,7 @@ import yaml
 
 from study.config import ArmConfig, StudyConfig, TrialConfig, parse_study
 from study.planning import plan
-from study.running.sources import make_pruner
+from study.running.samplers import make_pruner
 from study.terminal.time_left import TimeLeft, expected_trials
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -1,11 +1,16 @@
 """Addresses: no credentials leave, and nothing is made by looking."""
 
+import json
 from pathlib import Path
 
 import pytest
+import requests
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST
+from sqlalchemy.exc import NoSuchModuleError, OperationalError
 
-from study.errors import UserError
-from study.tracking.address import answering, store_exists, without_credentials
+from study.errors import TrackingUnavailable, UserError
+from study.tracking.address import ATTEMPTS, answering, retry_read, store_exists, without_credentials
 
 
 @pytest.mark.parametrize(
@@ -48,3 +53,53 @@ def test_looking_for_a_store_makes_none(tmp_path: Path) -> None:
 def test_a_store_in_no_folder_is_refused_by_the_folder_s_name(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"there is no folder .*/absent; make it first"):
         store_exists(f"sqlite:///{tmp_path / 'absent' / 'mlflow.db'}")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (MlflowException("no answer"), TrackingUnavailable),
+        (OperationalError("select", {}, Exception("away")), TrackingUnavailable),
+        (requests.ConnectionError("away"), TrackingUnavailable),
+        (OSError("away"), TrackingUnavailable),
+        (json.JSONDecodeError("half an answer", "{", 1), TrackingUnavailable),
+        (MlflowException("no such run", RESOURCE_DOES_NOT_EXIST), UserError),
+        (MlflowException("not for you", PERMISSION_DENIED), UserError),
+        (NoSuchModuleError("no such database"), UserError),
+        (ModuleNotFoundError("psycopg"), UserError),
+        (ValueError("no address"), UserError),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+def test_an_error_is_unavailability_or_a_mistake(error: Exception, kind: type[Exception]) -> None:
+    with pytest.raises(UserError) as raised, answering("http://host"):
+        raise error
+    assert type(raised.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [(requests.ConnectionError("away"), ATTEMPTS), (MlflowException("no", PERMISSION_DENIED), 1)],
+    ids=["unavailable", "refused"],
+)
+def test_only_what_is_unavailable_is_read_again(error: Exception, attempts: int) -> None:
+    made: list[int] = []
+
+    def read(number: int) -> None:
+        made.append(number)
+        raise error
+
+    with pytest.raises(UserError):
+        retry_read("http://host", read, 1)
+    assert made == [1] * attempts
+
+
+def test_a_read_that_succeeds_at_the_second_attempt_returns() -> None:
+    answers = iter([requests.Timeout("slow"), None])
+
+    def read() -> str:
+        if (error := next(answers)) is not None:
+            raise error
+        return "it"
+
+    assert retry_read("http://host", read) == "it"

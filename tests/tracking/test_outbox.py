@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.full_disk import full_disk
 
-from study.errors import UserError
+from study.errors import TrackingUnavailable, UserError
 from study.tracking.events import Event, StudyEnded, parse_event
 from study.tracking.outbox import Outbox
 
@@ -33,7 +33,7 @@ class Server:
     def __call__(self, events: Sequence[Event]) -> None:
         try:
             if not self.answers:
-                raise UserError("the tracking server does not answer")
+                raise TrackingUnavailable("the tracking server does not answer")
             self.heard += [each.timestamp_ms for each in events if isinstance(each, StudyEnded)]
         finally:
             self.attempted.set()
@@ -90,8 +90,26 @@ def test_an_outage_is_said_once_and_nothing_is_lost(opened: Callable[[Server], O
     assert outbox.close(LONG) == 0
     assert server.heard == [0, 1]
     assert len(said) == 2
-    assert "does not answer; the study goes on" in said[0]
+    assert "does not answer; the study continues" in said[0]
     assert "answers again" in said[1]
+
+
+def test_a_refusal_is_not_retried(opened: Callable[[Server], Outbox], said: list[str]) -> None:
+    attempts: list[int] = []
+
+    def refuses(events: Sequence[Event]) -> None:
+        attempts.append(len(events))
+        raise UserError("the tracking server refuses")
+
+    outbox = opened(refuses)  # type: ignore[arg-type]
+    outbox.put(event(0))
+    assert outbox.close(LONG) == 1
+    assert attempts == [1]
+    assert outbox.trouble == "the tracking server refuses"
+    assert len(said) == 1
+    server = Server()
+    assert opened(server).close(LONG) == 0
+    assert server.heard == [0]
 
 
 def test_what_was_not_delivered_is_there_for_the_next_process(opened: Callable[[Server], Outbox]) -> None:
@@ -150,7 +168,7 @@ def test_a_full_disk_is_one_line_with_the_file(tmp_path: Path) -> None:
         for number in range(10_000):
             outbox.put(event(number))
 
-    with full_disk(room=100_000), pytest.raises(UserError, match=r"outbox\.db: what the tracking server is to hear"):
+    with full_disk(room=100_000), pytest.raises(UserError, match=r"outbox\.db: events for the tracking server"):
         fill()
     outbox.close(0.0)
 

@@ -8,7 +8,15 @@ import typer
 from study import environment
 from study.cluster.jobs import check_job_environment
 from study.config import StudyConfig, parse_study
-from study.errors import Interrupted, NothingFound, StudyFailed, Undelivered, UserError
+from study.errors import (
+    Interrupted,
+    NothingFound,
+    StorageFull,
+    StudyFailed,
+    TrackingUnavailable,
+    Undelivered,
+    UserError,
+)
 from study.interrupts import interruptible
 from study.lookup import exists_already, find_study, started_study, study_of
 from study.storage import DEFAULT_ROOT, StudyFolder
@@ -83,7 +91,7 @@ def _run_to_table(
             run_study(config.name if resumes else config, settings, progress, say=say, show=_print_table)
     except KeyboardInterrupt:
         raise Interrupted(interrupted()) from None
-    except (NothingFound, Undelivered):
+    except (NothingFound, Undelivered, TrackingUnavailable, StorageFull):
         raise
     except StudyFailed as error:
         raise StudyFailed(f"{error}; after the cause is fixed: noisy-study resume {config.name}") from None
