@@ -112,7 +112,7 @@ def test_a_mistake_in_an_override_names_the_key() -> None:
 
 @pytest.mark.usefixtures("here")
 def test_a_name_belongs_to_one_study() -> None:
-    with pytest.raises(UserError, match="a study named toy exists already"):
+    with pytest.raises(UserError, match="a study named toy already exists"):
         study.run(study.load_study("toy").config)
 
 

@@ -1,7 +1,7 @@
-"""A trial's checkpoint as a file: the digest of its content, then the content.
+"""A trial's checkpoint as a file: a SHA-256 digest, then the content.
 
-Works on a dictionary of tensors, numbers and text. Knows nothing of what they mean. PyTorch reads flipped bits inside
-a tensor without a word, so the digest is compared before anything is read; and nothing in a file is ever executed.
+Works on a dictionary of tensors, numbers and text. Knows nothing of what they mean. PyTorch does not notice flipped
+bits inside a tensor, so the digest is checked before the content is loaded. No code from a file is executed.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ _DIGEST_BYTES = 32
 
 
 def write_checkpoint(file: Path, state: dict[str, Any]) -> None:
-    """Write a state, whole or not at all, without a second copy of it in memory.
+    """Write a state atomically, without a second copy of it in memory.
 
     Raises:
         UserError: the disk is full or the folder cannot be written; the message names the file.
@@ -30,7 +30,7 @@ def write_checkpoint(file: Path, state: dict[str, Any]) -> None:
             try:
                 torch.save(state, cast(IO[bytes], content))
             except RuntimeError:
-                if content.error is not None:  # PyTorch does not say what is wrong with the disk
+                if content.error is not None:  # PyTorch's error does not contain the reason
                     raise content.error from None
                 raise
             out.seek(0)
@@ -40,7 +40,7 @@ def write_checkpoint(file: Path, state: dict[str, Any]) -> None:
 
 
 class _Digested:
-    """A file that is written to, the digest of what was written, and why no more could be."""
+    """A file that computes the digest of what is written to it, and keeps the error of a write that failed."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
@@ -63,12 +63,12 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     """The state in a file, on the CPU.
 
     Raises:
-        ValueError: the file is not as it was written.
-        Exception: PyTorch's own, where a content that fits its digest is not a state (`weights_only`).
+        ValueError: the file was changed since it was written.
+        Exception: PyTorch's own, if the digest is right but the content is not a state (`weights_only`).
     """
     whole = file.read_bytes()
     digest, content = whole[:_DIGEST_BYTES], memoryview(whole)[_DIGEST_BYTES:]
     if hashlib.sha256(content).digest() != digest:
-        raise ValueError("its content is not what was written")
+        raise ValueError("its content has changed since it was written")
     state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     return state

@@ -1,8 +1,8 @@
 """Trials that diverged, as Optuna's samplers and pruners see them.
 
-Works on Optuna studies. In the journal a diverged trial of a search is complete and has the error of guessing, so that
-samplers learn where trainings diverge; its outcome says that it is no result. What must tell the two apart is here.
-Knows nothing of stages or of what a trial trains.
+Works on Optuna studies. In the journal, a diverged trial of a search is COMPLETE with the error of guessing, so
+samplers learn where trainings diverge. Its user attribute `outcome` says `diverged`. The functions here distinguish
+such trials from those that completed. Knows nothing of stages or of what a trial trains.
 """
 
 from typing import Any, cast
@@ -13,7 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 OUTCOME = "outcome"
-"""User attribute of a trial: how it ended (`pruned` as soon as that is decided)."""
+"""User attribute of a trial: how it ended. `pruned` is written as soon as the pruner decides it."""
 
 
 def chance_error(classes: int) -> float:
@@ -22,19 +22,19 @@ def chance_error(classes: int) -> float:
 
 
 def has_diverged(trial: FrozenTrial) -> bool:
-    """Whether this trial has ended because its training diverged."""
+    """Whether this trial ended because its training diverged."""
     return trial.user_attrs.get(OUTCOME) == "diverged"
 
 
 class MedianOfResults(MedianPruner):
-    """Optuna's median pruner; the epochs of a diverged trial do not count, for they lead to no result."""
+    """Optuna's median pruner without the epochs of diverged trials, which have no result to compare with."""
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         return super().prune(cast(optuna.Study, _WithoutDiverged(study)), trial)
 
 
 class _WithoutDiverged:
-    """A study as Optuna's median pruner reads one (looked at in optuna 5.0)."""
+    """The parts of a study that Optuna's median pruner reads (checked in optuna 5.0)."""
 
     def __init__(self, study: optuna.Study) -> None:
         self._study = study

@@ -1,7 +1,7 @@
 """Ray for the length of one study: a local one, or a running cluster by its address.
 
-Knows nothing of studies. Whatever it starts on this machine listens on 127.0.0.1, asks for a token that nobody else
-has, keeps its files where nobody else can read them, and is gone when the study is.
+Knows nothing of studies. A local Ray listens on 127.0.0.1 only, requires a token that no other user has, keeps its
+files in a folder that no other user can read, and ends with the study.
 """
 
 import logging
@@ -30,10 +30,10 @@ from study.errors import UserError
 from study.interrupts import SIGNALS, end_at_once
 from study.shadows import refuse_shadows_in
 
-# Read by Ray when it starts: no usage statistics; no display, no signal handling and no result files of its own; and
-# workers stay in the folder that a study file's relative paths start from. Workers start side by side and not one after
-# another: the searcher alone says how many trials there are at once. And the list of all trials, which no resume would
-# read, is not written again and again.
+# Ray reads these when it starts. They turn off its usage statistics, its display, its signal handling and its result
+# files. Workers stay in the folder from which the relative paths of a study file start. Workers start at the same time,
+# not one after another; the searcher alone limits how many trials run at once. Ray does not write its list of all
+# trials repeatedly, because a resume does not read it.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -50,67 +50,68 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Node:
-    """What one node offers."""
+    """The CPUs and GPUs of one node."""
 
     cpus: int
     gpus: float
 
     def fits(self, cpus: int, gpus: float) -> int:
-        """How many trials of this size run on it at once."""
+        """How many trials with these CPUs and GPUs run on it at once."""
         by_cpu = self.cpus // cpus
         if gpus == 0:
             return by_cpu
-        # A share is of one GPU: of two GPUs, trials of 0.4 get two each, and what is left of both serves nobody.
+        # A trial's share is part of one GPU: with 0.4 of a GPU for each trial, two trials fit on each GPU, and the
+        # remaining 0.2 of each stay unused.
         by_gpu = int(self.gpus) * int(1 / gpus + 1e-9) if gpus < 1 else int(self.gpus // gpus)
         return min(by_cpu, by_gpu)
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """What the nodes of a cluster offer, when the study began."""
+    """The nodes of a cluster at the start of a study."""
 
     nodes: tuple[Node, ...]
 
     def workers(self, cpus: int, gpus: float) -> int:
-        """How many trials of this size run at once; 1 where none fits, which waits until a cluster has grown."""
+        """How many trials of this size run at once; 1 if none fits, which then waits until the cluster has grown."""
         return max(1, sum(node.fits(cpus, gpus) for node in self.nodes))
 
     def largest(self, with_gpu: bool) -> Node:
-        """The node with the most CPUs, of those with a GPU where one is wanted and there is one."""
+        """The node with the most CPUs; with `with_gpu`, of the nodes that have a GPU, if there are any."""
         candidates = [node for node in self.nodes if node.gpus > 0] if with_gpu else []
         return max(candidates or self.nodes, key=lambda node: node.cpus)
 
     def check_fits(self, wanted: ResourcesConfig) -> None:
-        """Whether one trial fits any node at all; Ray would wait for ever, and silently.
+        """Check that one trial fits on a node. Without this check, Ray would wait forever without a message.
 
         Raises:
-            UserError: names what is wanted and what there is.
+            UserError: it does not; the message names what a trial needs and what the machine has.
         """
         if not any(node.fits(wanted.cpus_per_trial, wanted.gpus_per_trial) for node in self.nodes):
             there = self.largest(wanted.gpus_per_trial > 0)
             raise UserError(
-                f"resources: a trial wants {wanted.cpus_per_trial} CPUs and {wanted.gpus_per_trial:g} GPUs, this "
+                f"resources: a trial needs {wanted.cpus_per_trial} CPUs and {wanted.gpus_per_trial:g} GPUs, but this "
                 f"machine has {there.cpus} and {there.gpus:g}; lower cpus_per_trial or gpus_per_trial"
             )
 
 
 CLUSTER_PATIENCE = 45.0
-"""Seconds that the head of a running cluster may be away. Ray itself ends the process after 60."""
+"""How long the head of a running cluster may be unreachable, in seconds. Ray itself ends the process after 60."""
 
 _SECONDS_TO_ANSWER = 5.0
 
 
 @contextmanager
-def ray_engine(address: str | None, verbose: bool, how_to_go_on: Callable[[], str]) -> Iterator[Capacity]:
-    """Start Ray here, or join the cluster at `address`; leave it at the end, whatever happens.
+def ray_engine(address: str | None, verbose: bool, resume_hint: Callable[[], str]) -> Iterator[Capacity]:
+    """Start Ray here, or join the cluster at `address`. Ray is shut down at the end, also after an error.
 
-    Where Ray itself dies there is no way to wind down: it ends any process that still talks to it. So the process ends
-    with one line and status 1, at once.
+    If Ray itself dies, an orderly end is impossible, because Ray ends every process that calls it. Then this process
+    ends at once with one line and status 1.
 
     Args:
-        address: of a running cluster.
-        verbose: let Ray speak.
-        how_to_go_on: ends the line about a Ray that died.
+        address: the address of a running cluster.
+        verbose: whether to show Ray's own messages.
+        resume_hint: returns the end of the line that reports a dead Ray.
 
     Raises:
         UserError: no Ray answers at the address.
@@ -125,7 +126,7 @@ def ray_engine(address: str | None, verbose: bool, how_to_go_on: Callable[[], st
         ray_messages.silence()
     with _joined(address, verbose) if address else _local(verbose):
         try:
-            with _watched(address, how_to_go_on):
+            with _watched(address, resume_hint):
                 yield _capacity()
         finally:
             ray.shutdown()
@@ -133,39 +134,39 @@ def ray_engine(address: str | None, verbose: bool, how_to_go_on: Callable[[], st
 
 @contextmanager
 def _joined(address: str, verbose: bool) -> Iterator[None]:
-    """A driver of a running cluster; its token, where it wants one, is the environment's."""
-    with _beginning(f"cannot reach Ray at {address}"), _stderr_aside(not verbose) as said:
+    """Join a running cluster as a driver. If the cluster requires a token, it comes from the environment."""
+    with _starting(f"cannot reach Ray at {address}"), _hidden_stderr(not verbose) as written:
         try:
             ray.init(address=address, **_quiet(verbose))
         except ConnectionError:
-            if "InvalidAuthToken" not in said():
+            if "InvalidAuthToken" not in written():
                 raise
-            reason = "it wants its token; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's own"
+            reason = "the cluster requires a token; set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to its token"
             raise ConnectionError(reason) from None
     yield
 
 
 @contextmanager
 def _local(verbose: bool) -> Iterator[None]:
-    """A Ray of our own that nobody else can reach.
+    """Start a local Ray that no other user and no other machine can reach.
 
-    Left to itself, Ray listens on every address of the machine, keeps its token in a file that every user of the
-    machine may read where the home folder is open, and its sockets in a folder that every user may write to.
+    By default, Ray listens on every address of the machine, keeps its token in a file that other users can read if the
+    home folder is open to them, and keeps its sockets in a folder that every user can write to.
     """
     if not has_switch():
         raise UserError(
-            f"ray {ray.__version__}: this version cannot be kept to this machine, and other machines could reach it; "
-            f"install ray {WRITTEN_FOR}, or join a running cluster with --address"
+            f"ray {ray.__version__}: other machines could reach this version of Ray; install ray {WRITTEN_FOR}, or "
+            "join a running cluster with --address"
         )
-    # Not beside other temporary files: the path of a socket has room for about a hundred characters.
+    # A short path: the path of a socket may have about 100 characters.
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir=environment.ray_temporary_folder()))
     try:
         with environment.restored("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
-            # Ray asks for tokens by itself unless RAY_AUTH_MODE says otherwise. Only the owner of a process can read
+            # Ray requires a token by default, unless RAY_AUTH_MODE turns it off. Only the owner of a process can read
             # its environment.
             os.environ["RAY_AUTH_TOKEN"] = environment.ray_token() or new_token()
-            with only_this_machine(), _beginning("Ray does not start here"):
-                # Ray makes the folder that it is given readable for everybody; the folder around it stays closed.
+            with only_this_machine(), _starting("Ray does not start here"):
+                # Ray makes this folder readable for all users. The folder above it stays private.
                 ray.init(address="local", include_dashboard=False, _temp_dir=str(folder / "ray"), **_quiet(verbose))
             yield
     finally:
@@ -174,14 +175,14 @@ def _local(verbose: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _beginning(what: str) -> Iterator[None]:
-    """Around Ray's start: one line where it fails, and nothing left where it is interrupted."""
+def _starting(what: str) -> Iterator[None]:
+    """Turn an error of Ray's start into one line, and shut Ray down if the start is interrupted."""
     try:
         with _signals_kept():
             yield
-    except Exception as error:  # noqa: BLE001 - Ray raises bare exceptions, for instance on a machine too busy
+    except Exception as error:  # noqa: BLE001 - Ray raises plain exceptions, for instance on a busy machine
         raise UserError(f"{what}: {' '.join(str(error).split())[:200]}") from None
-    except BaseException:  # interrupted half-way: what has been started goes too
+    except BaseException:  # interrupted: shut down the parts that have started
         ray.shutdown()
         raise
 
@@ -196,27 +197,26 @@ def _quiet(verbose: bool) -> dict[str, Any]:
 
 
 @contextmanager
-def _stderr_aside(wanted: bool) -> Iterator[Callable[[], str]]:
-    """Keep what native code writes to standard error out of sight: joining a cluster that refuses, Ray says so twenty
-    times.
+def _hidden_stderr(hidden: bool) -> Iterator[Callable[[], str]]:
+    """Hide what native code writes to standard error: if a cluster refuses, Ray writes the same line twenty times.
 
     Yields:
-        what was written so far.
+        a function that returns what was written so far.
     """
-    if not wanted:
+    if not hidden:
         yield str
         return
     sys.stderr.flush()
     seen = os.dup(2)
     with tempfile.TemporaryFile() as aside:
 
-        def said() -> str:
+        def written() -> str:
             aside.seek(0)
             return aside.read().decode(errors="replace")
 
         os.dup2(aside.fileno(), 2)
         try:
-            yield said
+            yield written
         finally:
             os.dup2(seen, 2)
             os.close(seen)
@@ -229,7 +229,7 @@ def _capacity() -> Capacity:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Ray puts in a handler of its own for SIGTERM, which exits with a dump; whoever started us has put in theirs."""
+    """Restore the signal handlers. Ray installs its own for SIGTERM, which exits with a stack trace."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -237,19 +237,19 @@ def _signals_kept() -> Iterator[None]:
     try:
         yield
     except SystemExit:
-        raise KeyboardInterrupt from None  # a SIGTERM in the moment before its handler is put back
+        raise KeyboardInterrupt from None  # a SIGTERM before its handler was restored
     finally:
         for each, handler in former.items():
             signal.signal(each, handler)
 
 
-# ------------------------------------------------------------------------------------------------------ Ray's own end
+# ------------------------------------------------------------------------------------------------- if Ray itself dies
 
 
 @contextmanager
-def _watched(address: str | None, how_to_go_on: Callable[[], str]) -> Iterator[None]:
-    """Watch this node's Ray and the head's in the background."""
-    if address is not None and address.startswith("ray://"):  # neither is here, and a proxy speaks for both
+def _watched(address: str | None, resume_hint: Callable[[], str]) -> Iterator[None]:
+    """Watch Ray on this node and on the head in the background."""
+    if address is not None and address.startswith("ray://"):  # a proxy: neither runs on this machine
         yield
         return
     context = ray.get_runtime_context()
@@ -264,7 +264,7 @@ def _watched(address: str | None, how_to_go_on: Callable[[], str]) -> Iterator[N
     def watch(host: str, port: int, patience: float) -> None:
         _until_gone(host, port, patience, over)
         if not over.is_set():
-            end_at_once(f"Ray died: nothing listens at {host}:{port} any more{how_to_go_on()}", 1)
+            end_at_once(f"Ray died: nothing listens at {host}:{port} any more{resume_hint()}", 1)
 
     for each in watched:
         threading.Thread(target=watch, args=each, daemon=True, name="watches Ray").start()
@@ -275,9 +275,9 @@ def _watched(address: str | None, how_to_go_on: Callable[[], str]) -> Iterator[N
 
 
 def _until_gone(host: str, port: int, patience: float, over: threading.Event) -> None:
-    """Return when nothing has answered at an address for `patience` seconds, or when it is over.
+    """Return when nothing has answered at an address for `patience` seconds, or when `over` is set.
 
-    A connection that is kept open ends in the moment when the process at its other end does.
+    It keeps a connection open, which closes as soon as the process at the other end ends.
     """
     gone_at: float | None = None
     while not over.is_set():

@@ -1,8 +1,7 @@
-"""The journal: an Optuna storage that knows every trial of a study, and the only thing a resume goes by.
+"""The journal: the Optuna storage that holds every trial of a study. A resume reads nothing else.
 
-Works on stages. A stage is an Optuna study; a trial that was asked for and not told is still to be done, whatever
-happened to the process that asked. Knows nothing of Ray or MLflow. One process at a time may write to a study's
-journal (the study's lock sees to that).
+Works on stages. A stage is an Optuna study. A trial in the state RUNNING is run again by a resume. Knows nothing of Ray
+or MLflow. The study's lock makes sure that one process at a time writes to the journal.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,7 +30,7 @@ from study.stages import Stage
 from study.tracking.address import redacted_message, without_credentials
 
 REASON, REPEATS = "reason", "repeats"
-"""User attributes of a trial: why it failed or diverged, and the id of the earlier trial whose result it has."""
+"""User attributes of a trial: why it failed or diverged, and the id of the earlier trial with the same training."""
 
 CHOSEN = "chosen"
 """User attribute of a stage: the numbers of the trials that were chosen to be confirmed, in the order of choice."""
@@ -39,26 +38,26 @@ CHOSEN = "chosen"
 
 @dataclass
 class _Open:
-    """What the journal holds of a trial that is not told yet, so that it need not be read again for every epoch."""
+    """What the journal holds of a running trial. It is kept in memory, so that not every epoch reads it again."""
 
     trial: BaseTrial
     trial_id: int
     epochs: set[int]
     stopped: bool
     last_before: int | None
-    """The last epoch that a former process kept; it may have died before it asked whether to stop there."""
+    """The last epoch that an earlier process wrote. That process may have died before it asked the pruner about it."""
 
 
 class StageJournal:
     """One stage of a study in its journal.
 
     Args:
-        storage: where.
+        storage: the Optuna storage.
         study: the study's name.
         stage: which stage it is.
         source: where its trials come from.
-        name: what the stage is called where there are several of its kind (`teacher`, `teacher-1`); its trials' ids
-            begin with it.
+        name: the stage's own name if a study has several of its kind (`teacher`, `teacher-1`); its trials' ids begin
+            with it.
     """
 
     def __init__(self, storage: BaseStorage, study: str, stage: Stage, source: Source, name: str | None = None) -> None:
@@ -68,12 +67,13 @@ class StageJournal:
             storage=storage,
             study_name=f"{study}.{self.name}",
             directions=["minimize"] * source.objectives,
-            sampler=RandomSampler(seed=0),  # completes a proposal that a kill broke off; `Source.next` has its own
+            # Completes a proposal that a crash cut off; `Source.proposals` sets the sampler of each new one.
+            sampler=RandomSampler(seed=0),
             pruner=source.pruner,
             load_if_exists=True,
         )
         self._stage_trials = StageTrials(self._study, storage)
-        # What failed when the study last ran is made up for: the reason may be mended.
+        # Trials that failed in an earlier run are replaced by new ones: the reason may be fixed by now.
         self._forgiven = {
             trial.number
             for trial in self._trials()
@@ -83,20 +83,20 @@ class StageJournal:
         self._keys: dict[int, str] = {}
 
     def unfinished(self) -> list[tuple[int, TrialConfig]]:
-        """Trials that were asked for and never told, oldest first."""
+        """The trials that are RUNNING in the journal, oldest first."""
         running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return [self._taken(self._stage_trials.opened(trial.number), trial) for trial in running]
 
     def ask(self) -> tuple[int, TrialConfig] | None:
-        """One more trial's number and configuration, or None when the stage has them all."""
+        """The number and configuration of a new trial; None if the stage has all its trials."""
         trial = next(self._proposals, None)
         return None if trial is None else self._taken(trial)
 
     def report(self, number: int, epochs: Sequence[EpochRecord]) -> bool:
-        """Keep a running trial's epochs; those that are known already change nothing.
+        """Write the epochs of a running trial and ask the pruner. Epochs that are already written change nothing.
 
         Returns:
-            whether it is to be stopped here. That stands from then on, whoever asks again.
+            whether the trial is stopped here. The decision is written too, so a later call returns the same.
         """
         running = self._open(number)
         for record in epochs:
@@ -109,13 +109,13 @@ class StageJournal:
         return running.stopped
 
     def keep(self, number: int, epochs: Sequence[EpochRecord]) -> None:
-        """Keep the epochs of a trial that has ended."""
+        """Write the epochs of a trial that has ended, without asking the pruner."""
         running = self._open(number)
         for record in epochs:
             self._kept(running, record)
 
     def _kept(self, running: _Open, record: EpochRecord) -> bool:
-        """Keep an epoch, unless it is known."""
+        """Write an epoch; whether it is new."""
         if record.epoch in running.epochs:
             return False
         self._storage.set_trial_intermediate_value(running.trial_id, record.epoch, record.val_error)
@@ -129,10 +129,10 @@ class StageJournal:
         )
 
     def repeated(self, number: int) -> TrainingSummary | None:
-        """How a proposed trial ends where an earlier trial of the search was the same training: as that one did.
+        """The result of a proposed trial whose training is the same as that of an earlier trial of the search.
 
         Returns:
-            the end; None where there is no such result, or the trial has epochs of its own.
+            the earlier trial's result; None if there is none, or if the trial has begun to train.
         """
         if self.stage != "search" or self._open(number).epochs:
             return None
@@ -150,15 +150,15 @@ class StageJournal:
         )
 
     def trial_id(self, number: int) -> str:
-        """What a trial is called on the tracking server."""
+        """A trial's id on the tracking server."""
         return f"{self.name}-{number:04d}"
 
     def tell(self, report: TrialReport) -> None:
-        """Close a trial: complete with what it is judged by, pruned with the epochs it has, or failed.
+        """Write a trial's end to the journal: COMPLETE with its objectives, PRUNED, or FAIL.
 
-        A pruned trial is told no value, so that Optuna knows it for half-trained. A diverged trial of a search is
-        complete to Optuna, with the error of guessing: samplers do not learn from failed ones, and would propose its
-        neighbourhood again.
+        A pruned trial gets no value, so Optuna treats it as partly trained. A diverged trial of a search is COMPLETE
+        with the error of a network that guesses. Optuna's samplers ignore failed trials, so they would propose similar
+        values again.
         """
         summary = report.summary
         assert summary is not None
@@ -181,14 +181,14 @@ class StageJournal:
             self._keep_result(self._results, self._storage.get_trial(running.trial_id))
 
     def best(self, count: int, excluded: Callable[[TrialConfig], bool] | None = None) -> list[BaseTrial]:
-        """The best of the completed trials, at most `count`, no two of them the same training.
+        """The best completed trials, at most `count`. Each training occurs once.
 
-        With one objective those with the lowest, best first, equal ones in order of their number. With two, points of
-        the Pareto front, evenly along it, both ends among them.
+        With one objective: the lowest values, best first; equal ones in order of their number. With two objectives:
+        points spread evenly along the Pareto front, with both ends.
 
         Args:
             count: at least 1.
-            excluded: trainings that are not looked for.
+            excluded: returns True for a training that is not to be chosen.
         """
         complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         completed = [trial for trial in complete if not has_diverged(trial)]
@@ -203,10 +203,10 @@ class StageJournal:
         return [front[round(place * (len(front) - 1) / (count - 1))] for place in range(count)]
 
     def choose(self, count: int, excluded: Callable[[TrialConfig], bool] | None = None) -> list[BaseTrial]:
-        """The best trials, and those that were the best when the study last ran: both are to be confirmed.
+        """The trials to confirm: those that an earlier run of the study chose, then the best ones that are new.
 
-        A choice stays: what failed before is tried again by a resume and may be better, but a confirmation that has
-        begun goes on. Trials that were chosen first come first.
+        A choice stays. A resume runs failed trials again, and one of them may be better than a trial that was chosen.
+        The trial that was chosen is still confirmed, because its confirmation may have begun.
         """
         numbers: list[int] = self._study.user_attrs.get(CHOSEN, [])
         trials = self._trials()
@@ -220,7 +220,7 @@ class StageJournal:
     def _different(
         self, trials: Iterable[FrozenTrial], excluded: Callable[[TrialConfig], bool] | None
     ) -> Iterator[FrozenTrial]:
-        """Of trials that are the same training, the first."""
+        """The trials without repetitions: of several with the same training, the first."""
         seen: set[str] = set()
         for trial in trials:
             key = self._key(trial)
@@ -237,7 +237,7 @@ class StageJournal:
 
     @cached_property
     def _results(self) -> dict[str, FrozenTrial]:
-        """By the training's key, the first trial that has a result: it completed or diverged."""
+        """The first completed or diverged trial of each training, by the training's key."""
         results: dict[str, FrozenTrial] = {}
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
             self._keep_result(results, trial)
@@ -248,7 +248,7 @@ class StageJournal:
             results.setdefault(self._key(trial), trial)
 
     def reasons(self, outcome: Outcome) -> list[str]:
-        """Why trials ended with this outcome, one line each; failures before the last resume are left out."""
+        """Why trials ended with this outcome, one line for each. Failures before the last resume are left out."""
         return [
             f"{self.trial_id(trial.number)}: {trial.user_attrs.get(REASON)}"
             for trial in self._trials()
@@ -256,7 +256,7 @@ class StageJournal:
         ]
 
     def finished(self) -> int:
-        """How many of the stage's trainings are over."""
+        """How many trials of the stage have ended. Failures before the last resume do not count."""
         return sum(trial.state.is_finished() and trial.number not in self._forgiven for trial in self._trials())
 
     @cached_property
@@ -271,7 +271,7 @@ class StageJournal:
         return self._opened[number]
 
     def _taken(self, trial: optuna.Trial, known: FrozenTrial | None = None) -> tuple[int, TrialConfig]:
-        """What to train for a trial that was asked for; `known` is what a former process left of it."""
+        """The number and configuration of a trial that starts; `known` is its state in the journal, if it has one."""
         self._opened[trial.number] = _opened(trial, self._stage_trials.storage_id(trial.number), known)
         config = self.source.trial_config(trial)
         if self.stage == "search":
@@ -283,10 +283,10 @@ class StageJournal:
 
 
 def _pareto_front(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
-    """Of trials with two values, both the smaller the better, those that no other one equals or beats in both.
+    """The Pareto front of trials with two values that are minimized.
 
     Args:
-        trials: in order of their values. Of trials that are equal in both, the first is kept.
+        trials: sorted by their values. Of trials that are equal in both values, the first is kept.
     """
     front: list[FrozenTrial] = []
     for trial in trials:
@@ -303,16 +303,16 @@ def _opened(trial: BaseTrial, trial_id: int, known: FrozenTrial | None) -> _Open
 
 
 def open_storage(url: str, of_one_host: bool = True) -> BaseStorage:
-    """An Optuna storage; SQLite waits for a lock rather than fail.
+    """Open an Optuna storage. With SQLite, it waits for a lock instead of failing.
 
     Args:
         url: its address.
-        of_one_host: whether nobody opens it from another machine meanwhile. SQLite then appends to a log beside its
-            file, which takes one write to the disk where rewriting pages takes four; either way, what was written
-            outlives a power cut. The log needs memory that its readers share, so a network drive does without.
+        of_one_host: whether only this machine opens it. SQLite then uses a write-ahead log, which takes one write to
+            the disk instead of four. The log needs memory that all processes share, which a network drive cannot give.
+            In both modes, what was written survives a power cut.
 
     Raises:
-        UserError: it does not answer, or its address cannot be used. No message holds the address's credentials.
+        UserError: the storage does not answer, or its address cannot be used. No message contains credentials.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     options: dict[str, Any] = {"connect_args": {"connect_timeout": 10}}
@@ -327,12 +327,12 @@ def open_storage(url: str, of_one_host: bool = True) -> BaseStorage:
         return sole_writer(RDBStorage(url, engine_kwargs=options))
     except (SQLAlchemyError, ImportError, ValueError, TypeError, OptunaError) as error:
         raise UserError(
-            f"OPTUNA_STORAGE {without_credentials(url)}: no journal can be kept there "
-            f"({redacted_message(error, url)}); it takes "
+            f"OPTUNA_STORAGE {without_credentials(url)}: this database cannot be used "
+            f"({redacted_message(error, url)}); use "
             "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE (which needs the extra `postgresql`)"
         ) from None
 
 
 def is_taken(storage: BaseStorage, study: str) -> bool:
-    """Whether a storage that is shared holds stages of a study of this name already."""
+    """Whether a storage already holds stages of a study with this name. Several studies may share one storage."""
     return any(name.rpartition(".")[0] == study for name in optuna.get_all_study_names(storage))

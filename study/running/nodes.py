@@ -1,6 +1,6 @@
-"""The nodes of a cluster: who they are, whether they see what a study needs, and what lies in their memory.
+"""The nodes of a cluster: their addresses, whether they can use a study's folder, and which objects they hold.
 
-Works on the Ray that this process has joined. Knows nothing of trials.
+Works on the Ray cluster that this process has joined. Knows nothing of trials.
 """
 
 import os
@@ -18,27 +18,27 @@ from study.errors import UserError
 from study.storage import write_whole
 
 SECONDS = 120
-"""How long a node may take to start a process and look."""
+"""How long a node may take to start a process and check the folder, in seconds."""
 
 
 def alive_nodes() -> dict[str, str]:
-    """Addresses of the nodes that are there now, by their ids."""
+    """Addresses of the nodes that are alive, by their ids."""
     nodes = ray.nodes()  # type: ignore[no-untyped-call]
     return {node["NodeID"]: node["NodeManagerAddress"] for node in nodes if node["Alive"]}
 
 
 def check_storage(folder: Path, files: Sequence[Path]) -> None:
-    """Whether every node reads what the driver writes, can write beside it, and sees these files.
+    """Check that every node can read and write the study's folder and can read these files.
 
-    A cluster of one node is not asked. Nodes that join later are not either: a trial that cannot use the storage says
-    so when it gets there.
+    A cluster of one node is not checked, nor are nodes that join later: there, a trial that cannot use the folder fails
+    with a message.
 
     Args:
-        folder: exists; where checkpoints and results are to lie.
-        files: what trials read beside that; a relative path starts from a process's own working folder.
+        folder: the folder of checkpoints and results; it exists.
+        files: other files that trials read; a relative path starts from a process's own working folder.
 
     Raises:
-        UserError: names the node and the path.
+        UserError: a node cannot use them; the message names the node and the path.
     """
     nodes = alive_nodes()
     if len(nodes) < 2:
@@ -59,23 +59,25 @@ def check_storage(folder: Path, files: Sequence[Path]) -> None:
             try:
                 problem = ray.get(found, timeout=SECONDS)
             except GetTimeoutError:
-                raise UserError(f"node {address} did not look at {folder} within {SECONDS} s; take it out") from None
+                raise UserError(
+                    f"node {address} did not answer within {SECONDS} s about {folder}; remove it from the cluster"
+                ) from None
             except RayError as error:
                 reason = " ".join(str(error).split())[-200:]
                 raise UserError(
-                    f"node {address} cannot look at {folder} ({reason}); is it set up as this one?"
+                    f"node {address} cannot check {folder} ({reason}); install the same packages there as here"
                 ) from None
             if problem is None and not (folder / f".probe-{mark}-{node}").exists():
-                problem = f"{folder}: what it writes there does not arrive here"
+                problem = f"{folder}: a file written there is not visible here"
             if problem is not None:
-                raise UserError(f"node {address}: {problem}; studies and weights must lie where every node sees them")
+                raise UserError(f"node {address}: {problem}; put studies and weights in a folder that all nodes share")
     finally:
         for left in folder.glob(f".probe-{mark}*"):
             left.unlink(missing_ok=True)
 
 
 def copies(reference: "ray.ObjectRef[Any]") -> int | None:
-    """In how many nodes' memory an object of this process lies; None where Ray does not say."""
+    """How many nodes hold an object of this process in memory; None if Ray does not answer."""
     try:
         found = get_object_locations([reference], timeout_ms=10_000).get(reference)
     except GetTimeoutError:
@@ -84,14 +86,14 @@ def copies(reference: "ray.ObjectRef[Any]") -> int | None:
 
 
 def _look(probe: Path, mark: str, answer: Path, files: Sequence[Path]) -> str | None:
-    """On a node: what it cannot see or do, naming the path, or None."""
+    """Runs on a node: what it cannot read or write, with the path; None if everything works."""
     try:
         if probe.read_text(encoding="utf-8") != mark:
-            return f"{probe.parent}: is another folder there"
+            return f"{probe.parent}: this is a different folder there"
         answer.write_text(mark, encoding="utf-8")
     except OSError as error:
-        return f"{probe.parent}: cannot be used there ({error.strerror})"
+        return f"{probe.parent}: this folder cannot be used there ({error.strerror})"
     for file in files:
         if not os.access(file, os.R_OK):
-            return f"{file}: cannot be read there"
+            return f"{file}: this file cannot be read there"
     return None

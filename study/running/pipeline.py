@@ -1,7 +1,7 @@
 """The stages of one study, in order: teachers, grid, search, confirmation.
 
-Works on a study file, images in memory, a journal and a function that takes events to track. Each stage runs the trials
-that its journal does not have yet. Knows nothing of how a study was started or who watches it.
+Works on a study file, images in memory, a journal and a function that tracks events. Each stage runs the trials that
+its journal does not have yet. Knows nothing of how a study was started or of what its watcher does.
 """
 
 import json
@@ -95,10 +95,10 @@ class Pipeline:
         """Run every stage.
 
         Returns:
-            why trials failed, one line each; diverged and pruned trials are results and not failures.
+            why trials failed, one line for each; diverged and pruned trials are not failures.
 
         Raises:
-            StudyFailed: a teacher could not be trained, or a search brought nothing to confirm.
+            StudyFailed: a teacher could not be trained, or no trial of a search completed.
         """
         failures: list[str] = []
         self._train_teachers()
@@ -111,7 +111,7 @@ class Pipeline:
         return failures
 
     def _search_and_confirm(self, search: SearchConfig, placement: Placement) -> list[str]:
-        """The arms' search, the baseline's own where it has one, and the best of both over fresh seeds."""
+        """Search the arms, search the baseline if the study asks for it, and train the best of both with new seeds."""
         classes = self._dataset.class_count
         fits = Fits(self._config, DatasetFacts(self._dataset.input_shape, classes))
         space = proposed_arm(self._config, get_space(search.space), fits)
@@ -155,7 +155,7 @@ class Pipeline:
         return [source.arm(trial) for trial in journal.choose(count, excluded)], failed
 
     def _train_teachers(self) -> None:
-        """Level by level: a teacher with teachers of its own needs their logits first."""
+        """Train the teachers level by level: the teachers of a teacher are trained before it."""
         for level, trials in enumerate(plan.teacher_levels(self._config)):
             targets = [(trial.teachers, trial.combine) for trial in trials if trial.teachers]
             self._targets_ref = ray.put(
@@ -193,12 +193,11 @@ class Pipeline:
         return Placement(workers, asked.cpus_per_trial, asked.gpus_per_trial)
 
     def _teacher_placement(self, trials: Sequence[TrialConfig]) -> Placement:
-        """A teacher gets as many of a node's CPUs as the largest teacher is worth, and a GPU where trials get a part
-        of one."""
+        """What each teacher gets: the CPUs that the largest teacher can use, and a whole GPU if trials use GPUs."""
         asked = self._config.resources
         with_gpu = asked.gpus_per_trial > 0
         node = self._context.capacity.largest(with_gpu)
-        # What a trial gets is the least: a cluster may have to grow before there is a node for it.
+        # Never less than a trial gets: the cluster may have to grow before a node has that much.
         cpus = max(min(node.cpus, max(map(self._threads, trials))), asked.cpus_per_trial)
         gpus = max(min(1.0, node.gpus), asked.gpus_per_trial) if with_gpu else 0.0
         return Placement(self._context.capacity.workers(cpus, gpus), cpus, gpus)
@@ -209,7 +208,7 @@ class Pipeline:
         target = self._target_key(trial.teachers, trial.combine) if trial.teachers else None
         threads, processors = self._threads(trial), self._context.folder.processors.absolute()
         if trial.stage == TEACHER:
-            # Its folder is its key's: another study that asks for the same teacher finds it trained.
+            # The folder's name is the teacher's key, so another study with the same teacher finds it trained.
             key = logits_key(trial, self._whole.digest, self._context.weights)
             folder = (self._context.root / "teachers" / key).absolute()
             return TrialJob(number, trial, folder, target, self._logits, key, threads, processors)
@@ -242,7 +241,7 @@ class Pipeline:
         return (self._context.root / "logits").absolute()
 
     def _load_targets(self) -> None:
-        """Put every target that a trial can ask for where the workers find it."""
+        """Put the combined teacher logits of all trials into Ray's object store."""
         targets: dict[str, FloatArray] = {}
         digests: dict[str, str] = {}
         for teachers, how in plan.targets(self._config):
@@ -262,12 +261,12 @@ class Pipeline:
         if self._whole is self._dataset:
             return self._logits_of(teacher)
         key = self._logits_key(teacher)
-        # The teacher sees them as it saw all of them: less the mean image it was trained with.
+        # The teacher's input stays as in its training: the mean image of all training images is subtracted.
         share = replace(self._dataset, pixel_mean=self._whole.pixel_mean)
         return self._stored_logits(teacher, key, digest_of(key, self._dataset.digest), share)
 
     def _stored_logits(self, teacher: TeacherConfig, folder: str, key: str, images: Dataset) -> Tensor:
-        """Logits from the store; where they are not there, or somebody has cleared it, they are made."""
+        """Logits from the store. If they are missing there, they are computed and stored."""
         store = LogitStore(self._logits)
         logits = store.read(key, images.train_size)
         if logits is None:

@@ -21,13 +21,13 @@ from study.running.diverged import MedianOfResults, has_diverged
 
 @dataclass(frozen=True)
 class Ask:
-    """What a sampler is made from, for one ask.
+    """What a sampler is made from. Each proposal makes a new one.
 
     Attributes:
-        search: the section of the study file.
-        seed: of the search.
-        fresh_seed: of this ask alone.
-        ended: what is known of the trials that ended; the same object at every ask.
+        search: the `search` section of the study file.
+        seed: the seed of the whole search.
+        fresh_seed: a seed for this proposal only.
+        ended: what is known of the trials that ended; the same object for every proposal.
     """
 
     search: SearchConfig
@@ -46,7 +46,7 @@ def _random(ask: Ask) -> BaseSampler:
 
 
 def _qmc(ask: Ask) -> BaseSampler:
-    # The place in its sequence is a count in the journal, and it is one sequence only with one seed.
+    # The journal counts the place in the sequence. With another seed it would be another sequence.
     return QMCSampler(
         seed=ask.seed,
         scramble=True,
@@ -57,7 +57,7 @@ def _qmc(ask: Ask) -> BaseSampler:
 
 
 def _tpe(ask: Ask) -> BaseSampler:
-    # In groups: parameters that depend on a choice, and those of two objectives, are modelled together too.
+    # Grouped: TPE also models parameters together that depend on a choice, and with two objectives.
     return tpe(ask.fresh_seed, ask.startup, ask.ended)
 
 
@@ -78,7 +78,7 @@ SAMPLERS: Mapping[Sampler, Callable[[Ask], BaseSampler]] = {
     "gp": _gp,
     "cmaes": _cmaes,
 }
-"""By the name in a study file. `grid` is not here, because `study.running.sources` goes through its points."""
+"""The samplers by their names in a study file. `grid` is not here: `study.running.sources` enters its points itself."""
 
 
 def _asha(search: SearchConfig) -> BasePruner:
@@ -97,21 +97,21 @@ PRUNERS: Mapping[Scheduler, Callable[[SearchConfig], BasePruner]] = {
 
 
 def make_sampler(search: SearchConfig, seed: int, asked: int, ended: EndedTrials) -> BaseSampler:
-    """A sampler for one ask. It is made again for each, because a sampler that is seeded once repeats its draws after
-    a resume.
+    """A sampler for one proposal. Each proposal needs a new one, because a sampler that is seeded once would repeat its
+    draws after a resume.
 
     Args:
-        search: which sampler.
-        seed: of the search.
-        asked: how many trials were asked for before.
-        ended: what is known of the trials that ended; the same object at every ask.
+        search: the `search` section of the study file.
+        seed: the seed of the whole search.
+        asked: how many trials were proposed before.
+        ended: what is known of the trials that ended; the same object for every proposal.
     """
     ask = Ask(search, seed, (seed * 1_000_003 + asked) % MAX_SEED, ended)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # their interfaces may change, and are used here only
+        warnings.simplefilter("ignore", ExperimentalWarning)  # their interfaces may change; only this file uses them
         return SAMPLERS[search.sampler](ask)
 
 
 def make_pruner(search: SearchConfig) -> BasePruner:
-    """What stops trials early. It decides by the journal alone, so it decides the same after a resume."""
+    """The pruner that stops trials early. It reads only the journal, so it decides the same after a resume."""
     return PRUNERS[search.scheduler](search)

@@ -1,8 +1,8 @@
-"""The study service: starting a study and going on with one, as one code path.
+"""The study service: it starts, resumes and syncs studies.
 
-Works on a study file and a folder. A start claims the name, writes the resolved study file and then does exactly
-what a resume does: lock, load the images, train what teachers are missing, run stage after stage from the journal,
-track everything. Knows nothing of terminals; it tells a `Watcher`.
+Works on a study file and a folder. A start claims the name and writes the resolved study file. From there a start and a
+resume are the same code: take the lock, load the images, train the teachers that are missing, run the stages one after
+another from the journal, and track every trial. Knows nothing of terminals; it calls a `Watcher`.
 """
 
 import shutil
@@ -39,16 +39,16 @@ from study.tracking.outbox import Outbox
 from study.tracking.provenance import datasets_of, provenance, this_start
 
 PATIENCE = 60.0
-"""Seconds that the end of a study waits for a tracking server that does not answer, and that one may take to write down
-a new one's beginning."""
+"""How long to wait for a tracking server that does not answer, in seconds: at the end of a study, and at the start of a
+new one."""
 
 SHORT_PATIENCE = 2.0
-"""The same where the study has failed, or somebody wants it to stop."""
+"""The same for a study that failed or was interrupted."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Where things are: what the command line and the environment say beside the study file."""
+    """Where things are: what the command line and the environment set, and the study file does not."""
 
     tracking_uri: str
     data_root: Path
@@ -62,12 +62,12 @@ def start(config: StudyConfig, settings: Settings, watcher: Watcher) -> Dataset:
     """Run a new study to its end.
 
     Returns:
-        its images, for whoever goes on with its students.
+        its images; an export of its students needs them.
 
     Raises:
-        UserError: something it asks for cannot be; nothing was made.
-        StudyFailed: it began and could not be finished.
-        KeyboardInterrupt: it was interrupted and can be resumed.
+        UserError: the study file asks for something impossible; no study was created.
+        StudyFailed: the study began and could not be finished.
+        KeyboardInterrupt: the study was interrupted and can be resumed.
     """
     folder = StudyFolder(settings.root, config.name)
     _refuse_taken_folder(folder)
@@ -77,12 +77,12 @@ def start(config: StudyConfig, settings: Settings, watcher: Watcher) -> Dataset:
     check_study(config, DatasetFacts(dataset.input_shape, dataset.class_count))
     with _locked(folder):
         _refuse_taken_folder(folder)
-        _go_on(config, dataset, folder, settings, watcher)
+        _run_study(config, dataset, folder, settings, watcher)
     return dataset
 
 
 def resume(name: str, settings: Settings, watcher: Watcher) -> Dataset:
-    """Go on with a study from its journal; one that is finished only has its stages walked through.
+    """Resume a study from its journal. In a study that is finished, no trial is left to run.
 
     Returns:
         as `start`.
@@ -96,7 +96,9 @@ def resume(name: str, settings: Settings, watcher: Watcher) -> Dataset:
     _check_tracked_there(folder, settings)
     given = without_credentials(settings.optuna_storage or folder.own_journal)
     if record.journal != given:
-        raise UserError(f"study {name} has its journal in {record.journal}, not in {given}: set OPTUNA_STORAGE so")
+        raise UserError(
+            f"study {name} has its journal in {record.journal}, not in {given}: set OPTUNA_STORAGE to {record.journal}"
+        )
     with _locked(folder):
         config = _unchanged_study_file(folder, record)
         dataset = load_dataset(config.data, settings.data_root)
@@ -104,19 +106,19 @@ def resume(name: str, settings: Settings, watcher: Watcher) -> Dataset:
         if dataset.digest != record.data_digest:
             raise UserError(f"the images of {config.data.name} are not those that study {name} started with")
         _check_same_weights(config, folder, record)
-        _go_on(config, dataset, folder, settings, watcher)
+        _run_study(config, dataset, folder, settings, watcher)
     return dataset
 
 
 def sync(name: str, settings: Settings) -> int:
-    """Deliver what an outage kept from the tracking server.
+    """Send the events that the tracking server missed while it was unavailable.
 
     Returns:
-        how many events waited, and have arrived.
+        how many events waited in the outbox; all of them were sent.
 
     Raises:
         UserError: there is no such study here, or another process runs it.
-        Undelivered: the server does not answer still.
+        Undelivered: the server still does not answer.
     """
     folder = find_study(name, settings.root)
     _check_tracked_there(folder, settings)
@@ -125,32 +127,34 @@ def sync(name: str, settings: Settings) -> int:
         try:
             tracking.find_study()
         except UserError as error:
-            raise Undelivered(f"{error}; what it has missed waits in {folder.outbox}") from None
+            raise Undelivered(f"{error}; the events that it missed wait in {folder.outbox}") from None
         outbox = Outbox(folder.outbox, tracking.apply, Watcher().says)
         _close(outbox, PATIENCE, folder)
         return outbox.found
 
 
-def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings: Settings, watcher: Watcher) -> None:
-    """The one code path of starting and resuming; a study that is new exists once Ray and its images are there.
+def _run_study(
+    config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings: Settings, watcher: Watcher
+) -> None:
+    """The code that a start and a resume share. A new study exists as soon as Ray runs and the images are loaded.
 
-    From then on whatever stops it is a `StudyFailed`: it can be resumed.
+    From then on every error is a `StudyFailed`, and the study can be resumed.
     """
 
-    def how_to_go_on() -> str:
+    def resume_hint() -> str:
         return f"; resume it with: noisy-study resume {config.name}" if folder.exists() else ""
 
-    with ray_engine(settings.address, settings.verbose, how_to_go_on) as capacity:
+    with ray_engine(settings.address, settings.verbose, resume_hint) as capacity:
         if settings.address is None:
             capacity.check_fits(config.resources)
         check_storage(folder.path, [Path(name) for name in _weights(config)])
         journal = settings.optuna_storage or folder.own_journal
-        storage = open_storage(journal, of_one_host=settings.address is None)  # a cluster's folder is mounted
+        storage = open_storage(journal, of_one_host=settings.address is None)  # a cluster's folder is a network drive
         is_new = not folder.exists()
         if is_new:
             if is_taken(storage, config.name):
                 raise UserError(
-                    f"a study named {config.name} has a journal in {without_credentials(journal)} already; "
+                    f"a study named {config.name} already has a journal in {without_credentials(journal)}; "
                     "choose another name with --name"
                 )
             folder.claim(
@@ -166,7 +170,7 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
         tracking = TrackingClient(settings.tracking_uri, config.name)
         outbox = Outbox(folder.outbox, tracking.apply, watcher.says)
         try:
-            if settings.address is None:  # on a cluster, the first trial on a kind of processor measures it and says so
+            if settings.address is None:  # on a cluster, the first trial on each kind of processor measures and reports
                 processor, _ = recorded_processor(folder.processors)
                 if (slow := slow_precision(config, processor)) is not None:
                     watcher.says(slow)
@@ -175,7 +179,7 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
             used = datasets_of(config.data, dataset)
             outbox.put(StudyBegan(study_file=dump_study(config), params=params, tags=tags, datasets=used, start=start))
             if is_new and not outbox.settle(PATIENCE) and outbox.trouble is not None:
-                raise StudyFailed(outbox.trouble)  # a mistake in the address or the rights, better heard of now
+                raise StudyFailed(outbox.trouble)  # the address or the permissions are wrong: stop before training
             whole = _whole(config, dataset, settings)
             with measured_machine(outbox.put):
                 failures = Pipeline(
@@ -199,17 +203,18 @@ def _go_on(config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings:
         except UserError as error:
             raise StudyFailed(str(error)) from None
         except (OptunaError, SQLAlchemyError) as error:
-            # Optuna's own words do not say what the database said.
+            # Optuna's own message does not contain the database's reason.
             reason = redacted_message(error.__cause__ or error, journal)
             raise StudyFailed(f"the journal {without_credentials(journal)}: {reason}") from None
         finally:
             _end(outbox, status, folder, watcher)
     if failures:
-        raise StudyFailed(f"{len(failures)} trials failed and are not in the table; the first: {failures[0]}")
+        count = "1 trial failed and is" if len(failures) == 1 else f"{len(failures)} trials failed and are"
+        raise StudyFailed(f"{count} not in the table; the first: {failures[0]}")
 
 
 def _end(outbox: Outbox, status: StudyStatus, folder: StudyFolder, watcher: Watcher) -> None:
-    """Say how the study ended, and see that it arrives; where it stopped early, why is the greater news."""
+    """Track how the study ended, and send everything. If the study stopped early, its own error is reported instead."""
     try:
         try:
             outbox.put(StudyEnded(status=status, timestamp_ms=now_ms()))
@@ -220,22 +225,22 @@ def _end(outbox: Outbox, status: StudyStatus, folder: StudyFolder, watcher: Watc
             raise
         watcher.says(str(error))
     except UserError as error:
-        # A full disk, which is what stopped the study where it stopped early; a resume says how it ended.
+        # The disk is full. If the study stopped early, that is why; the next resume tracks the end.
         if status == "FINISHED":
             raise StudyFailed(str(error)) from None
 
 
 def _close(outbox: Outbox, patience: float, folder: StudyFolder) -> None:
-    """Deliver what waits.
+    """Send the events that wait.
 
     Raises:
-        Undelivered: not everything has arrived.
+        Undelivered: some events were not sent.
         UserError: the outbox's file cannot be used (a full disk).
     """
     if left := outbox.close(patience):
         raise Undelivered(
-            f"{outbox.trouble or 'the tracking server is slow'}; {left} events wait for it in {folder.outbox}; "
-            f"deliver them by: noisy-study sync {folder.name}"
+            f"{outbox.trouble or 'the tracking server is slow'}; {left} events wait in {folder.outbox}; "
+            f"send them with: noisy-study sync {folder.name}"
         )
 
 
@@ -243,12 +248,12 @@ def _check_tracked_there(folder: StudyFolder, settings: Settings) -> None:
     recorded, given = folder.tracking_uri(), without_credentials(settings.tracking_uri)
     if recorded != given:
         raise UserError(
-            f"study {folder.name} is tracked on {recorded}, not on {given}: set MLFLOW_TRACKING_URI back, or unset it"
+            f"study {folder.name} is tracked on {recorded}, not on {given}: set MLFLOW_TRACKING_URI to {recorded}"
         )
 
 
 def _whole(config: StudyConfig, dataset: Dataset, settings: Settings) -> Dataset:
-    """The images teachers learn from: a small share of the data is for the students (noisy teacher, section 3.1)."""
+    """All images, for the teachers. `data.fraction` limits the students only (noisy teacher, section 3.1)."""
     if config.data.fraction == 1:
         return dataset
     return load_dataset(config.data.model_copy(update={"fraction": 1.0}), settings.data_root)
@@ -263,19 +268,19 @@ def _weights_digests(config: StudyConfig) -> dict[str, str]:
 
 
 def _check_same_weights(config: StudyConfig, folder: StudyFolder, record: StartRecord) -> None:
-    """All students of a study learn from the same teacher."""
+    """Refuse weights files that changed: all students of a study must learn from the same teachers."""
     for name, digest in _weights_digests(config).items():
         if record.weights.get(name, digest) != digest:
             raise UserError(
-                f"{name} holds other weights than those that study {folder.name} started with; bring them back"
+                f"{name} has changed since study {folder.name} started; restore the file that the study started with"
             )
 
 
 def _unchanged_study_file(folder: StudyFolder, record: StartRecord) -> StudyConfig:
-    """The study's file, which must say what it said when the study started.
+    """The study's file, which must have the same content as when the study started.
 
     Raises:
-        UserError: it says something else; names the key.
+        UserError: it differs; the message names the key.
     """
     config = parse_study(read_text(folder.study_file), str(folder.study_file))
     started = parse_study(record.study_file, f"{folder.path}: the study file that the study started with")
@@ -305,28 +310,28 @@ def _first_difference(one: object, other: object, key: str = "") -> str | None:
 def _refuse_taken_folder(folder: StudyFolder) -> None:
     if folder.exists():
         raise UserError(
-            f"a study named {folder.name} exists already in {folder.path}; go on with it by "
+            f"a study named {folder.name} already exists in {folder.path}; resume it with "
             f"`noisy-study resume {folder.name}`, or choose another name with --name"
         )
 
 
 def _refuse_tracked_name(name: str, uri: str) -> None:
-    """A name belongs to one study, on the tracking server too. Makes no store that is not there yet."""
+    """Refuse a name that a study on the tracking server has. A SQLite store that does not exist is not created."""
     if not store_exists(uri):
         return
     taken = TrackingClient(uri, name).find_study()
     if taken is not None:
         raise UserError(
-            f"a study named {name} exists already on the tracking server (run {taken}); go on with it by "
-            f"`noisy-study resume {name}` where it was started, or choose another name with --name"
+            f"a study named {name} already exists on the tracking server (run {taken}); resume it with "
+            f"`noisy-study resume {name}` in the folder where it was started, or choose another name with --name"
         )
 
 
 @contextmanager
 def _locked(folder: StudyFolder) -> Iterator[None]:
-    """One process at a time for a study; the lock goes with the process, however it ends.
+    """Hold the study's lock, so that one process at a time runs it. The system frees the lock when the process ends.
 
-    Leaves no folder behind where no study came to be.
+    If no study was created, the folder is removed again.
     """
     lock = FileLock(folder.lock)
     try:
@@ -335,7 +340,7 @@ def _locked(folder: StudyFolder) -> Iterator[None]:
     except OSError as error:
         if not isinstance(error, Timeout):
             raise UserError(f"cannot write {folder.path}: {error.strerror}; run in another folder") from None
-        raise UserError(f"study {folder.name} is being run by another process; wait for it, or stop it first") from None
+        raise UserError(f"another process runs study {folder.name}; wait until it ends, or stop it") from None
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
 """Where the trials of a stage come from: a plan, or a search.
 
-Works on the Optuna study of one stage. That study holds all state, so a source can be made again at any moment. It
-gives every trial once, also where a process died between asking and training. Knows nothing of Ray or MLflow.
+Works on the Optuna study of one stage. That study holds all state, so a source can be made again at any time. Each
+trial is proposed once, also if a process died between the proposal and the training. Knows nothing of Ray or MLflow.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -25,10 +25,10 @@ from study.running.samplers import make_pruner, make_sampler
 from study.running.stage_trials import StageTrials
 
 TRAINING_KEY = "training_key"
-"""User attribute of a planned trial: the key of its training, which is how the plan finds it again."""
+"""User attribute of a planned trial: the key of its training. The plan finds the trial by it."""
 
 GRID_POINT = "point"
-"""User attribute of a trial that a search takes off a grid: which point of the grid it is."""
+"""User attribute of a trial of the sampler `grid`: the number of its grid point."""
 
 
 class Source(Protocol):
@@ -48,31 +48,32 @@ class Source(Protocol):
 
     @property
     def pruner(self) -> BasePruner:
-        """What stops its trials early."""
+        """The pruner that stops its trials early."""
 
     def proposals(self, stage: StageTrials, forgiven: Set[int]) -> Iterator[optuna.Trial]:
-        """The trials that the stage does not have yet, each entered into the journal when it is taken from here.
+        """The trials that the stage does not have yet. Each is written to the journal when the caller takes it.
 
-        Nothing else may enter trials of this stage in the meantime.
+        Nothing else may add trials to this stage meanwhile.
 
         Args:
-            stage: the trials that the journal has.
-            forgiven: numbers of trials that failed when the study last ran, and that do not count.
+            stage: the trials in the journal.
+            forgiven: numbers of trials that failed in an earlier run; new trials replace them.
         """
 
     def trial_config(self, trial: BaseTrial) -> TrialConfig:
         """What to train for a trial; the same at every call for the same trial."""
 
     def values(self, trial: BaseTrial, summary: TrainingSummary) -> list[float] | None:
-        """The objectives of a completed or diverged trial; None where no sampler learns from one that diverged."""
+        """The objectives of a completed or diverged trial; None for a diverged trial of a plan, which no sampler
+        reads."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A list of trainings, each to be run exactly once: grids of arms, confirmations, teachers.
+    """A list of trainings, each of which runs exactly once: grids of arms, confirmations, teachers.
 
     Args:
-        trials: the trainings. Those with equal keys are one.
+        trials: the trainings. Those with the same key run once.
         weights: SHA-256 of each weights file, by its path in the study file.
     """
 
@@ -103,7 +104,7 @@ class Planned:
         return NopPruner()
 
     def proposals(self, stage: StageTrials, forgiven: Set[int]) -> Iterator[optuna.Trial]:
-        """Ask for every training that has not been asked for, in the plan's order.
+        """Enter every training that the journal does not have, in the plan's order.
 
         Raises:
             UserError: the journal has a training that is not in the plan.
@@ -128,14 +129,14 @@ class Planned:
 
 @dataclass(frozen=True)
 class Searched:
-    """Trials that a sampler proposes, up to a number.
+    """A fixed number of trials that a sampler proposes.
 
     Args:
         config: the study.
-        arm: what a trial proposes: an arm, or the baseline with other training settings (`study.planning.proposals`).
-        multiplications: of a network, where that is an objective.
-        classes: of the images; a diverged trial is judged as one that guesses among them.
-        role: of its trials.
+        arm: makes a trial's arm, or the baseline with other training settings (`study.planning.proposals`).
+        multiplications: returns a network's multiplications; used if that is an objective.
+        classes: how many classes the images have; a diverged trial gets the error of guessing among them.
+        role: the role of its trials.
     """
 
     config: StudyConfig
@@ -176,7 +177,7 @@ class Searched:
             else self._sampled(stage.study, forgiven)
         )
         for trial in asked:
-            self.arm(trial)  # draws its parameters, and so brings them into the journal
+            self.arm(trial)  # suggests its parameters, which writes them to the journal
             yield trial
 
     def _sampled(self, study: optuna.Study, forgiven: Set[int]) -> Iterator[optuna.Trial]:
@@ -198,9 +199,9 @@ class Searched:
 
 
 def _grid_points(stage: StageTrials, forgiven: Set[int], points: Sequence[Mapping[str, Any]]) -> Iterator[optuna.Trial]:
-    """Ask for every point of a grid that has not been asked for, in order.
+    """Enter every point of a grid that the journal does not have, in order.
 
-    Optuna's own grid sampler loses and doubles points across a kill, and a queue makes every ask slow.
+    Optuna's own grid sampler loses and repeats points after a crash, and its queue makes every proposal slow.
     """
     trials = stage.study.get_trials(deepcopy=False)
     asked = {trial.user_attrs[GRID_POINT] for trial in trials if trial.number not in forgiven}

@@ -1,9 +1,9 @@
-"""One stage of a study as a Ray Tune run that goes on from the journal.
+"""One stage of a study as a Ray Tune run.
 
-Every start and every resume is a fresh `Tuner`; the searcher below takes up what the journal holds as running, then
-asks for more. Ray keeps nothing that a resume would need. A trial's report is in the outbox before the journal is
-told, so that whatever dies in between is done again and never lost. What stops a trial early is Optuna's
-pruner, which goes by the journal alone; to Ray it looks like a scheduler.
+Every start and every resume makes a new `Tuner`. The searcher below first suggests the trials that are RUNNING in the
+journal, then asks for new ones. A resume needs nothing from Ray. The end of a trial is written to the outbox first and
+to the journal second: after a crash in between it is written to both again, so it is never lost. Optuna's pruner stops
+trials early. It reads only the journal; Ray sees it as a scheduler.
 """
 
 import tempfile
@@ -32,12 +32,13 @@ from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded, now_m
 from study.tracking.names import run_name
 
 MAX_LOSSES = 5
-"""How often a trial whose worker was lost is started again, with no epoch gained, before it counts as failed."""
+"""How many times in a row a trial may lose its worker before it has trained one more epoch. Then it counts as
+failed."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """What the trials of a stage get."""
+    """How many workers a stage has, and the CPUs and GPUs of each trial."""
 
     workers: int
     cpus: int
@@ -45,21 +46,21 @@ class Placement:
 
     @property
     def device(self) -> str:
-        """PyTorch's name of it."""
+        """The device of each trial, by its name in PyTorch."""
         return "cuda" if self.gpus > 0 else "cpu"
 
 
 @dataclass
 class StageRun:
-    """A stage in progress, in the driver: what is asked, told and tracked.
+    """A stage that is running, as the driver sees it.
 
     Args:
-        journal: which trials there are.
+        journal: the trials of the stage.
         job: makes a trial's job from its number, id and configuration.
-        params: a trial's tracked parameters.
-        track: takes an event on its way to the tracking server; it is on disk when this returns.
-        watcher: hears what happens.
-        workers: trials at once.
+        params: returns the parameters of a trial's run in MLflow.
+        track: takes an event for the tracking server; the event is on disk when this returns.
+        watcher: is called when something happens.
+        workers: how many trials run at once.
     """
 
     journal: StageJournal
@@ -80,27 +81,27 @@ class StageRun:
         self._again = self.journal.unfinished()
 
     def next_job(self, ray_trial: str) -> TrialJob | str | None:
-        """The next trial's job, None to be asked later, or `Searcher.FINISHED`."""
+        """The next trial's job; None: ask again later; `Searcher.FINISHED`: there are no more trials."""
         if self.error is not None:
             return str(Searcher.FINISHED)
         if len(self._live) >= self.workers:
             return None
         while (next_trial := self._next_trial()) is not None:
             number, trial = next_trial
-            self._begins(number, trial)
+            self._begin_trial(number, trial)
             if (summary := self.journal.repeated(number)) is None:
                 self._live[ray_trial] = (number, trial)
                 return self.job(number, self.journal.trial_id(number), trial)
             report = TrialReport(number=number, summary=summary)
-            self._ends(report, summary)
+            self._end_trial(report, summary)
             self.watcher.trial_reports(self.journal.trial_id(number), trial, report)
-        # A lost worker may still give its trial back.
+        # A running trial may still lose its worker and need another one.
         return None if self._live else str(Searcher.FINISHED)
 
     def _next_trial(self) -> tuple[int, TrialConfig] | None:
         return self._again.pop(0) if self._again else self.journal.ask()
 
-    def _begins(self, number: int, trial: TrialConfig) -> None:
+    def _begin_trial(self, number: int, trial: TrialConfig) -> None:
         trial_id = self.journal.trial_id(number)
         self.track(
             RunBegan(
@@ -115,14 +116,14 @@ class StageRun:
         )
         self.watcher.trial_begins(self.journal.name, trial_id, trial)
 
-    def _ends(self, report: TrialReport, summary: TrainingSummary) -> None:
-        """The end is in the outbox before the journal has it: a kill in between makes the trial end once more."""
+    def _end_trial(self, report: TrialReport, summary: TrainingSummary) -> None:
+        """Write a trial's end to the outbox, then to the journal. After a crash in between, a resume repeats both."""
         trial_id = self.journal.trial_id(report.number)
         self.track(RunEnded(trial_id=trial_id, summary=summary, timestamp_ms=_end(report)))
         self.journal.tell(report)
 
     def on_report(self, ray_trial: str, report: TrialReport) -> None:
-        """A report came; the same one may come again."""
+        """Handle a report of a running trial. The same report may come more than once."""
         if ray_trial not in self._live:
             return
         number, trial = self._live[ray_trial]
@@ -132,7 +133,7 @@ class StageRun:
             self.track(EpochsPassed(trial_id=self.journal.trial_id(number), epochs=report.epochs))
             report = self._stopped_early(number, report)
         if report.summary is not None:
-            self._ends(report, report.summary)
+            self._end_trial(report, report.summary)
             del self._live[ray_trial]
             self._histories.pop(number, None)
             if report.summary.outcome == "pruned":
@@ -143,14 +144,14 @@ class StageRun:
         self.watcher.trial_reports(self.journal.trial_id(number), trial, report)
 
     def is_over(self, ray_trial: str) -> bool:
-        """Whether nothing more is wanted of a trial."""
+        """Whether a trial has ended."""
         return ray_trial not in self._live
 
     def _stopped_early(self, number: int, report: TrialReport) -> TrialReport:
-        """The report as it came; or with the trial's end, where the journal's pruner stops it here.
+        """The report; with the outcome `pruned` in it if the journal's pruner stops the trial here.
 
-        Of a trial that ended by itself the journal keeps the epochs and asks nothing: where a kill came between a
-        decision to stop it and its telling, the end that has come meanwhile stands.
+        The pruner is not asked about a trial that has already ended: the journal only keeps its epochs. So after a
+        crash between a pruner's decision and the trial's end, the end that the trial reached itself counts.
         """
         history = self._histories.setdefault(number, {})
         if any(record.epoch not in history for record in report.epochs):
@@ -166,14 +167,14 @@ class StageRun:
 
     @contextmanager
     def stopping_on_errors(self) -> Iterator[None]:
-        """Ray's loop would wrap an error beyond recognition: keep it, and have the stage stopped."""
+        """Keep an error and stop the stage. Raised inside Ray's loop, the error would lose its type and message."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - raised again by `run_stage`
             self.error = self.error or error
 
     def on_worker_lost(self, ray_trial: str) -> None:
-        """The trial's worker is gone: the same number is suggested again, a bounded number of times."""
+        """Queue a trial again because its worker is gone; after `MAX_LOSSES` times in a row it fails."""
         if ray_trial not in self._live:
             return
         number, trial = self._live[ray_trial]
@@ -182,28 +183,28 @@ class StageRun:
             del self._live[ray_trial]
             self._again.append((number, trial))
             return
-        reason = f"its worker was lost {self._losses[number]} times without an epoch in between"
+        reason = f"its worker was lost {self._losses[number]} times in a row without a new epoch"
         passed = self._histories.get(number, {})
         summary = summary_without_result("failed", [passed[epoch] for epoch in sorted(passed)], reason)
         self.on_report(ray_trial, TrialReport(number=number, summary=summary))
 
 
 class JournalSearcher(Searcher):
-    """Ray Tune's way to the journal. It has no state worth saving, and keeps the concurrency itself."""
+    """Ray Tune's searcher, which takes its trials from the journal. It limits how many run at once and has no state."""
 
     def __init__(self, stage: StageRun) -> None:
         super().__init__(metric="val_error", mode="min")
         self._stage = stage
 
     def suggest(self, trial_id: str) -> Any:
-        """A configuration, None for "ask later", or `Searcher.FINISHED`."""
+        """A configuration; None: ask again later; `Searcher.FINISHED`: there are no more trials."""
         job: TrialJob | str | None = Searcher.FINISHED
         with self._stage.stopping_on_errors():
             job = self._stage.next_job(trial_id)
         return {JOB: job} if isinstance(job, TrialJob) else job
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Ray keeps a trial's last result from its scheduler, so it is heard here."""
+        """Handle a trial's last result, which Ray does not pass to the scheduler."""
         with self._stage.stopping_on_errors():
             if error or result is None or REPORT not in result:
                 self._stage.on_worker_lost(trial_id)
@@ -226,7 +227,7 @@ class JournalSearcher(Searcher):
 
 
 class JournalScheduler(FIFOScheduler):
-    """Hears every report but a trial's last, and stops the trials that the journal's pruner stops."""
+    """Handles every report of a trial except the last one, and stops the trials that the journal's pruner stops."""
 
     def __init__(self, stage: StageRun) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -260,11 +261,11 @@ class StopOnError(Stopper):
 
 
 def run_stage(stage: StageRun, placement: Placement, node_data: NodeRefs) -> None:
-    """Run a stage until every trial of it is told.
+    """Run a stage until all its trials have ended.
 
     Raises:
-        StudyFailed: no trial can go on (a full disk).
-        Exception: whatever asking, telling or tracking raised in the driver.
+        StudyFailed: no trial can train any more (a full disk).
+        Exception: any error that the journal or the tracking raised in the driver.
     """
     total, finished = stage.journal.source.total, stage.journal.finished()
     stage.watcher.stage_begins(stage.journal.name, total, finished, placement.workers)
@@ -290,11 +291,11 @@ def run_stage(stage: StageRun, placement: Placement, node_data: NodeRefs) -> Non
                 name=stage.journal.name,
                 storage_path=scratch,
                 stop=StopOnError(stage),
-                # A lost worker is the searcher's business: it suggests the same number again.
+                # The searcher handles lost workers: it suggests the same trial again.
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                 verbose=0,
-                # In a notebook Tune would choose one that clears the cell's output, also of what was printed before.
+                # The default in a notebook clears the cell's output, also the lines printed before.
                 progress_reporter=tune.CLIReporter(),
             ),
         )
@@ -309,10 +310,10 @@ def run_stage(stage: StageRun, placement: Placement, node_data: NodeRefs) -> Non
 
 @contextmanager
 def _memory_in_one_line() -> Iterator[None]:
-    """Ray ends a worker where a node's memory is nearly full; in mid-training that is an error of Tune itself.
+    """Turn Ray's error about a full memory into one line. Ray ends a worker when a node's memory is nearly full.
 
     Raises:
-        StudyFailed: so it was.
+        StudyFailed: Ray ended a worker for that reason.
     """
     try:
         yield
@@ -320,12 +321,12 @@ def _memory_in_one_line() -> Iterator[None]:
         if "running low on memory" not in str(error):
             raise
         raise StudyFailed(
-            "Ray ended a worker, for its machine had nearly no memory left; free some, or lower resources.workers"
+            "Ray ended a worker because its machine had almost no memory left; free some, or lower resources.workers"
         ) from None
 
 
 def _spread(stage: StageRun, node_data: NodeRefs) -> str:
-    """Where a stage's trials ran, and how many copies of their data that took."""
+    """One line: on which nodes a stage's trials ran, and how many copies of the data the nodes hold."""
     trials = ", ".join(f"{node}: {count}" for node, count in sorted(stage.trials_of_nodes.items()))
     images, logits = copies(node_data.dataset), copies(node_data.targets)
     count, nodes = stage.trials_of_nodes.total(), len(stage.trials_of_nodes)
@@ -336,5 +337,6 @@ def _spread(stage: StageRun, node_data: NodeRefs) -> str:
 
 
 def _end(report: TrialReport) -> int:
-    """When a trial ended: its last epoch, so that hearing it again says the same."""
+    """When a trial ended, in Unix milliseconds: the time of its last epoch, so a repeated report gives the same
+    time."""
     return report.epochs[-1].timestamp_ms if report.epochs else now_ms()

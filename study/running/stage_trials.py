@@ -1,4 +1,4 @@
-"""The trials of one stage in the journal: how one is entered, and which id the storage gives it.
+"""The trials of one stage in the journal: how a new one is written, and which id the storage gives it.
 
 Works on an Optuna study and its storage, by their public methods. Knows nothing of what a trial trains.
 """
@@ -16,7 +16,7 @@ from optuna.trial import TrialState, create_trial
 NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 
 FIXED = "fixed_params"
-"""System attribute in which Optuna keeps the parameters that a trial is to have."""
+"""System attribute in which Optuna keeps the fixed parameters of a queued trial."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class StageTrials:
     """The trials of one stage.
 
     Args:
-        study: the stage.
-        storage: the one that the study is in.
+        study: the stage's Optuna study.
+        storage: the storage that holds this study.
     """
 
     study: optuna.Study
@@ -40,7 +40,7 @@ class StageTrials:
         return self.storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
 
     def opened(self, number: int) -> optuna.Trial:
-        """A trial by its number, for parameters to be suggested."""
+        """A trial by its number, for suggesting parameters."""
         return optuna.Trial(self.study, self.storage_id(number))
 
     def enter(self, attributes: Mapping[str, Any], params: Mapping[str, Any] = NO_PARAMS) -> optuna.Trial:
@@ -48,7 +48,7 @@ class StageTrials:
 
         Args:
             attributes: its user attributes.
-            params: the parameters that it gets when they are suggested.
+            params: fixed parameters: the values that the trial gets when they are suggested.
         """
         new = create_trial(state=TrialState.RUNNING, user_attrs=dict(attributes), system_attrs={FIXED: dict(params)})
         return optuna.Trial(self.study, self.storage.create_new_trial(self._study_id, new))

@@ -1,7 +1,7 @@
-"""The Ray Tune trainable: a thin coat over `TrialRun`, one epoch a step.
+"""The Ray Tune trainable: it runs a `TrialRun`, one epoch in each step.
 
-Its actor is reused from trial to trial: `reset_config` only takes the configuration, everything else is loaded at
-the first step. Ray's own checkpoints are off, a trial writes its own.
+Ray reuses its actor for one trial after another: `reset_config` only stores the configuration, and the first step loads
+the rest. Ray's own checkpoints are off; a trial writes its own.
 """
 
 from dataclasses import dataclass
@@ -22,17 +22,17 @@ JOB, REPORT = "job", "report"
 
 @dataclass(frozen=True)
 class NodeRefs:
-    """What all trials share, in Ray's object store: one copy a node, read-only, whatever the number of trials."""
+    """What all trials share in Ray's object store: one read-only copy on each node, for any number of trials."""
 
     dataset: "ray.ObjectRef[Dataset]"
     targets: "ray.ObjectRef[dict[str, FloatArray]]"
-    """Combined teacher logits by the key a `TrialJob` names."""
+    """Combined teacher logits by the key in a `TrialJob`."""
 
 
 class DistillationTrainable(tune.Trainable):
     """Runs trials one after another in one actor.
 
-    Its results carry `val_error` and `epoch` for schedulers, `done`, and the whole report.
+    Each result has `val_error` and `epoch` for schedulers, `done`, and the whole report.
     """
 
     def setup(
@@ -52,7 +52,7 @@ class DistillationTrainable(tune.Trainable):
         return True
 
     def cleanup(self) -> None:
-        """Let go of the trial: it was stopped early, or it is over."""
+        """Close the trial: it was stopped early, or it has ended."""
         if self._run is not None:
             self._run.close()
             self._run = None
@@ -67,14 +67,14 @@ class DistillationTrainable(tune.Trainable):
         return result_of(report)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Ray asks for one when an actor is paused; the trial has its own, so there is nothing to add."""
+        """Do nothing. Ray calls this when it pauses an actor; the trial writes its own checkpoints."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """See `save_checkpoint`."""
+        """Do nothing, as `save_checkpoint`."""
 
 
 def result_of(report: TrialReport) -> dict[str, Any]:
-    """A report as Ray Tune takes it. `val_error` is 1 where there is none: a failed trial is as bad as can be."""
+    """A report as a result for Ray Tune. If it has no epoch, `val_error` is 1, the worst value."""
     last = report.epochs[-1] if report.epochs else None
     return {
         "epoch": last.epoch if last else 0,

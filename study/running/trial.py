@@ -1,9 +1,9 @@
-"""One trial from its first epoch to its result, over as many processes as it takes.
+"""One trial from its first epoch to its result, also across several processes.
 
-Works on a `TrialConfig`, images and targets in memory, and a folder of its own. Knows nothing of Ray: `step()` is
-called until the report has a summary. Whatever process calls it next goes on from the last checkpoint; a trial that
-had ended answers at once with what it stored. One process at a time trains in a folder, another one waits: two studies
-may ask for the same teacher, and a worker may outlive its study by a moment.
+Works on a `TrialConfig`, images and targets in memory, and the trial's own folder. Knows nothing of Ray: the caller
+calls `step()` until the report has a summary. A new process resumes from the last checkpoint. If the trial has already
+ended, `step()` returns the stored result. One process at a time trains in a folder; another one waits for it. Two
+studies may train the same teacher, and a worker may still run for a moment after its study.
 """
 
 import time
@@ -43,7 +43,8 @@ from study.storage import remove_temporary_files, write_whole
 WEIGHTS = "weights.safetensors"
 
 CHECKPOINT_COST = 60
-"""A checkpoint is written once the time since the last one is this many times what that one took (less than 2 %)."""
+"""A checkpoint is written when the time since the last one is this many times the time that writing it took. Writing
+then takes less than 2 % of the training."""
 
 WAIT_SECONDS = 1.0
 """How long a step waits for another process that trains in the trial's folder."""
@@ -57,13 +58,13 @@ def checkpoints(folder: Path) -> tuple[Path, Path]:
 
 
 def discard_checkpoints(folder: Path) -> None:
-    """A trial that is over does not go on."""
+    """Delete the checkpoints of a trial that has ended."""
     for file in checkpoints(folder):
         file.unlink(missing_ok=True)
 
 
 class DeviceImages:
-    """A dataset's splits on one device, brought there once and used by one trial after another."""
+    """A dataset's splits on one device. They are copied there once, and all trials of a worker use them."""
 
     def __init__(self, dataset: Dataset, device: str = "cpu") -> None:
         self.dataset, self.device = dataset, device
@@ -83,24 +84,24 @@ class DeviceImages:
 
 @dataclass(frozen=True)
 class TrialJob:
-    """One trial as it is handed to a worker."""
+    """What a worker needs to run one trial."""
 
     number: int
     trial: TrialConfig
     folder: Path
     target: str | None
-    """Key of its target (combined teacher logits); None where it learns from labels."""
+    """Key of its target (combined teacher logits); None for a trial that learns from labels."""
     logit_store: Path
     logit_key: str | None = None
     """For a teacher: under which key its logits are stored."""
     threads: int = 1
-    """The most threads that its network is worth."""
+    """The most threads that speed up its network."""
     processors: Path | None = None
-    """Where its study keeps what was measured of processors; None: measured in this process."""
+    """The study's file with the measurements of processors; None: this process measures for itself."""
 
 
 class StoredResult(Model):
-    """A trial's result on the disk, and what it is the result of."""
+    """A trial's result as it is stored, with the configuration that it belongs to."""
 
     trial: TrialConfig
     report: TrialReport
@@ -108,11 +109,12 @@ class StoredResult(Model):
 
 @dataclass
 class TrialRun:
-    """A trial on one device. The folder is locked from the first step to the last, or to `close()`."""
+    """A trial on one device. It holds the folder's lock from the first step until the last one or `close()`."""
 
     job: TrialJob
     targets: Mapping[str, FloatArray]
-    """Combined teacher logits by key, (training images, classes) float32: shared, so never written to."""
+    """Combined teacher logits by key, each of shape (training images, classes), float32. Trials share them and must not
+    change them."""
     images: DeviceImages
     _trainer: DistillationTrainer | None = field(default=None, init=False)
     _unreported: list[EpochRecord] = field(default_factory=list, init=False)
@@ -123,10 +125,11 @@ class TrialRun:
 
     @flushed_denormals()
     def step(self) -> TrialReport:
-        """Train one epoch, or report what a former process left; nothing yet while another process trains here.
+        """Train one epoch, or read the result that an earlier process stored.
 
         Returns:
-            the report; the trial's own failure is an outcome in it, a disk that cannot be used is `fatal`.
+            the report. A trial that fails has the outcome `failed` in it; a disk that cannot be used is `fatal`. The
+            report has no epochs while another process trains in the folder.
         """
         report = self._report()
         if report.summary is not None or report.fatal is not None:
@@ -134,25 +137,26 @@ class TrialRun:
         return report
 
     def close(self) -> None:
-        """Leave the trial as it is to whoever goes on with it; what its last checkpoint does not hold is lost."""
+        """Free the folder's lock, so that another process can resume the trial. Epochs after the last checkpoint are
+        lost."""
         self._trainer = None
         self._lock.release()
 
     def _report(self) -> TrialReport:
         try:
-            return self._step() if self._alone() else self._patience()
+            return self._step() if self._has_lock() else self._report_waiting()
         except UserError as error:
             return TrialReport(number=self.job.number, fatal=str(error))
         except OSError as error:
             reason = " ".join(str(error).split())
-            return TrialReport(number=self.job.number, fatal=f"{self.job.folder}: cannot go on here ({reason})")
+            return TrialReport(number=self.job.number, fatal=f"{self.job.folder}: cannot train here ({reason})")
         except Diverged as error:
             return self._failure("diverged", str(error))
-        except Exception as error:  # noqa: BLE001 - whatever a training raises is its own outcome, not the worker's
+        except Exception as error:  # noqa: BLE001 - an error of one training must not end the worker
             return self._failure("failed", f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
 
-    def _alone(self) -> bool:
-        """Whether this is the one process that trains in the folder, from now on."""
+    def _has_lock(self) -> bool:
+        """Take the folder's lock; whether this process has it."""
         if self._lock.is_locked:
             return True
         self.job.folder.mkdir(parents=True, exist_ok=True)
@@ -163,7 +167,7 @@ class TrialRun:
         remove_temporary_files(self.job.folder)
         return True
 
-    def _patience(self) -> TrialReport:
+    def _report_waiting(self) -> TrialReport:
         said = () if self._waiting else (f"{self.job.folder}: another process trains here; waiting for it",)
         self._waiting = True
         return TrialReport(number=self.job.number, messages=said)
@@ -213,7 +217,7 @@ class TrialRun:
         return self._keep(tuple(trainer.history), summary)
 
     def _given_teacher(self, file: Path) -> TrialReport:
-        """A teacher whose weights came as a file: nothing is trained, all else is as for the others."""
+        """The result of a teacher whose weights are read from a file: it is not trained, only measured."""
         started = time.perf_counter()
         network = initial_network(self.job.trial, self._training_data())
         load_weights(network, file)
@@ -239,7 +243,7 @@ class TrialRun:
             return TrialReport(number=self.job.number, fatal=str(error))
 
     def _keep(self, history: tuple[EpochRecord, ...], summary: TrainingSummary) -> TrialReport:
-        """Bring the result to the disk before anyone hears of it."""
+        """Write the result to the disk; only then is it reported."""
         report = TrialReport(number=self.job.number, epochs=history, summary=summary, messages=tuple(self._messages))
         content = StoredResult(trial=self.job.trial, report=report).model_dump_json()
         write_whole(self.result_file, lambda path: path.write_text(content, encoding="utf-8"))
@@ -252,16 +256,17 @@ class TrialRun:
         try:
             stored = StoredResult.model_validate_json(self.result_file.read_bytes())
         except ValidationError:
-            self._messages.append(f"{self.result_file}: not a trial's result; the trial is run again")
+            self._messages.append(f"{self.result_file}: not a valid result; the trial runs again")
             self.result_file.unlink()
             return None
         report = stored.report
         if self.job.trial.stage == "teacher":
-            # Its folder is named by what determines it, and shared by all studies; what made it fail may be gone.
+            # All studies share the folder of a teacher, which is named by its key. A failed one is trained again,
+            # because the reason may be gone.
             failed = report.summary is not None and report.summary.outcome == "failed"
             return None if failed else report.model_copy(update={"number": self.job.number})
-        if stored.trial != self.job.trial:  # the journal was lost, and its numbers were given anew
-            self._messages.append(f"{self.result_file}: another trial's result; the trial is run")
+        if stored.trial != self.job.trial:  # the journal was lost, and a new one counts from 0 again
+            self._messages.append(f"{self.result_file}: the result of another trial; this trial runs now")
             self.result_file.unlink()
             return None
         return report.model_copy(update={"number": self.job.number})
@@ -298,7 +303,7 @@ class TrialRun:
         self._write_seconds = self._written_at - now
 
     def _resumed_trainer(self) -> DistillationTrainer:
-        """A trainer that goes on from the newest checkpoint that can be read, or starts."""
+        """A trainer with the state of the newest checkpoint that can be read, or a new trainer."""
         trainer = self._fresh_trainer()
         for file in self._checkpoints:
             if not file.exists():
@@ -310,8 +315,8 @@ class TrialRun:
                 trainer.load_state_dict(state["trainer"])
             except Exception as error:  # noqa: BLE001 - a damaged file may raise anything
                 reason = " ".join(str(error).split())[:120]
-                self._messages.append(f"{file}: unreadable checkpoint ({reason}); going further back")
-                file.unlink(missing_ok=True)  # the next one written must not push it over the good one
+                self._messages.append(f"{file}: unreadable checkpoint ({reason}); trying an older one")
+                file.unlink(missing_ok=True)  # else the next checkpoint written would replace the good one by it
                 trainer = self._fresh_trainer()
                 continue
             self._unreported = list(trainer.history)
@@ -326,7 +331,7 @@ class TrialRun:
 
     @cached_property
     def _onednn_is_faster(self) -> bool | None:
-        """What the study knows of this processor; the first trial on a kind of processor measures it."""
+        """What the study measured on this kind of processor; the first trial on each kind measures it."""
         if self.job.processors is None or self.images.device != "cpu":
             return None
         processor, is_new = recorded_processor(self.job.processors)

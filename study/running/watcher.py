@@ -1,6 +1,6 @@
-"""Who watches a study run: the terminal, a test, or nobody.
+"""The interface for watching a study: the terminal or a test implements it.
 
-A contract only: search tells a watcher what happens, and never asks it anything.
+The running code calls a watcher when something happens, and uses nothing that it returns.
 """
 
 from study.config import TrialConfig
@@ -8,17 +8,17 @@ from study.records import TrialReport
 
 
 class Watcher:
-    """Hears what happens to a study; this one does nothing with it."""
+    """Is called when something happens in a study. This one does nothing."""
 
     def stage_begins(self, name: str, total: int, done: int, workers: int) -> None:
-        """`done` of `total` trials were finished before; a study has one stage of a name."""
+        """A stage begins; `done` of its `total` trials ended in an earlier run. Its name is unique in the study."""
 
     def trial_begins(self, name: str, trial_id: str, trial: TrialConfig) -> None: ...
 
     def trial_reports(self, trial_id: str, trial: TrialConfig, report: TrialReport) -> None:
-        """Epochs, or the end where the report has a summary."""
+        """New epochs of a trial; also its end, if the report has a summary."""
 
     def stage_ends(self, name: str) -> None: ...
 
     def says(self, message: str) -> None:
-        """One line for the person who watches."""
+        """One line for the user."""

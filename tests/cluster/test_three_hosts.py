@@ -133,7 +133,7 @@ def every_trial_is_there_once(tracking: TrackingServer, study: str) -> None:
 def delivered(ended: subprocess.CompletedProcess[str], cluster: RayCluster, study: str) -> None:
     """A job that ended well; where the machine was so busy that the tracking server fell behind, it is waited for."""
     said = ended.stdout + ended.stderr
-    if ended.returncode == 1 and f"deliver them by: noisy-study sync {study}" in said:
+    if ended.returncode == 1 and f"send them with: noisy-study sync {study}" in said:
         sync = [str(BIN / "noisy-study"), "sync", study]
         wait_until(lambda: subprocess.run(sync, env={**cluster.environment}, check=False).returncode == 0, said, 900)
     else:
@@ -233,7 +233,7 @@ def test_a_job_is_listed_and_stopped_in_order(
     assert (listed[job]["study"], listed[job]["status"]) == ("endless", "running")
     taken = laptop("submit", study_file, "--name", "endless", *endless)
     assert taken.returncode == 2
-    assert "is being run by another process" in taken.stdout
+    assert "another process runs study" in taken.stdout
     assert laptop("stop", job).returncode == 0
     followed = laptop("logs", job, "--follow")
     assert followed.returncode == 130
@@ -287,7 +287,7 @@ def test_no_driver_joins_without_the_token(cluster: RayCluster, study_file: str,
     environment = {name: value for name, value in cluster.environment.items() if name not in access}
     assert host.start(*command, environment={**environment, **access}).wait(timeout=300) == 2
     said = host.output()[before:]
-    assert f"cannot reach Ray at {cluster.gcs}: it wants its token; set RAY_AUTH_MODE=token" in said
+    assert f"cannot reach Ray at {cluster.gcs}: the cluster requires a token; set RAY_AUTH_MODE=token" in said
     assert said.count("\n") == 1
 
 

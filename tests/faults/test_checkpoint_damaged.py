@@ -55,5 +55,5 @@ def test_a_study_with_a_damaged_checkpoint(
     said = study.finish("resume", "small").stderr
     for file in damaged:
         (line,) = [line for line in said.splitlines() if line.startswith(f"{file}: unreadable checkpoint (")]
-        assert line.endswith("; going further back")
+        assert line.endswith("; trying an older one")
     unharmed(study, undisturbed(SMALL), f"a checkpoint that is {damage}", len(damaged))

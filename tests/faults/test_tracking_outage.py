@@ -76,7 +76,7 @@ def test_missed_records_are_delivered_later(tmp_path: Path, server: MLflowServer
         _until_trials_ended(study, driver, 1)
         server.kill()
         assert driver.ends() == 1
-    assert "deliver them by: noisy-study sync small" in driver.stderr
+    assert "send them with: noisy-study sync small" in driver.stderr
     assert "Traceback" not in driver.stderr
     with study.command("sync", study.name) as away:
         assert away.ends() == 1

@@ -19,7 +19,7 @@ def _race(study: Study, *words: str) -> None:
         for racer, status in zip(racers, statuses, strict=True):
             if status == 2:
                 assert racer.stderr.count("\n") == 1
-                assert "is being run by another process" in racer.stderr or "exists already" in racer.stderr
+                assert "another process runs study" in racer.stderr or "already exists" in racer.stderr
 
 
 def test_of_several_runs_of_one_name_one_wins(tmp_path: Path, undisturbed: Undisturbed) -> None:

@@ -46,7 +46,7 @@ TRIALS = 60
 def capacity() -> Iterator[Capacity]:
     # The workers cannot import what lies beside the tests.
     ray.cloudpickle.register_pickle_by_value(synthetic)  # type: ignore[no-untyped-call]
-    with ray_engine(None, verbose=False, how_to_go_on=str) as found:
+    with ray_engine(None, verbose=False, resume_hint=str) as found:
         yield found
 
 

@@ -328,7 +328,7 @@ def test_a_result_that_cannot_be_read_is_made_again(trials: Trials) -> None:
     run.result_file.write_text("{}", encoding="utf-8")
     again = _to_the_end(trials.run(_student()))
     said = [message for report in again for message in report.messages]
-    assert said == [f"{run.result_file}: not a trial's result; the trial is run again"]
+    assert said == [f"{run.result_file}: not a valid result; the trial runs again"]
     assert _numbers(again[-1]) == _numbers(report)
 
 
@@ -339,7 +339,7 @@ def test_another_trials_result_is_not_taken_for_ones_own(trials: Trials) -> None
     reports = _to_the_end(again)
     assert _numbers(reports[-1]) == _numbers(_to_the_end(alone)[-1])
     said = [message for report in reports for message in report.messages]
-    assert said == [f"{again.result_file}: another trial's result; the trial is run"]
+    assert said == [f"{again.result_file}: the result of another trial; this trial runs now"]
 
 
 # ------------------------------------------------------------------------------------------------------------ failures

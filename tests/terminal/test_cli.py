@@ -317,7 +317,7 @@ def test_cp_writes_a_recipe_once(command: Command, workspace: Path) -> None:
     assert "sigma_alpha" in (workspace / "mine.yaml").read_text()
     status, _, err = command("cp", "quickstart", "mine.yaml")
     assert status == 2
-    assert "exists already" in err
+    assert "already exists" in err
 
 
 @pytest.mark.parametrize("name", names())

@@ -44,6 +44,6 @@ def copy_recipe(
     """Copy a recipe to a file, to edit it."""
     text = recipe_text(recipe)
     if os.path.lexists(file):
-        raise UserError(f"{file} exists already; choose another name")
+        raise UserError(f"{file} already exists; choose another name")
     write_whole(file, lambda path: path.write_text(text, encoding="utf-8"))
     errors.print(f"wrote {file}; edit it, then: noisy-study run {file}", highlight=False)
