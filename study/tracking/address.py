@@ -1,6 +1,7 @@
-"""Where the tracking server is, and how long to wait for it.
+"""The address of the tracking server, and the time limits of its requests.
 
-Works on addresses and on the environment MLflow reads. Imports nothing heavy: the command line uses it.
+Works on addresses and on the environment that MLflow reads. It imports no large package, because the command line uses
+it.
 """
 
 import json
@@ -19,8 +20,8 @@ from study.errors import TrackingUnavailable, UserError
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 
-# Read by MLflow at the time of a request. A closed port would otherwise hold a client for four minutes, a server
-# that hangs for twenty. No retries below us: MLflow retries a POST, and one run would become several.
+# MLflow reads these at each request. By default, a closed port blocks a client for four minutes, and a server that
+# hangs for twenty. MLflow must not retry: it would also retry a POST, and create the same run several times.
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -51,15 +52,15 @@ _QUERY = re.compile(r"(?<=\w)\?\S*=[^\s,'\")]*")
 
 
 def without_credentials(text: str) -> str:
-    """An address, or a message that quotes one, without user, password and query: fit for a terminal or a log.
+    """An address, or a message that quotes one, without user, password and query, for a terminal or a log.
 
-    A database's password may hold anything, so its address goes by the last `@` of the line.
+    A database's password may contain any character, also `@`, so the last `@` of the line ends it.
     """
     return _QUERY.sub("", _USER.sub(r"\1\2", text))
 
 
 def secrets_of(uri: str) -> list[str]:
-    """What no message may show of an address: its password, as it is written and decoded; the longest first."""
+    """The parts of an address that no message may show: its password, as written and decoded; the longest first."""
     _, _, rest = uri.partition("://")
     user, at, _ = rest.rpartition("@")
     password = user.partition(":")[2] if at and not rest.startswith("/") else ""
@@ -67,7 +68,7 @@ def secrets_of(uri: str) -> list[str]:
 
 
 def redacted_message(error: BaseException, *uris: str) -> str:
-    """The first line of an error, without credentials. The lines below it may quote anything from a database."""
+    """The first line of an error, without credentials. The other lines are left out: they may quote a database."""
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     for secret in (secret for uri in uris for secret in secrets_of(uri)):
         reason = reason.replace(secret, "***")
@@ -75,7 +76,7 @@ def redacted_message(error: BaseException, *uris: str) -> str:
 
 
 _REFUSALS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "PERMISSION_DENIED")
-"""MLflow's codes for a request that the server answers with no, at a retry too."""
+"""MLflow's error codes for a request that the server refuses. A retry would be refused too."""
 
 
 @contextmanager
@@ -86,7 +87,7 @@ def answering(uri: str) -> Iterator[None]:
         TrackingUnavailable: the server or its database does not answer; a retry may succeed.
         UserError: the server refuses, or the address cannot be used; a retry fails again.
 
-    Both name the address, without credentials, also where a message quotes them.
+    Both messages contain the address without its credentials.
     """
     import requests
     from mlflow.exceptions import MlflowException
@@ -111,17 +112,17 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 ATTEMPTS = 3
-"""How often a read is tried. A busy server misses the short time that a request has."""
+"""How many times a read is tried. A busy server may not answer within the short time limit of one request."""
 
 
 def retry_read(uri: str, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function that reads from the tracking server; retry it while the server is unavailable.
 
-    For reading only: a write that was given up may have arrived.
+    For reading only: a write that timed out may have reached the server.
 
     Raises:
         TrackingUnavailable: the server did not answer `ATTEMPTS` times.
-        UserError: it refuses, which is not retried.
+        UserError: the server refuses; this is not retried.
     """
     from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
@@ -136,7 +137,7 @@ def retry_read(uri: str, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 
 
 def store_exists(uri: str) -> bool:
-    """Whether there is a store to read; False for a SQLite file that is not there yet.
+    """Whether there is a store to read; False for a SQLite file that does not exist.
 
     Raises:
         UserError: the folder for a SQLite file does not exist.
@@ -145,13 +146,14 @@ def store_exists(uri: str) -> bool:
         return True
     database = _sqlite_file(uri)
     if not database.parent.is_dir():
-        raise UserError(f"MLFLOW_TRACKING_URI {uri}: there is no folder {database.parent}; make it first")
+        raise UserError(f"MLFLOW_TRACKING_URI {uri}: the folder {database.parent} does not exist; create it first")
     return database.exists()
 
 
 @contextmanager
 def first_opening(uri: str) -> Iterator[None]:
-    """One process at a time where a SQLite store may have to be made: two at once break MLflow's migration."""
+    """Hold a lock while a SQLite store may be created. Two processes at the same time would break MLflow's
+    migration."""
     if not uri.startswith("sqlite:///"):
         yield
         return

@@ -1,8 +1,8 @@
-"""The one place that writes to MLflow.
+"""The client that writes a study to MLflow.
 
-Works on events. Every call is limited in time and is not retried by MLflow, which would make a run four times. An event
-can be applied again: runs are found by our own tag before one is made, and epochs that are already there are left out.
-Knows nothing of waiting; the outbox retries.
+Works on events. Every request has a time limit. MLflow does not retry requests, because a retry could create the same
+run several times. An event can be applied again: a run is looked up by our own tag before it is created, and epochs
+that are already there are left out. Knows nothing of waiting; the outbox retries.
 """
 
 import json
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Run
 
 MAX_METRICS = 800
-"""In one `log_batch`: MLflow takes 1,000 of metrics, parameters and tags together."""
+"""The most metrics in one `log_batch`. MLflow accepts 1,000 metrics, parameters and tags together."""
 
 RUNS_PER_PAGE = 250
-"""In one search: a busy server takes seconds for 1,000, and a request has three."""
+"""The most runs in one page of a search. A busy server needs seconds for 1,000, and the limit of a request is 3 s."""
 
 
 _Metric = tuple[str, float, int, int]
@@ -47,23 +47,23 @@ _Metric = tuple[str, float, int, int]
 
 @dataclass
 class _Gathered:
-    """What is to be written of a run in one call: its epochs by their number, and its parameters."""
+    """What is written to a run in one call: its parameters, and its epochs by their number."""
 
     params: Mapping[str, str] = field(default_factory=dict)
     epochs: dict[int, EpochRecord] = field(default_factory=dict)
 
 
 class TrackingClient:
-    """Writes one study to the tracking server; the first request is sent when it is needed.
+    """Writes one study to the tracking server. The first method call sends the first request.
 
     Args:
-        uri: where; `sqlite:///…` is made if it does not exist, under a lock, because two processes that open a new
-            store at once break its migration.
+        uri: the server's address. A store `sqlite:///…` that does not exist is created, under a lock, because two
+            processes that open a new store at the same time break its migration.
         study: the experiment's name.
 
     Raises:
-        TrackingUnavailable: from every method, when the server does not answer.
-        UserError: from every method, when it refuses. No message holds credentials.
+        TrackingUnavailable: from every method, if the server does not answer.
+        UserError: from every method, if the server refuses. No message contains credentials.
     """
 
     def __init__(self, uri: str, study: str) -> None:
@@ -73,7 +73,7 @@ class TrackingClient:
         self._forget()
 
     def _forget(self) -> None:
-        """What the server has is not known, at first and after an attempt that broke off."""
+        """Forget what the server has. It is read again before the next event."""
         self._known = False
         self._experiment_id: str | None = None
         self._parent: str | None = None
@@ -83,17 +83,16 @@ class TrackingClient:
         self._last_step: dict[str, int] = {}
 
     def find_study(self) -> str | None:
-        """The parent run's id, or None where the server has no study of this name."""
+        """The parent run's id, or None if the server has no study of this name."""
         with answering(self._uri):
             self._find_parent()
         return self._parent
 
     def apply(self, events: Iterable[Event]) -> None:
-        """Write events in their order; those that were written before change nothing.
+        """Write events in their order. Events that were written before change nothing.
 
-        What there is to write of a run is sent together, at the latest with its end. Where the server refuses, what
-        was known of it may be out of date, because somebody deleted a run: then it is read again, and the events are
-        applied once more.
+        Everything for one run is sent together, at the latest with its end. If the server refuses, somebody may have
+        deleted a run that is known here. Then the server is read again, and the events are applied once more.
         """
         events, was_known = tuple(events), self._known
         try:
@@ -150,11 +149,11 @@ class TrackingClient:
             self._parent = run.info.run_id
         self._client.update_run(self._parent, status="RUNNING")
         if event.start is not None:
-            # Under a name made of its time: the same start again writes the same tag.
+            # The tag's name contains the time, so writing the same start again changes nothing.
             name = f"{schema.START}{event.start.timestamp_ms}"
             self._log(self._parent, tags={name: event.start.model_dump_json()})
         if schema.DATASET not in self._params_of(self._parent):
-            # The parameters come last: where they are, nothing before them is missing.
+            # The parameters are written last: if they are there, everything before them is there too.
             self._client.log_text(self._parent, event.study_file, schema.STUDY_FILE)
             self._client.set_experiment_tag(self._experiment_id, view.TAG, view.saved_view(now_ms()))
             if event.datasets:
@@ -167,7 +166,7 @@ class TrackingClient:
         self._log(parent, params={name: value for name, value in params.items() if name not in known})
 
     def _measure(self, event: MachineMeasured) -> None:
-        # Seconds as steps, so that they go on after a resume.
+        # The step is the Unix time in seconds, so steps also increase after a resume.
         at, step = event.timestamp_ms, event.timestamp_ms // 1000
         metrics = [(name, value, at, step) for name, value in event.metrics.items()]
         self._log(self._begun_study(), metrics=metrics)
@@ -180,7 +179,7 @@ class TrackingClient:
     def _begun_study(self) -> str:
         if self._parent is None:
             raise UserError(
-                f"the tracking server {without_credentials(self._uri)} has no run of the study {self._study} any more"
+                f"the tracking server {without_credentials(self._uri)} no longer has a run of the study {self._study}"
             )
         return self._parent
 
@@ -188,7 +187,7 @@ class TrackingClient:
 
     def _begin(self, event: RunBegan) -> None:
         parent = self._begun_study()
-        assert self._experiment_id is not None  # where there is a parent
+        assert self._experiment_id is not None  # a parent run is always in an experiment
         if event.trial_id not in self._runs:
             run = self._client.create_run(
                 self._experiment_id,
@@ -216,7 +215,7 @@ class TrackingClient:
             schema.EPOCHS_TO_TARGET: summary.epochs_to_target,
             schema.SECONDS_TO_TARGET: summary.seconds_to_target,
         }
-        # The outcome comes last: where it is, nothing before it is missing.
+        # The outcome is written last: if it is there, everything before it is there too.
         self._send(
             event.trial_id,
             gathered,
@@ -242,7 +241,7 @@ class TrackingClient:
         metrics: Sequence[_Metric] = (),
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Write what was gathered of a run, then these metrics, then these tags."""
+        """Write what was gathered for a run, then these metrics, then these tags."""
         run_id = self._runs.get(trial_id)
         if run_id is None:
             return  # somebody has deleted it
@@ -278,7 +277,7 @@ class TrackingClient:
 
             with first_opening(self._uri):
                 self._opened = MlflowClient(tracking_uri=self._uri)
-                self._opened.get_experiment_by_name(self._study)  # what makes a store that is not there yet
+                self._opened.get_experiment_by_name(self._study)  # the first request creates a store that is missing
         return self._opened
 
     def _find_parent(self) -> None:
@@ -296,10 +295,10 @@ class TrackingClient:
         self._doubled_parents = [run.info.run_id for run in runs[1:]]
 
     def _learn_what_is_there(self) -> None:
-        """After an interruption: which trials have a run, and up to which epoch.
+        """Read which trials have a run, and up to which epoch.
 
-        A request that was given up may have reached the server all the same, and made a run after we had looked for
-        one: of several runs of one trial, or of the study, the fullest stays.
+        A request that timed out may still have reached the server and created a run. So a trial or the study may have
+        several runs: the one with the most in it stays, and the others are deleted.
         """
         self._find_parent()
         for run_id in self._doubled_parents:
@@ -318,7 +317,7 @@ class TrackingClient:
             if schema.OUTCOME not in run.data.tags and schema.VAL_ERROR in run.data.metrics:
                 history = self._client.get_metric_history(run.info.run_id, schema.VAL_ERROR)
                 self._last_step[trial_id] = max(metric.step for metric in history)
-            elif schema.EPOCHS_TRAINED in run.data.metrics:  # which its end brought; no request for each of thousands
+            elif schema.EPOCHS_TRAINED in run.data.metrics:  # a run that ended has it; this saves one request per run
                 self._last_step[trial_id] = int(run.data.metrics[schema.EPOCHS_TRAINED])
         self._known = True
 
@@ -362,7 +361,7 @@ class TrackingClient:
 
 
 def _portions(metrics: Sequence[_Metric]) -> list[Sequence[_Metric]]:
-    """As much as one call takes, in order; one empty portion where there are none."""
+    """The metrics in portions of `MAX_METRICS`, in order; one empty portion if there are none."""
     return [metrics[start : start + MAX_METRICS] for start in range(0, max(1, len(metrics)), MAX_METRICS)]
 
 
@@ -387,7 +386,7 @@ def _as_input(used: DatasetUsed) -> "DatasetInput":
 
 
 def fullest_first(runs: "list[Run]") -> "list[Run]":
-    """Runs of one trial, or of one study, those with the most in them first."""
+    """Runs of one trial, or of one study, sorted by how much is in them, the fullest first."""
 
     def fullness(run: "Run") -> tuple[int, int, str]:
         return len(run.data.tags) + len(run.data.params), len(run.data.metrics), run.info.run_id

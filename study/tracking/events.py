@@ -1,6 +1,6 @@
-"""What there is to track, as plain data: a study began, a run began, epochs passed, a run ended, the study ended.
+"""The events that are tracked, as plain data: a study began, a run began, epochs passed, a run ended, the study ended.
 
-Works on names and numbers. Knows nothing of MLflow: an event can wait on disk, and be applied twice without harm.
+Works on names and numbers. Knows nothing of MLflow. An event can wait on disk, and applying it twice changes nothing.
 """
 
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from study.stages import Stage
 from study.tracking.schema import Kind
 
 StudyStatus = Literal["FINISHED", "FAILED", "KILLED"]
-"""MLflow's words for a study that is done, one that failed, and one that was interrupted and can be resumed."""
+"""MLflow's statuses for a study that finished, one that failed, and one that was interrupted and can be resumed."""
 
 
 class DatasetUsed(Model):
@@ -30,7 +30,7 @@ class DatasetUsed(Model):
 
 
 class StudyStart(Model):
-    """A start or resume of a study: when, and what it runs under. Its time identifies it."""
+    """A start or resume of a study: its time, and the versions of the packages. The time identifies it."""
 
     timestamp_ms: int
     versions: dict[str, str] = Field(description="by package")
@@ -38,7 +38,7 @@ class StudyStart(Model):
 
 
 class StudyBegan(Model):
-    """The parent run exists from now on, or runs again."""
+    """A study started or was resumed: its parent run is created, or has the status RUNNING again."""
 
     event: Literal["study began"] = "study began"
     study_file: str
@@ -49,14 +49,14 @@ class StudyBegan(Model):
 
 
 class StudyParams(Model):
-    """More parameters of the parent run; those it has already stay as they are."""
+    """More parameters of the parent run. Parameters that it already has do not change."""
 
     event: Literal["study params"] = "study params"
     params: dict[str, str]
 
 
 class MachineMeasured(Model):
-    """How busy the machine was that the study runs from: means since the last time, by MLflow's names."""
+    """How busy the driver's machine was: means since the last event, by MLflow's names."""
 
     event: Literal["machine"] = "machine"
     metrics: dict[str, float]
@@ -64,7 +64,7 @@ class MachineMeasured(Model):
 
 
 class StudyEnded(Model):
-    """The parent run is over, until a resume."""
+    """A study ended. A resume may start it again."""
 
     event: Literal["study ended"] = "study ended"
     status: StudyStatus
@@ -72,7 +72,7 @@ class StudyEnded(Model):
 
 
 class RunBegan(Model):
-    """A trial or teacher run exists from now on (or goes on: the same trial begins again after an interruption)."""
+    """The run of a trial or teacher begins. After an interruption the same trial begins again, in the same run."""
 
     event: Literal["began"] = "began"
     trial_id: str
@@ -85,7 +85,7 @@ class RunBegan(Model):
 
 
 class EpochsPassed(Model):
-    """Epochs of a run, in order; those already tracked may be among them."""
+    """Epochs of a run, in order. Some of them may be tracked already."""
 
     event: Literal["epochs"] = "epochs"
     trial_id: str
@@ -93,7 +93,7 @@ class EpochsPassed(Model):
 
 
 class RunEnded(Model):
-    """A run is over."""
+    """A run ended."""
 
     event: Literal["ended"] = "ended"
     trial_id: str
@@ -110,7 +110,7 @@ def parse_event(text: str) -> Event:
     """The event that `model_dump_json` wrote.
 
     Raises:
-        ValidationError: it is none.
+        ValidationError: the text is not an event.
     """
     return _EVENT.validate_json(text)
 

@@ -1,11 +1,10 @@
-"""How busy the machine is that a study runs from: MLflow's system metrics, off the path of the training.
+"""How busy the driver's machine is: MLflow's system metrics, measured beside the training.
 
-A thread samples with MLflow's own collectors and puts what it finds among the events, so a server that does not answer
-costs a study nothing here either. MLflow's own monitor would ask the server between any two samples, and end for good
-the first time that it gets no answer.
+A thread samples with MLflow's own collectors and puts the metrics into the outbox, so a server that does not answer
+does not slow down the study. MLflow's own monitor calls the server between two samples, and stops for good the first
+time that the server does not answer.
 
-Off unless MLflow's own variable asks for it: trials may run on other machines than this one, so the numbers help only
-those who know that theirs do not.
+It is off by default; MLflow's own variable turns it on. Trials may run on other machines, which it does not measure.
 """
 
 import threading
@@ -18,18 +17,18 @@ from study.errors import UserError
 from study.tracking.events import Event, MachineMeasured, now_ms
 
 DEFAULT_INTERVAL = 10.0
-"""Seconds, as MLflow has it."""
+"""Seconds between two samples, as in MLflow."""
 
 PREFIX = "system/"
-"""What MLflow's UI takes for a system metric."""
+"""MLflow's UI shows metrics whose names begin with this as system metrics."""
 
 
 @contextmanager
 def measured_machine(track: Callable[[Event], None]) -> Iterator[None]:
-    """Measure while the body runs, where `MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING` is true.
+    """Measure while the body runs, if `MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING` is true.
 
     Args:
-        track: takes what was measured, on a thread of its own.
+        track: takes the events; it is called on another thread.
     """
     if not environment.logs_system_metrics():
         yield
@@ -55,11 +54,11 @@ def _measure(track: Callable[[Event], None], over: threading.Event, interval: fl
         try:
             track(MachineMeasured(metrics=metrics, timestamp_ms=now_ms()))
         except UserError:
-            return  # the disk: the study itself says so, at its next event
+            return  # the disk is full or gone: the study's next event reports it
 
 
 def _monitors() -> list[Any]:
-    """MLflow's collectors, which have no types; that of GPUs where there is one and `nvidia-ml-py` is installed."""
+    """MLflow's collectors, which have no types. GPUs are included if there are any and `nvidia-ml-py` is installed."""
     from mlflow.system_metrics.metrics import cpu_monitor, disk_monitor, gpu_monitor, network_monitor
 
     kinds: list[Any] = [cpu_monitor.CPUMonitor, disk_monitor.DiskMonitor, network_monitor.NetworkMonitor]
@@ -71,6 +70,6 @@ def _monitors() -> list[Any]:
 
 
 def _interval() -> float:
-    """Seconds; the default where the variable is no number."""
+    """Seconds between two samples; the default if the variable is not a number."""
     given = environment.system_metrics_interval()
     return DEFAULT_INTERVAL if given is None else max(0.1, given)

@@ -1,6 +1,6 @@
-"""How a trial is called and described on the tracking server.
+"""The name and the parameters of a trial's run on the tracking server.
 
-Pure functions from a `TrialConfig` to names and parameters.
+Pure functions of a `TrialConfig`.
 """
 
 import json
@@ -28,7 +28,7 @@ class Cost:
 
 
 def run_name(trial: TrialConfig) -> str:
-    """A name for people: `σ=0.80 α=0.15 seed 1`, `baseline seed 1`, `teacher nin seed 0`."""
+    """A run's name in MLflow: `σ=0.80 α=0.15 seed 1`, `baseline seed 1`, `teacher nin seed 0`."""
     if trial.role == "teacher":
         return f"teacher {_with_own(trial.network, trial.teachers)} seed {trial.seed}"
     if trial.role == "baseline":
@@ -56,10 +56,10 @@ def run_name(trial: TrialConfig) -> str:
 
 
 def chain_name(teachers: Sequence[TeacherConfig]) -> str:
-    """Teachers with their own: `takd-cnn4<takd-cnn8<takd-cnn10`, several as `nin+alexnet-cifar10`.
+    """Teachers with their own teachers: `takd-cnn4<takd-cnn8<takd-cnn10`; several are joined: `nin+alexnet-cifar10`.
 
-    Where a teacher does not learn as it does by default, its name says so: `takd-cnn8(σ=0.50 α=0.50)<takd-cnn10`, and
-    `nin(seed 1)` for one that is not of seed 0. Own teachers that are several stand in parentheses: `a<(b+c)`.
+    Settings that are not the default are in parentheses: `takd-cnn8(σ=0.50 α=0.50)<takd-cnn10`, and `nin(seed 1)` for a
+    seed other than 0. If a teacher has several teachers of its own, they are in parentheses: `a<(b+c)`.
     """
     return "+".join(
         _with_own(teacher.network + _how_it_learns(teacher), teacher.teachers or ()) for teacher in teachers
@@ -96,12 +96,12 @@ def _setting_words(
     always: Collection[str] = (),
     never: Collection[str] = (),
 ) -> list[str]:
-    """`title=value` for the settings of a method that differ from their defaults; the noise has words of its own.
+    """`title=value` for each setting of a method that is not its default, without the settings of the noise.
 
     Args:
         method: the method.
-        of: what has its settings.
-        always: settings that are shown at their defaults too.
+        of: the trial or teacher that has the settings.
+        always: settings that are shown even if they have their default.
         never: settings that are not shown.
     """
     words = []
@@ -116,8 +116,8 @@ def _setting_words(
 
 
 _HANDLED = frozenset({"stage", "role", "network", "method", "teachers", "combine", "seed", "train", *NOISE_SETTINGS})
-"""Fields of `TrialConfig` that `run_params` and the tags of a run handle by name. Every other field is a parameter
-where it is not its default, so that a new setting is tracked, and makes a row of its own, without a word here."""
+"""Fields of `TrialConfig` that `run_params` and the tags of a run handle by name. Every other field is tracked as a
+parameter if it is not its default. So a new setting is tracked, and has its own row, without a change here."""
 
 
 def run_params(
@@ -127,13 +127,13 @@ def run_params(
     teachers: Cost | None,
     weights: Mapping[str, str] = NO_WEIGHTS,
 ) -> dict[str, str]:
-    """Every parameter of a run, as MLflow keeps them: text.
+    """All parameters of a run, as text, because MLflow stores text.
 
     Args:
         trial: the training.
         dataset: the dataset's name.
         student: cost of the network that is trained (for a teacher run: the teacher).
-        teachers: summed cost of its teachers, None where there are none.
+        teachers: summed cost of its teachers; None without teachers.
         weights: SHA-256 of each weights file, by its path in the study file.
     """
     params: dict[str, object] = {

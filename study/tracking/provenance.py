@@ -1,4 +1,4 @@
-"""What it takes to run a study again: code, versions and data, as parameters and tags of its parent run."""
+"""Provenance: the code, the versions and the data of a study, as parameters and tags of its parent run."""
 
 import json
 import platform
@@ -15,7 +15,7 @@ from study.tracking.events import DatasetUsed, StudyStart, now_ms
 PACKAGES = ("noisy-teacher-study", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy", "pandas")
 
 DIGEST_LENGTH = 36
-"""As much of a digest as MLflow keeps of a dataset's."""
+"""The longest digest that MLflow keeps of a dataset, in characters."""
 
 
 def provenance(config: StudyConfig, data_digest: str, start: StudyStart) -> tuple[dict[str, str], dict[str, str]]:
@@ -24,7 +24,7 @@ def provenance(config: StudyConfig, data_digest: str, start: StudyStart) -> tupl
     Args:
         config: the resolved study.
         data_digest: SHA-256 of the images, labels and splits.
-        start: of the study, the first one.
+        start: the first start of the study.
     """
     params = {
         schema.DATASET: config.data.name,
@@ -55,13 +55,14 @@ def provenance(config: StudyConfig, data_digest: str, start: StudyStart) -> tupl
 
 
 def this_start() -> StudyStart:
-    """A start of a study by this process, now."""
+    """The start or resume that happens now, in this process."""
     versions = {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
     return StudyStart(timestamp_ms=now_ms(), versions=versions, commit=git_commit())
 
 
 def datasets_of(config: DataConfig, dataset: Dataset) -> tuple[DatasetUsed, ...]:
-    """The three splits; the digest of each is the beginning of the data digest, which speaks of all of them."""
+    """The three splits as MLflow describes them. Each has the beginning of the same data digest, which covers all
+    three."""
     source = json.dumps({"tags": {"noisy_study.data": config.model_dump_json(exclude_none=True)}})
     return tuple(
         DatasetUsed(
@@ -87,15 +88,16 @@ def _searched_baseline(config: StudyConfig) -> str:
 
 
 def git_commit() -> str | None:
-    """The commit of the checkout this code runs from, with `-dirty` behind it where files differ from it.
+    """The git commit of this code, followed by `-dirty` if files differ from it.
 
-    In an image it is the one that the image was made from (`NOISY_STUDY_COMMIT`); None for another installed package.
+    In a Docker image it is the commit that the image was built from (`NOISY_STUDY_COMMIT`). For a package that was
+    installed in another way it is None.
     """
     if (given := environment.commit()) is not None:
         return given
     here = Path(__file__)
     try:
-        # An installed package may lie in a folder of somebody else's checkout, which then does not keep this file.
+        # An installed package may be in a folder of another project's checkout. That one does not track this file.
         _git(here.parent, "ls-files", "--error-unmatch", here.name)
         commit = _git(here.parent, "rev-parse", "HEAD")
         changed = _git(here.parent, "status", "--porcelain", "--untracked-files=no")

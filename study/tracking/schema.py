@@ -1,7 +1,8 @@
-"""The tracking schema: every tag, parameter and metric name, in one place.
+"""The tracking schema: the names of all tags, parameters and metrics, in one place.
 
-Works on names only. Whoever logs a study in this shape, by hand too, gets its tables; `study.results` reads nothing
-else. One MLflow experiment per study name; a parent run of kind `study`, below it runs of kind `trial` and `teacher`.
+Works on names only. `study.results` reads only these, so it also makes tables from runs that were logged by hand in
+this schema. Each study has one MLflow experiment of its name, with a parent run of kind `study` and child runs of the
+kinds `trial` and `teacher`.
 """
 
 from typing import Literal
@@ -15,18 +16,19 @@ TRIAL_ID = "noisy_study.trial_id"
 ROLE = "noisy_study.role"
 STAGE = "noisy_study.stage"
 OUTCOME = "noisy_study.outcome"
-REASON = "noisy_study.reason"  # one line, where the outcome is failed or diverged
-REPEATS = "noisy_study.repeats"  # id of the search trial whose result was taken, where it was the same training
-COMMIT = "mlflow.source.git.commit"  # of the parent's first start; ends in `DIRTY` where files differed from it
+REASON = "noisy_study.reason"  # one line, if the outcome is failed or diverged
+REPEATS = "noisy_study.repeats"  # id of the earlier search trial with the same training, whose result was taken
+# Tags of the parent run
+COMMIT = "mlflow.source.git.commit"  # of the first start; ends in `DIRTY` if files differed from the commit
 DIRTY = "-dirty"
-VERSION = "noisy_study.version."  # + a package, of the parent: its version at the first start
-START = "noisy_study.start."  # + Unix time in milliseconds, of the parent, one for every start and resume:
+VERSION = "noisy_study.version."  # + a package: its version at the first start
+START = "noisy_study.start."  # + Unix time in milliseconds, one for every start and resume:
 # JSON {"timestamp_ms": …, "versions": {package: version}, "commit": commit or null}
 
 # Parameters of a trial. `sigma` is a number, or "[low, high]" where `sigma_mode` is "uniform".
 DATASET = "dataset"
 TEACHER = "teacher"  # several are joined by "+"
-TEACHER_KEY = "teacher_key"  # identifies the teachers; several keys are joined by "+"; "" where there is no teacher
+TEACHER_KEY = "teacher_key"  # identifies the teachers; several keys are joined by "+"; "" without a teacher
 STUDENT = "student"
 METHOD = "method"
 SIGMA = "sigma"
@@ -34,9 +36,9 @@ SIGMA_MODE = "sigma_mode"  # fixed | uniform
 NOISE = "noise"  # fresh | frozen
 ALPHA = "alpha"
 SEED = "seed"
-COMBINE = "combine"  # what several teachers say together; only where there are several, or it is not the default
-DROPOUT = "dropout"  # drop probability after the student's hidden fully connected layers, where there is any
-TEACHER_CHAIN = "teacher_chain"  # the teachers with their own teachers, "assistant<teacher", where there are any
+COMBINE = "combine"  # how the logits of several teachers are combined; only with several, or if it is not the default
+DROPOUT = "dropout"  # drop probability after the student's hidden fully connected layers, if it is not 0
+TEACHER_CHAIN = "teacher_chain"  # the teachers with their own teachers, "assistant<teacher", if they have any
 MULTIPLICATIONS = "multiplications"
 PARAMETERS = "parameters"
 TEACHER_MULTIPLICATIONS = "teacher_multiplications"  # summed over several teachers
@@ -51,10 +53,10 @@ BEST_VAL_ERROR = "best_val_error"
 BEST_EPOCH = "best_epoch"
 TRAIN_SECONDS = "train_seconds"
 PREDICTED_CLASSES = "predicted_classes"  # how many different classes the network predicts for the test images
-EPOCHS_TRAINED = "epochs_trained"  # how many epochs the training took
+EPOCHS_TRAINED = "epochs_trained"  # how many epochs were trained
 TEST_ERROR = "test_error"  # stages grid and confirm, and teachers; never search
-EPOCHS_TO_TARGET = "epochs_to_target"  # first epoch whose val_error is at most the parameter `target_error`;
-SECONDS_TO_TARGET = "seconds_to_target"  # absent where it was never reached
+EPOCHS_TO_TARGET = "epochs_to_target"  # first epoch whose val_error is at most the parameter `target_error`
+SECONDS_TO_TARGET = "seconds_to_target"  # training time until then; both are absent if it was never reached
 
 # A parameter of trials that have a target.
 TARGET_ERROR = "target_error"
@@ -64,12 +66,12 @@ STUDY_FILE = "study.yaml"
 DATA_DIGEST = "data_digest"
 LOGITS_DIGESTS = "logits_digests"  # JSON: SHA-256 of every combination of logits, by "TEACHER_KEY COMBINATION"
 SEEDS = "seeds"  # of the baseline and of every arm of the grid, "0,1,2"
-CONFIRM_SEEDS = "confirm_seeds"  # of what a search found, where there is a search
+CONFIRM_SEEDS = "confirm_seeds"  # of the stage confirm, if there is a search
 BASELINE_KIND = "baseline_kind"  # how the baseline's own settings were found
 SAMPLER = "sampler"  # of a search
 SEARCH_TRIALS = "search_trials"  # how many trials a sampler proposes
-STARTUP_TRIALS = "startup_trials"  # so many of them are random before a sampler learns
+STARTUP_TRIALS = "startup_trials"  # how many of them are random, before the sampler learns from results
 OBJECTIVES = "objectives"  # of a search, joined by ","
-CONFIRM_TOP = "confirm_top"  # how many points of the search are asked to be confirmed
-CONFIRM_POINTS = "confirm_points"  # how many different ones there were
+CONFIRM_TOP = "confirm_top"  # how many points of the search the study file asks to confirm
+CONFIRM_POINTS = "confirm_points"  # how many points were chosen; fewer if the search found fewer
 PUBLISHED = "published"  # parameter of the parent: a name in search_spaces.published

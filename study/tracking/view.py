@@ -1,7 +1,8 @@
-"""A view that MLflow's pages show a study by: its trials with their settings and errors, its arms as charts.
+"""A saved view for MLflow's UI: a study's trials with their settings and errors, and charts of its arms.
 
-Works on names and on the tag in which MLflow keeps the views that people save on an experiment's page. Without one,
-that page shows neither parameters nor metrics until each is chosen. A server that knows no such tag is none the worse.
+Works on names and on the tag in which MLflow keeps the saved views of an experiment's page. Without a saved view, the
+page shows no parameters and no metrics until the user chooses each of them. A server that does not know the tag ignores
+it.
 """
 
 import base64
@@ -29,7 +30,7 @@ _CHARTS = (
 
 
 def saved_view(timestamp_ms: int) -> str:
-    """The tag's value, as MLflow 3.17 writes and reads it; trials come with the lowest validation error first."""
+    """The tag's value, as MLflow 3.17 writes and reads it. Trials are sorted by validation error, lowest first."""
     state: dict[str, Any] = {
         "searchFilter": "",
         "orderByKey": f"metrics.`{schema.BEST_VAL_ERROR}`",
@@ -60,13 +61,13 @@ def saved_view(timestamp_ms: int) -> str:
 
 
 def page(experiment_id: str, charts: bool = False) -> str:
-    """Where the view is, below the address of MLflow's UI: the trials as a table, or the charts."""
+    """The path of the view in MLflow's UI: the table of trials, or the charts."""
     shown = f"workflowType=machine_learning&viewStateShareKey={KEY}{'&compareRunsMode=CHART' if charts else ''}"
     return f"#/experiments/{experiment_id}/runs?{shown}"
 
 
 def pages(uri: str, most: int = 5) -> dict[str, str]:
-    """The pages of the studies that were last changed, by their names; none where there is no store yet.
+    """The pages of the studies that changed last, by the studies' names. It is empty if there is no store yet.
 
     Raises:
         UserError: the store cannot be read.

@@ -51,7 +51,7 @@ def test_looking_for_a_store_makes_none(tmp_path: Path) -> None:
 
 
 def test_a_store_in_no_folder_is_refused_by_the_folder_s_name(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"there is no folder .*/absent; make it first"):
+    with pytest.raises(UserError, match=r"the folder .*/absent does not exist; create it first"):
         store_exists(f"sqlite:///{tmp_path / 'absent' / 'mlflow.db'}")
 
 
