@@ -1,1 +1,1 @@
-"""The best student, out of its study: which one it is, as a file for other runtimes, and in MLflow's model registry."""
+"""The best student of a study: choosing it, exporting it as a file, and registering it in MLflow."""

@@ -1,6 +1,6 @@
-"""The model card: what a student is, how it was made, how well it does and what it costs, as Markdown.
+"""The model card of a student, as Markdown: its data, its training, its errors and its cost.
 
-Works on what the other modules of this room measured. Writes no number that nobody measured.
+Works on what the other modules of this package measured. Every number in the card was measured.
 """
 
 import re
@@ -20,9 +20,9 @@ from study.results.wording import count, plain, signed
 
 @dataclass(frozen=True)
 class MeasuredNetwork:
-    """A network as it was measured: its cost, and its error on the whole test set, a fraction of 1.
+    """A network with its measured cost, and its error on the whole test set, a fraction of 1.
 
-    `role` is student or teacher, `bytes` what its parameters take in single precision.
+    `role` is student or teacher; `bytes` is the size of its parameters in single precision.
     """
 
     role: str
@@ -35,17 +35,17 @@ class MeasuredNetwork:
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """An exported file and how it compares with the network in PyTorch on the whole test set.
+    """An exported file, compared with the network in PyTorch on the whole test set.
 
     Attributes:
-        name: of the file.
-        kind: what runs it.
+        name: the file's name.
+        kind: the runtime that runs it.
         bytes: its size.
-        images: how many were tried.
-        other_classes: for how many it gives another class.
-        largest_difference: between any two logits.
+        images: how many test images were compared.
+        other_classes: for how many of them it predicts another class than the network.
+        largest_difference: the largest absolute difference of a logit.
         test_error: a fraction of 1.
-        exact: whether it has the network's own weights, and not quantised ones.
+        exact: whether it has the network's own weights; False for quantised ones.
     """
 
     name: str
@@ -58,7 +58,7 @@ class ExportedFile:
     exact: bool
 
     def __str__(self) -> str:
-        """One line: whether it gives the network's classes, how far its logits are, how often it errs."""
+        """One line: whether it predicts the network's classes, how far its logits differ, and its test error."""
         same = "same class for all" if not self.other_classes else f"another class for {self.other_classes} of"
         return (
             f"{self.name}: {same} {self.images:,} test images, largest logit difference "
@@ -77,9 +77,9 @@ def card(
 
     Args:
         opened: the student.
-        files: what was exported.
+        files: the exported files.
         networks: the student and its teachers.
-        teachers_missing: why the teachers could not be measured, in one line; None where they were.
+        teachers_missing: why the teachers could not be measured, in one line; None if they were measured.
         measured: latencies of networks and files.
     """
     choice, config = opened.choice, opened.config
@@ -94,8 +94,8 @@ def card(
             "",
             "## Use",
             "",
-            f"Input: raw images, uint8 {shape}, channels first, values from 0 to {_max_value(opened):g}; everything "
-            "else that a pixel needs is inside the model. Pictures with channels last are turned by "
+            f"Input: raw images, uint8 {shape}, channels first, values from 0 to {_max_value(opened):g}. The model "
+            "preprocesses them itself. For images with channels last, use "
             "`images.transpose(0, 3, 1, 2)`. Output: `logits` and `probabilities`, float32 "
             f"(N, {len(opened.classes)}).",
             "",
@@ -113,7 +113,7 @@ def card(
             f"- Weights: SHA-256 `{opened.weights_digest}`.",
             f"- Chosen by validation error alone: the row of the table with the lowest mean "
             f"({_percent(choice.val_error_mean)} over {count(len(choice.seeds), 'seed')}), and of its seeds the one "
-            f"with the lowest ({_percent(choice.val_error)}). The test set chose nothing.",
+            f"with the lowest ({_percent(choice.val_error)}). The test set was not used for the choice.",
             "",
             "## Errors",
             "",
@@ -129,8 +129,8 @@ def card(
                 for each in networks
             ),
             "",
-            "Multiplications are those of one image; bytes are the parameters in single precision; errors are those "
-            "of these weights on the whole test set, in float32.",
+            "Multiplications are for one image. Bytes are the size of the parameters in single precision. Test errors "
+            "are of these weights on the whole test set, in float32.",
             *(["", f"The teacher was not measured: {teachers_missing}."] if teachers_missing else []),
             "",
             "## Files",
@@ -152,7 +152,7 @@ def card(
 
 
 def _teacher(choice: Choice) -> str:
-    """The teachers by name, what tells them from others of the study, and their key."""
+    """The names of the teachers, what distinguishes them from other teachers of the study, and their key."""
     if not choice.row.arm.teacher:
         return "none"
     words = [choice.row.teacher_label or choice.row.arm.teacher]
@@ -163,8 +163,8 @@ def _teacher(choice: Choice) -> str:
 
 
 def _data(data: DataConfig, opened: OpenedStudent) -> list[str]:
-    steps = ", ".join(step.replace("_", " ") for step in data.preprocess) or "none but the division"
-    share = "" if data.fraction == 1 else f" of a share of {data.fraction:g} of the training images"
+    steps = ", ".join(step.replace("_", " ") for step in data.preprocess) or "only the division by the largest value"
+    share = "" if data.fraction == 1 else f", a share of {data.fraction:g} of the training images"
     return [
         f"- {data.name}{share}; {len(opened.images):,} test images; SHA-256 of images, labels and splits "
         f"`{opened.data_digest}`.",
@@ -179,7 +179,7 @@ def _errors(row: Row, own: float) -> list[str]:
         f"{_interval(row.test_error_ci95, 100, '%')}.",
     ]
     if row.arm.role == "baseline":
-        return [*lines, "- It is the baseline: on validation, no noise that was tried did better."]
+        return [*lines, "- It is the baseline: no other row has a lower validation error."]
     if row.improvement_percent is not None:
         lines.append(
             f"- Improvement over plain distillation: {signed(row.improvement_percent)} %"
@@ -192,8 +192,8 @@ def _latency(measured: Latency) -> list[str]:
     sizes = list(next(iter(measured.milliseconds.values())))
     heads = [count(size, "image") for size in sizes]
     return [
-        f"Milliseconds of one call, medians of {measured.repetitions} measured in turns in one run on one thread of "
-        f"{machine()}; from raw images to logits.",
+        f"Milliseconds of one call, from raw images to logits: the median of {measured.repetitions} calls, on one "
+        f"thread of {machine()}. The calls of all networks and files were measured in turn.",
         "",
         f"| what | {' | '.join(heads)} |",
         f"| :--- |{' ---: |' * len(sizes)}",
@@ -224,5 +224,5 @@ def _percent(value: float) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text from outside in one line, without a meaning in Markdown."""
+    """Text from a study file or the tracking server in one line, with Markdown's special characters escaped."""
     return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", plain(text, 200))

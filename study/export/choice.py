@@ -1,8 +1,8 @@
-"""Which student is the best of a study, chosen without a look at the test set.
+"""Chooses the best student of a study by validation error, without the test set.
 
-Works on what `study.results` reads off the tracking server: the rows of the table, the baseline's among them, for
-where no noise helped the plain student is the one to take. The row with the lowest mean validation error wins, and of
-its seeds the one with the lowest. A row that lost a seed is never chosen. Knows nothing of weights.
+Works on what `study.results` reads from the tracking server. The row with the lowest mean validation error is chosen,
+and of its seeds the one with the lowest error. The baseline's row can be chosen too: if no noise helped, the plain
+student is the best one. A row that lost a seed is never chosen. Knows nothing of weights.
 """
 
 import math
@@ -26,10 +26,10 @@ class Choice:
         row: its row with the lowest mean validation error, the first of equals.
         seeds: the row's seeds.
         val_error_mean: that mean, a fraction of 1.
-        trial_id, run_id, seed: the row's training with the lowest validation error, of the lowest seed among equals.
-        val_error, test_error: of that training alone. Its test error chose nothing.
-        teacher_chain: the teachers with their own, where they have any; else None.
-        teacher_key: identifies the teachers; None where the run does not say (`study.planning.keys`).
+        trial_id, run_id, seed: the row's training with the lowest validation error; of equal ones, the lowest seed.
+        val_error, test_error: of that training alone. The choice does not use the test error.
+        teacher_chain: the teachers with their own teachers; None if they have none.
+        teacher_key: identifies the teachers; None if the run does not have it (`study.planning.keys`).
     """
 
     study: str
@@ -50,8 +50,8 @@ def choose(tracked: TrackedStudy) -> Choice:
     """Choose the best student.
 
     Raises:
-        UserError: no trial of the stages grid and confirm is completed, none knows its validation error, every row lost
-            a seed, or a trial's parameters cannot be read.
+        UserError: no trial of the stages grid and confirm is completed, none has a validation error, every row lost a
+            seed, or a trial's parameters cannot be read.
     """
     table, validation = table_of(tracked), by_validation(tracked)
     row = validation.best(table.rows)
@@ -62,7 +62,9 @@ def choose(tracked: TrackedStudy) -> Choice:
             f"failed, so no student can be chosen; see noisy-study table {tracked.name}"
         )
     if row is None or mean is None:
-        raise UserError(f"study {tracked.name} has no completed student yet; go on: noisy-study resume {tracked.name}")
+        raise UserError(
+            f"study {tracked.name} has no completed student yet; resume it with: noisy-study resume {tracked.name}"
+        )
     seeds = runs_of_rows(tracked)[table.rows.index(row)]
     runs = {run["run_id"]: run for run in tracked.trials.to_dict("records")}
     column = f"metrics.{schema.BEST_VAL_ERROR}"

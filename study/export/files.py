@@ -1,7 +1,7 @@
-"""`noisy-study export`: the best student as files that other programs load, tried on the whole test set, and its card.
+"""`noisy-study export`: writes the best student as files for other programs, with a model card.
 
-Works on a study that ran in this folder. Files are made and tried in a temporary folder first, so that nothing wrong
-ever stands where the user wants them.
+Works on a study that ran in this folder. Files are written to a temporary folder and checked on the whole test set
+first. Only files that passed are copied to the user's folder.
 """
 
 import shutil
@@ -36,10 +36,10 @@ Logits = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export made.
+    """The result of an export.
 
     Attributes:
-        files: the exported files as they were tried, the int8 one last.
+        files: the exported files with their check, the int8 one last.
         card: the model card.
     """
 
@@ -53,23 +53,23 @@ def export_student(
     """Write the best student of a study and its model card.
 
     Args:
-        tracking_uri: of an MLflow server, or `sqlite:///FILE`.
+        tracking_uri: the address of an MLflow server, or `sqlite:///FILE`.
         study: the study's name.
-        out: the folder to write to; made if it is not there, files of the same names are replaced.
-        root: where studies lie.
-        data_root: where data sets lie.
+        out: the folder to write to; it is created if needed, and files of the same names are replaced.
+        root: the folder of all studies.
+        data_root: the folder of the data sets.
         format: `onnx`, or `torch` for a program of `torch.export`.
-        int8: write a dynamically quantised ONNX file too.
+        int8: whether to write a dynamically quantised ONNX file too.
 
     Raises:
         UserError: the extra `export` is missing, the server has no such study, the weights or the images are not on
             this machine, or the folder cannot be written. Nothing was written.
-        StudyFailed: the file gives another class than the network does. Nothing was written.
+        StudyFailed: the file predicts another class than the network for some image. Nothing was written.
     """
     if int8 and format != "onnx":
-        raise UserError("--int8 makes a quantised ONNX file, so it goes with --format onnx")
+        raise UserError("--int8 makes a quantised ONNX file: use it with --format onnx")
     if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out}: that is a file; name a folder")
+        raise UserError(f"--out {out}: this is a file; name a folder")
     if format == "onnx":
         onnx_file.require_onnx()
     opened = open_student(choose(read_study(tracking_uri, study)), root, data_root)
@@ -105,14 +105,14 @@ def export_student(
             measured=_measured(answers, opened),
         )
         write_whole(folder / CARD, lambda path: path.write_text(text, encoding="utf-8"))
-        # The card last: whoever sees a new card finds the files it tells of.
+        # The card is copied last: when a new card is there, the files that it describes are there too.
         for file in [*(each.name for each in files), CARD]:
             write_whole(out / file, lambda path, source=folder / file: shutil.copyfile(source, path))  # type: ignore[misc]
     return Exported(tuple(files), out / CARD)
 
 
 def _writers(opened: OpenedStudent, format: Format, int8: bool) -> list[tuple[str, str, Callable[[Path], None]]]:
-    """Names, what they are in words, and what writes them; in order, for the second is made of the first."""
+    """For each file its name, its kind and the function that writes it. The int8 file is made from the first one."""
     example = opened.images[:2]
     facts = {
         "study": opened.choice.study,
@@ -146,7 +146,7 @@ def _eager(student: Student) -> latency.Answer:
 
 
 def _measured(answers: Mapping[str, latency.Answer], opened: OpenedStudent) -> latency.Latency:
-    """On one thread in PyTorch too; ONNX Runtime has been opened with one."""
+    """Measure latencies on one thread. ONNX Runtime's sessions already have one thread; PyTorch is set to one here."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -162,10 +162,10 @@ def _tried(
     reference: Logits,
     answer: Callable[[npt.NDArray[np.uint8]], Logits],
 ) -> ExportedFile:
-    """Put the whole test set through a file.
+    """Run a file on the whole test set and compare it with the network.
 
     Raises:
-        StudyFailed: it gives another class than the network; a quantised file may.
+        StudyFailed: it predicts another class than the network. A quantised file may.
     """
     logits = answer(opened.images)
     others = int((logits.argmax(axis=1) != reference.argmax(axis=1)).sum())
@@ -173,7 +173,7 @@ def _tried(
     exact = path.name != INT8_FILE
     if exact and others:
         raise StudyFailed(
-            f"{path.name} gives another class than the network for {others} of {len(logits)} test images (largest "
+            f"{path.name} predicts another class than the network for {others} of {len(logits)} test images (largest "
             f"logit difference {difference:.2g}); nothing was written"
         )
     return ExportedFile(

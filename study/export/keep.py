@@ -1,7 +1,7 @@
-"""What a finished study leaves with its tracking server: a description, the report, the best student.
+"""After a study has finished: writes its description, its report and its best student to the tracking server.
 
-Works on a study that has ended and was delivered. Each of the three stands for itself: where one cannot be had, that is
-one line, and the study is none the worse.
+Works on a study that has finished and whose events were all sent. The three are independent: if one of them fails, one
+line reports it, and the study still counts as finished.
 """
 
 import tempfile
@@ -22,18 +22,18 @@ def keep_results(
     """Describe a study on MLflow's pages, log its report with its run, and register its best student.
 
     Args:
-        tracking_uri: of an MLflow server, or `sqlite:///FILE`.
+        tracking_uri: the address of an MLflow server, or `sqlite:///FILE`.
         tracked: the study, as read from there.
-        root: where studies lie.
-        data_root: where data sets lie.
-        dataset: the study's, where it is in memory already.
+        root: the folder of all studies.
+        data_root: the folder of the data sets.
+        dataset: the study's images, if they are in memory already.
 
     Returns:
-        what was done and what could not be, one line each.
+        what was done and what failed, one line each.
     """
 
     def register() -> str:
-        # PyTorch and MLflow's model code take seconds to load: only a study that has ended waits for them.
+        # PyTorch and MLflow's model code take seconds to load, so they are imported only here, at the end of a study.
         from study.export.registry import register_student
         from study.export.weights import open_student
 
@@ -58,6 +58,6 @@ def _tried(otherwise: str, act: Callable[[], str | None]) -> list[str]:
         said = act()
     except UserError as error:
         return [f"{otherwise}: {error}"]
-    except Exception as error:  # noqa: BLE001 - a study that has ended does not fail for what comes after it
+    except Exception as error:  # noqa: BLE001 - an error after the end must not fail the study
         return [f"{otherwise}: {type(error).__name__}: {' '.join(str(error).split())[:200]}"]
     return [] if said is None else [said]

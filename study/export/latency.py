@@ -1,7 +1,8 @@
-"""How long an answer takes on this machine.
+"""Measures how long a prediction takes on this machine.
 
-Works on functions of a batch of raw images. What is to be compared is measured in turns, so that a machine that is
-busy for a while slows all of it alike, and on one thread, for threads that wait for one another measure the machine.
+Works on functions of a batch of raw images. The functions are called in turn, so that a busy moment of the machine
+slows all of them in the same way. They run on one thread, because the time of several threads depends on what else the
+machine does.
 """
 
 import os
@@ -23,7 +24,7 @@ REPETITIONS = 30
 
 @dataclass(frozen=True)
 class Latency:
-    """Median milliseconds of one call for each number of images, by what was called."""
+    """The median milliseconds of one call, by the name of the function and the number of images."""
 
     milliseconds: Mapping[str, Mapping[int, float]]
     repetitions: int
@@ -35,13 +36,13 @@ def measure(
     batches: Sequence[int] = (1, 64),
     repetitions: int = REPETITIONS,
 ) -> Latency:
-    """Call each in turn, again and again.
+    """Call all functions in turn, `repetitions` times.
 
     Args:
-        answers: what to call, by name.
-        images: (N, C, H, W), of which a batch takes the first; repeated where they are too few.
-        batches: numbers of images.
-        repetitions: calls of each that count, after `WARM_UP` that do not.
+        answers: the functions, by name.
+        images: (N, C, H, W); a batch consists of the first ones, repeated if there are too few.
+        batches: the batch sizes to measure.
+        repetitions: how many calls of each function are measured, after `WARM_UP` calls that are not.
     """
     seconds: dict[str, dict[int, list[float]]] = {name: {size: [] for size in batches} for name in answers}
     for size in batches:
@@ -59,7 +60,7 @@ def measure(
 
 
 def machine() -> str:
-    """The processor this runs on, as its system names it."""
+    """The name of this machine's processor, and how many CPUs this process may use."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

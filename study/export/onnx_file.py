@@ -1,7 +1,7 @@
-"""A student as an ONNX file, tried in ONNX Runtime.
+"""A student as an ONNX file, and its logits in ONNX Runtime.
 
-Works on modules, raw images and paths. ONNX, its exporter and its runtime come with the extra `export`; nothing else
-of the project needs them.
+Works on modules, raw images and paths. ONNX, its exporter and its runtime are in the extra `export`; no other part of
+the project needs them.
 """
 
 import contextlib
@@ -29,16 +29,17 @@ IMAGES, LOGITS, PROBABILITIES = "images", "logits", "probabilities"
 """Names of the file's input (N, C, H, W), uint8, and of its outputs (N, classes), float32."""
 
 OPSET = 20
-"""Of ONNX 1.15 (2023): old enough for the runtimes on devices, and what the exporter writes without a conversion."""
+"""The operator set of ONNX 1.15 (2023). Runtimes on devices support it, and the exporter writes it without
+converting."""
 
 BLOCK = 500
 
 
 def require_onnx() -> None:
-    """See that the extra is installed.
+    """Check that the extra `export` is installed.
 
     Raises:
-        UserError: it is not; names the package and how to get it.
+        UserError: it is not; the message names the package and the command that installs it.
     """
     try:
         import onnx  # noqa: F401
@@ -52,16 +53,16 @@ def require_onnx() -> None:
 
 
 def write_onnx(student: Student, example: npt.NDArray[np.uint8], path: Path, facts: Mapping[str, str]) -> None:
-    """Write a student with its preprocessing; the number of images is left open.
+    """Write a student with its preprocessing. The file accepts any number of images.
 
     Args:
         student: on the CPU, in evaluation mode.
-        example: two raw images or more, (N, C, H, W).
-        path: where to; replaced as a whole.
-        facts: kept in the file's metadata.
+        example: two or more raw images, (N, C, H, W).
+        path: the file; it is replaced atomically.
+        facts: written to the file's metadata.
 
     Raises:
-        UserError: the network has an operation that the exporter does not know, or the disk is full.
+        UserError: the network has an operation that the exporter does not support, or the disk is full.
     """
     with _quiet():
         try:
@@ -77,7 +78,7 @@ def write_onnx(student: Student, example: npt.NDArray[np.uint8], path: Path, fac
             )
         except torch.onnx.OnnxExporterError as error:
             raise UserError(
-                f"this network cannot be written as ONNX ({' '.join(str(error).split())[:200]}); --format torch can"
+                f"this network cannot be written as ONNX ({' '.join(str(error).split())[:200]}); use --format torch"
             ) from None
     assert program is not None
     model = program.model_proto
@@ -88,10 +89,11 @@ def write_onnx(student: Student, example: npt.NDArray[np.uint8], path: Path, fac
 
 
 def write_int8(source: Path, path: Path) -> None:
-    """Quantise an ONNX file dynamically: weights as 8-bit integers, activations when they are known.
+    """Quantise an ONNX file dynamically: weights are 8-bit integers in the file, activations are quantised when it
+    runs.
 
-    The preprocessing stays as it is. Weights are unsigned, the one kind that ONNX Runtime's integer convolution takes
-    on every CPU.
+    The preprocessing is not quantised. Weights are unsigned, because ONNX Runtime's integer convolution supports only
+    those on every CPU.
 
     Raises:
         UserError: the disk is full.
@@ -108,7 +110,7 @@ def write_int8(source: Path, path: Path) -> None:
 
 
 def open_onnx(path: Path) -> "onnxruntime.InferenceSession":
-    """A file in ONNX Runtime on one thread of the CPU."""
+    """Open a file in ONNX Runtime, on the CPU with one thread."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -125,13 +127,13 @@ def onnx_logits(session: "onnxruntime.InferenceSession", images: npt.NDArray[np.
 
 
 def _is_preprocessing(node: "onnx.NodeProto") -> bool:
-    """By the name of the module a node comes from, which the exporter keeps beside it."""
+    """Whether a node belongs to the preprocessing: the exporter writes the module's name into the node's metadata."""
     return any("student.preprocessing" in entry.value for entry in node.metadata_props)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Exporter and quantiser speak of their own insides, in logs, warnings and on standard output."""
+    """Hide the logs, warnings and output of the exporter and the quantiser, which describe only their own steps."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

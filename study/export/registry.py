@@ -1,8 +1,8 @@
-"""The best student in MLflow: logged with its study, registered, and champion where it is the best so far.
+"""The best student in MLflow: logged with its study, registered, and champion if it is the best so far.
 
-Works on a student in memory and on MLflow's client, with addresses of its own: whatever tracking server, active run or
-registry a notebook has set stays as it is. The model is a graph with its weights (`torch.export`), so that serving it
-needs MLflow and PyTorch and nothing of this package, and loading it runs no pickled code.
+Works on a student in memory and on MLflow's client. The client has its own addresses, so the tracking server, active
+run and registry that a notebook has set do not change. The model is a graph with its weights (`torch.export`): serving
+it needs MLflow and PyTorch but not this package, and loading it runs no pickled code.
 """
 
 import json
@@ -31,15 +31,15 @@ CHAMPION = "champion"
 """The alias of the version to serve: `models:/NAME-student@champion`."""
 
 ARTIFACT = "student"
-"""The model's name beside the study's other outputs."""
+"""The name of the logged model in the study's parent run."""
 
-# Tags of a version, by which a later one is compared with it.
+# Tags of a version. A later version is compared with them.
 VAL_ERROR, TEST_ERROR = "best_val_error", "test_error"
 DATA_DIGEST, WEIGHTS_DIGEST, TRIAL = "data_digest", "weights_digest", "trial_id"
-MODEL = "model_id"  # MLflow's own, of the model that a version is of
+MODEL = "model_id"  # MLflow's id of the logged model
 
 REQUIREMENTS = ("mlflow", "torch", "numpy")
-"""What it takes to load the model; what MLflow would find out for itself, more slowly."""
+"""The packages that loading the model needs. MLflow could find them itself, but that takes longer."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Registered:
     """A student in the registry.
 
     Attributes:
-        name: of the registered model.
+        name: the registered model's name.
         version: its version.
-        is_champion: whether the alias `champion` is its own.
-        is_new: whether it was registered now; False where the same weights were registered before.
-        reason: why another version is champion, in one line; None where this one is.
+        is_champion: whether it has the alias `champion`.
+        is_new: whether it was registered now; False if the same weights were registered before.
+        reason: why another version is champion, in one line; None if this one is.
     """
 
     name: str
@@ -67,18 +67,18 @@ class Registered:
 
 
 def model_name(study: str) -> str:
-    """The registered model of a study."""
+    """The name of a study's registered model."""
     return f"{study}-student"
 
 
 def register_student(tracking_uri: str, opened: OpenedStudent) -> Registered:
-    """Log the student with its study's parent run, register it, and make it champion if it beats the last one.
+    """Log the student with its study's parent run, register it, and make it champion if it is better than the champion.
 
-    It beats the last one if its validation error is lower on the same images; on other images two errors say nothing
-    about each other, and the alias stays. The same weights are registered once.
+    It is better if its validation error is lower on the same images. Errors on different images cannot be compared, so
+    the alias then stays. The same weights are registered once.
 
     Args:
-        tracking_uri: of an MLflow server, or `sqlite:///FILE`; the registry is there too.
+        tracking_uri: the address of an MLflow server, or `sqlite:///FILE`; it is also the registry.
         opened: the student.
 
     Raises:
@@ -101,7 +101,7 @@ def register_student(tracking_uri: str, opened: OpenedStudent) -> Registered:
 
 
 def _why_not(opened: OpenedStudent, champion: "ModelVersion | None", candidate: "ModelVersion") -> str | None:
-    """Why a student is not champion; None where it is."""
+    """Why a student does not become champion; None if it does."""
     if champion is None or champion.version == candidate.version:
         return None
     if champion.tags.get(DATA_DIGEST) != opened.data_digest:
@@ -134,7 +134,7 @@ def _champion(client: "MlflowClient", name: str, found: "list[ModelVersion]") ->
 
 
 def _log(client: "MlflowClient", tracking_uri: str, name: str, opened: OpenedStudent) -> "ModelVersion":
-    """Log the model with its study's parent run and its trial's, and make a version of it."""
+    """Log the model with the study's parent run, with its trial's parameters, and make a version of it."""
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
     from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
@@ -180,21 +180,21 @@ def _log(client: "MlflowClient", tracking_uri: str, name: str, opened: OpenedStu
         )
     registered: ModelVersion = client.create_model_version(
         name,
-        # Where it lies, and not `models:/ID`, which a SQLite registry looks up on the tracking server of the process.
+        # The folder, and not `models:/ID`: a SQLite registry would look up the id on the process's tracking server.
         source=logged.artifact_location,
         run_id=parent,
         tags={**facts, MODEL: logged.model_id},
         description=f"{choice.row.arm.student}: {arm_words(choice.row)}, seed {choice.seed}; trial {choice.trial_id}.",
         model_id=logged.model_id,
     )
-    # By this its own page says that it is registered; MLflow's fluent interface writes it, its client does not.
+    # With this tag, the model's page shows that it is registered. MLflow's fluent API writes it, its client does not.
     versions = [{"name": name, "version": registered.version}]
     client.set_logged_model_tags(logged.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(versions)})
     return registered
 
 
 def _save(opened: OpenedStudent, folder: Path, run_id: str, model_id: str) -> None:
-    """An MLflow model on disk: raw images to class probabilities.
+    """Write an MLflow model to disk. It takes raw images and returns class probabilities.
 
     Raises:
         UserError: the network cannot be traced.
@@ -211,7 +211,7 @@ def _save(opened: OpenedStudent, folder: Path, run_id: str, model_id: str) -> No
             path=str(folder),
             mlflow_model=Model(run_id=run_id, model_id=model_id, metadata={"classes": list(opened.classes)}),
             serialization_format="pt2",
-            # Two, so that the number of images is left open: a traced graph would hold a single one for a constant.
+            # Two images: with one, the traced graph would accept only batches of one.
             input_example=opened.images[:2],
             signature=ModelSignature(Schema([inputs]), Schema([outputs])),
             pip_requirements=[f"{package}=={version(package).partition('+')[0]}" for package in REQUIREMENTS],

@@ -1,6 +1,6 @@
-"""A student that takes pictures as they are: its preprocessing is its first layer.
+"""A student that takes raw images: its preprocessing is its first layer.
 
-Works on a network and on what a study's data section does to a pixel. Knows nothing of studies, files or MLflow.
+Works on a network and on the preprocessing of a study's data. Knows nothing of studies, files or MLflow.
 """
 
 import numpy as np
@@ -14,14 +14,14 @@ from study.distill.denormals import flushed_denormals
 
 
 class Preprocessing(nn.Module):
-    """Raw pixels to a network's input: division, local contrast normalisation, pixel mean; each only where it is.
+    """Turns raw pixels into a network's input: division, local contrast normalisation, pixel mean.
 
-    The same arithmetic as `study.data` does in memory, in the same order.
+    It computes the same as `study.data`, in the same order.
 
     Args:
-        max_value: the value of a white pixel, which pixels are divided by.
-        side: (height, width) of an image where its local contrast is normalised; None where it is not.
-        pixel_mean: (C, H, W), subtracted last; None where nothing is.
+        max_value: the value of a white pixel; pixels are divided by it.
+        side: (height, width) of an image for local contrast normalisation; None: no normalisation.
+        pixel_mean: (C, H, W), subtracted last; None: nothing is subtracted.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Preprocessing(nn.Module):
         super().__init__()
         self.max_value = max_value
         down, across = (None, None) if side is None else (window_matrix(side[0]), window_matrix(side[1]).T)
-        # Buffers, so that they travel with the module, and none of the state dictionary: they are no weights.
+        # Buffers move to a device with the module. They are not weights, so they are not in the state dictionary.
         self._down: Tensor | None
         self._across: Tensor | None
         self._pixel_mean: Tensor | None
@@ -39,7 +39,7 @@ class Preprocessing(nn.Module):
         self.register_buffer("_pixel_mean", _tensor(pixel_mean), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) of any type of number to float32 (N, C, H, W)."""
+        """Images (N, C, H, W) of any number type to float32 (N, C, H, W)."""
         x = images.to(torch.float32) / self.max_value
         if self._down is not None and self._across is not None:
             x = x - x[:, :1, :1, :1]
@@ -53,7 +53,7 @@ class Preprocessing(nn.Module):
 
 
 class Student(nn.Module):
-    """A trained network behind its preprocessing.
+    """A trained network with its preprocessing.
 
     Attributes:
         preprocessing: raw pixels to the network's input.
@@ -72,7 +72,7 @@ class Student(nn.Module):
 
 
 class WithProbabilities(nn.Module):
-    """A student whose answer is (logits, class probabilities), both (N, classes): what an exported file gives."""
+    """A student that returns (logits, class probabilities), both (N, classes), as an exported file does."""
 
     def __init__(self, student: Student) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class WithProbabilities(nn.Module):
 
 
 class Probabilities(nn.Module):
-    """A student whose answer is its class probabilities (N, classes) alone: what a server gives."""
+    """A student that returns only class probabilities (N, classes), as a model server does."""
 
     def __init__(self, student: Student) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class Probabilities(nn.Module):
 
 @flushed_denormals()
 def logits_on(student: nn.Module, images: npt.NDArray[np.uint8], block: int = 500) -> npt.NDArray[np.float32]:
-    """A student's logits (N, classes) for raw images (N, C, H, W), `block` at a time."""
+    """A student's logits (N, classes) for raw images (N, C, H, W), computed in batches of `block`."""
     with torch.inference_mode():
         parts = [student(torch.from_numpy(images[start : start + block])) for start in range(0, len(images), block)]
     logits: npt.NDArray[np.float32] = torch.cat(parts).numpy()

@@ -1,4 +1,4 @@
-"""A student as a torch program: a graph with its weights, which runs without this package.
+"""A student as a program of `torch.export`: a graph with its weights, which runs without this package.
 
 Works on modules, raw images and paths.
 """
@@ -18,14 +18,14 @@ from study.storage import write_whole
 
 
 def write_torch(student: Student, example: npt.NDArray[np.uint8], path: Path) -> None:
-    """Write a student with its preprocessing; the number of images is left open.
+    """Write a student with its preprocessing. The file accepts any number of images.
 
-    `torch.export.load(path).module()` takes raw images (N, C, H, W), uint8, and gives (logits, probabilities).
+    `torch.export.load(path).module()` takes raw images (N, C, H, W), uint8, and returns (logits, probabilities).
 
     Args:
         student: on the CPU, in evaluation mode.
-        example: two raw images or more, (N, C, H, W).
-        path: where to; replaced as a whole.
+        example: two or more raw images, (N, C, H, W).
+        path: the file; it is replaced atomically.
 
     Raises:
         UserError: the network cannot be traced, or the disk is full.
@@ -44,9 +44,9 @@ def write_torch(student: Student, example: npt.NDArray[np.uint8], path: Path) ->
 
 
 def open_torch(path: Path) -> nn.Module:
-    """A program that was written here; its answer is the logits alone.
+    """Open a program that `write_torch` wrote, as a module that returns only logits.
 
-    Programs may hold code: open none that came from somewhere else.
+    Programs may contain code: do not open one from an unknown source.
     """
     return _Logits(torch.export.load(path).module())
 

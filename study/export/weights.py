@@ -1,6 +1,6 @@
-"""From a choice to networks in memory: the student behind its preprocessing, its teachers, and real images to try.
+"""Loads the chosen student with its preprocessing, its teachers, and the raw test images.
 
-Works on the folder of a study and its data. Knows nothing of MLflow, ONNX or what is done with the student.
+Works on the folder of a study and its data. Knows nothing of MLflow, ONNX or what the student is used for.
 """
 
 from collections.abc import Mapping
@@ -31,13 +31,14 @@ class OpenedStudent:
     """The best student of a study with its weights.
 
     Attributes:
-        choice: which one it is.
+        choice: which student it is.
         config: its study.
-        student: in evaluation mode; raw images to logits.
-        classes: names, in the order of the logits.
-        images: the raw test images (N, C, H, W), uint8; `labels` (N,), int64, belong to them.
+        student: in evaluation mode; it maps raw images to logits.
+        classes: their names, in the order of the logits.
+        images: the raw test images (N, C, H, W), uint8.
+        labels: their labels (N,), int64.
         data_digest: SHA-256 of the study's images.
-        weights_digest: SHA-256 of the file of weights.
+        weights_digest: SHA-256 of the weights file.
     """
 
     choice: Choice
@@ -61,9 +62,9 @@ class OpenedTeacher:
     """A teacher of the student with its weights.
 
     Attributes:
-        name: with its own teachers, where it has any.
-        reference: its network in the zoo, or its line.
-        network: in evaluation mode; raw images to logits.
+        name: its name, with its own teachers if it has any.
+        reference: its network: a name in the zoo, or a line of the notation.
+        network: in evaluation mode; it maps raw images to logits.
     """
 
     name: str
@@ -72,25 +73,25 @@ class OpenedTeacher:
 
 
 def open_student(choice: Choice, root: Path, data_root: Path, dataset: Dataset | None = None) -> OpenedStudent:
-    """Read weights and data.
+    """Load a student's weights and its data.
 
     Args:
         choice: which student.
-        root: where studies lie, `.noisy-study` of the folder the study ran in.
-        data_root: where data sets lie.
-        dataset: the study's, where it is in memory already.
+        root: the folder of all studies: `.noisy-study` in the folder where the study ran.
+        data_root: the folder of the data sets.
+        dataset: the study's images, if they are in memory already.
 
     Raises:
         UserError: the weights or the images are not on this machine, or the images are not the study's.
     """
     folder = StudyFolder(root, choice.study)
     file = folder.trial(choice.trial_id) / WEIGHTS
-    # Both names come from the tracking server, and must not lead out of the folder of all studies.
+    # Both names come from the tracking server. They must not lead to a path outside the folder of all studies.
     in_place = can_be_study_name(choice.study) and can_be_study_name(choice.trial_id)
     if not in_place or not folder.exists() or not file.exists():
         raise UserError(
-            f"the weights of {choice.study}'s best student are not on this machine (no {file}); do this in the folder "
-            "where the study ran"
+            f"the weights of {choice.study}'s best student are not on this machine (no {file}); run this command in "
+            "the folder where the study ran"
         )
     config = parse_study(read_text(folder.study_file), str(folder.study_file))
     dataset = dataset or load_dataset(config.data, data_root)
@@ -114,10 +115,10 @@ def open_student(choice: Choice, root: Path, data_root: Path, dataset: Dataset |
 
 
 def open_teachers(opened: OpenedStudent, root: Path, data_root: Path) -> tuple[OpenedTeacher, ...]:
-    """The teachers that the student's row learned from; none where it learned from labels.
+    """The teachers that the student learned from; none if it learned from labels.
 
     Raises:
-        UserError: the weights of one are not on this machine, or it is not known which they are.
+        UserError: the weights of a teacher are not on this machine, or the teachers cannot be identified.
     """
     weights = StudyFolder(root, opened.choice.study).start_record().weights
     whole = load_dataset(opened.config.data.model_copy(update={"fraction": 1.0}), data_root)
@@ -133,10 +134,10 @@ def open_teachers(opened: OpenedStudent, root: Path, data_root: Path) -> tuple[O
 
 
 def _teachers_of(opened: OpenedStudent, weights: Mapping[str, str]) -> tuple[TeacherConfig, ...]:
-    """The teachers of the student's run, by their key; none where it learned from labels.
+    """The teachers of the student's run, found by their key; none if it learned from labels.
 
     Raises:
-        UserError: the study file has no such teachers, or the run does not have their key and the name is not enough.
+        UserError: the study file has no such teachers, or the run has no key and several teachers have the name.
     """
     key, name = opened.choice.teacher_key, opened.choice.row.arm.teacher
     if not name:
@@ -149,13 +150,13 @@ def _teachers_of(opened: OpenedStudent, weights: Mapping[str, str]) -> tuple[Tea
     if len(found) != 1:
         raise UserError(
             f"the study file of {opened.choice.study} has {len(found)} teachers {name}"
-            f"{'' if key is None else f' with the key {key}'}; there must be one to measure it"
+            f"{'' if key is None else f' with the key {key}'}; it can be measured only if there is exactly one"
         )
     return found[0]
 
 
 def _raw(config: StudyConfig, dataset: Dataset, data_root: Path) -> Dataset:
-    """The same images before local contrast normalisation, which is the one step that memory holds done."""
+    """The same images before local contrast normalisation, the only step that `load_dataset` applies to them."""
     if "local_contrast_normalization" not in config.data.preprocess:
         return dataset
     return load_dataset(config.data.model_copy(update={"preprocess": ()}), data_root)
@@ -173,7 +174,7 @@ def _bytes(raw: Dataset) -> npt.NDArray[np.uint8]:
 
 
 def _at_rest(student: Student) -> Student:
-    """For evaluation only: no dropout, no gradients."""
+    """Prepare a student for evaluation: no dropout, no gradients."""
     student.eval()
     for parameter in student.parameters():
         parameter.requires_grad_(False)

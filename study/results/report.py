@@ -74,7 +74,7 @@ def write_report(tracking_uri: str, study: str, folder: Path) -> Report:
             cannot be written. Nothing is written unless everything was read.
     """
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"--out {folder}: that is a file; name a folder")
+        raise UserError(f"--out {folder}: this is a file; name a folder")
     return write_report_of(tracking_uri, read_study(tracking_uri, study), folder)
 
 

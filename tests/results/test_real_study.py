@@ -198,5 +198,5 @@ def test_the_card_has_the_teacher_of_the_students_key(ran: Ran, place: int) -> N
 def test_a_run_without_a_key_is_not_given_the_teacher_of_another(ran: Ran) -> None:
     choice = dataclasses.replace(choose(ran.tracked), teacher_key=None)
     opened = open_student(choice, ran.root, ran.data_root)
-    with pytest.raises(UserError, match="has 3 teachers digits-cnn; there must be one to measure it"):
+    with pytest.raises(UserError, match="has 3 teachers digits-cnn; it can be measured only if"):
         open_teachers(opened, ran.root, ran.data_root)

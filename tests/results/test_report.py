@@ -274,7 +274,7 @@ def test_a_study_without_a_parent_run_gets_its_files(client: MlflowClient, uri: 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(study: Writer, uri: str, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine", encoding="utf-8")
-    with pytest.raises(UserError, match="that is a file"):
+    with pytest.raises(UserError, match="this is a file"):
         write_report(uri, study.name, tmp_path / "out")
     assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
 
