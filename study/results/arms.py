@@ -1,6 +1,6 @@
-"""What a table is made of: arms, and what became of each of their seeds.
+"""The arms of a study, and the outcome of each of their seeds.
 
-Works on the runs of a tracked study, whose parameters are text, and makes numbers of them. Knows nothing of baselines,
+Works on the runs of a tracked study, and turns their parameters from text into numbers. Knows nothing of baselines,
 statistics or published numbers.
 """
 
@@ -23,13 +23,13 @@ from study.stages import STAGES_OF_A_TABLE
 from study.tracking import schema
 
 Setting = int | float | str
-"""A parameter of the tracking server: a number where its text is one."""
+"""A parameter from the tracking server: a number if its text is one."""
 
 LOST = ("diverged", "failed", "pruned")
 """Outcomes of a training that ended without a test error."""
 
-# Parameters that are columns of their own, or say what a network costs and follow from its name. Every other parameter
-# of a run counts: a parameter that nobody listed makes a new row.
+# Parameters that have their own columns, or that follow from the network's name (its cost). Every other parameter
+# counts: a parameter that is not listed here makes a new row.
 _NO_SETTINGS = frozenset(
     {
         schema.STUDENT,
@@ -51,11 +51,11 @@ _SETTINGS_OF_METHOD: dict[str, tuple[str, ...]] = {str(method): names for method
 
 @dataclass(frozen=True)
 class Arm:
-    """What the trials of one row have in common: everything but the seed.
+    """What the trials of one row have in common: all settings except the seed.
 
     `sigma`, `sigma_mode`, `noise` and `alpha` are None for methods without noise. `teacher_key` identifies the
     teachers (`study.planning.keys.teacher_key`); None for runs that do not have it. A baseline's stage is `grid`
-    wherever its trials come from: those that were added to confirm a searched point are more seeds of the same.
+    in both stages: its trials of the stage confirm are further seeds of the same training.
     """
 
     role: str
@@ -88,11 +88,11 @@ class Trial:
     """One training of a student: its run, arm, stage and seed, how it ended, and its test error as a fraction of 1.
 
     Attributes:
-        outcome: as `TrackedStudy.outcomes` has it.
-        test_error: None where the training has none (yet).
+        outcome: as in `TrackedStudy.outcomes`.
+        test_error: None if the training has none (yet).
         ended_ms: Unix time in milliseconds; for a training that has not ended, when it began.
-        predicted_classes: how many different classes the network predicts for the test images; None where the run
-            does not say.
+        predicted_classes: how many different classes the network predicts for the test images; None if the run does not
+            have it.
     """
 
     run_id: str
@@ -146,15 +146,15 @@ class ArmSeeds:
 
     @property
     def usable_errors(self) -> dict[int, float]:
-        """Test errors by seed; none where a seed is lost.
+        """Test errors by seed; empty if a seed is lost.
 
-        Which seeds survive depends on what a training does, so the survivors alone speak for nothing.
+        Which seeds are left depends on the training, so a mean over them would be biased.
         """
         return {} if self.lost else self.errors
 
     @property
     def any_trial(self) -> Trial:
-        """One of the trainings, for what all of them have in common."""
+        """One of the trainings, for reading what all of them have in common."""
         return next(iter(self.trials.values()))
 
 
@@ -191,7 +191,7 @@ def arms_of(tracked: TrackedStudy) -> tuple[dict[Arm, ArmSeeds], list[str]]:
 
 
 def runs_of_lost_arms(tracked: TrackedStudy) -> frozenset[str]:
-    """The completed runs of arms that lost a seed: their errors are no fair account of the arm.
+    """The completed runs of arms that lost a seed. Their errors alone would give a biased mean.
 
     Raises:
         UserError: a parameter of a run cannot be read.
@@ -210,7 +210,7 @@ def _ended_notes(tracked: TrackedStudy) -> list[str]:
 
 
 def _that_counts(trials: Sequence[Trial]) -> Trial:
-    """Of several trainings of one arm and seed: the latest that ended; one that still runs where that is a retry."""
+    """Of several trainings of one arm and seed, the one that counts: the latest that ended, or a retry that runs."""
     ended = [trial for trial in trials if trial.is_lost or trial.test_error is not None]
     latest = max(ended or trials, key=lambda trial: trial.ended_ms)
     retries = [trial for trial in trials if trial not in ended and trial.ended_ms > latest.ended_ms]
@@ -283,7 +283,7 @@ def _arm(run: Mapping[str, Any], params: Mapping[str, str], where: str) -> Arm:
     role = str(run.get(f"tags.{schema.ROLE}", "arm"))
     method = params.get(schema.METHOD, "")
     has_noise = schema.SIGMA in _SETTINGS_OF_METHOD.get(method, (schema.SIGMA,))
-    if method == "soft_targets" and schema.ALPHA in params:  # noise is an addition there, not the method
+    if method == "soft_targets" and schema.ALPHA in params:  # there, noise is an addition and not the method
         has_noise = _number(params[schema.ALPHA], schema.ALPHA, where) > 0
     return Arm(
         role=role,
@@ -349,5 +349,5 @@ def _compression(params: Mapping[str, str], where: str) -> float | None:
 
 
 def is_missing(value: object) -> bool:
-    """Whether a cell of a frame has no value, as pandas or MLflow say it."""
+    """Whether a cell of a frame has no value: None or NaN."""
     return value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value))

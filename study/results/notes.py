@@ -1,6 +1,6 @@
-"""The notes under a table: what it stands on, how its points were found, what is left out and why.
+"""The notes under a table: its seeds, how its points were found, and what is left out and why.
 
-Works on a tracked study, its arms and their comparisons; gives back sentences. Knows nothing of rows or of how a table
+Works on a tracked study, its arms and their comparisons, and returns sentences. Knows nothing of rows or of how a table
 is printed.
 """
 
@@ -22,46 +22,49 @@ from study.tracking import schema
 
 
 def published_notes(tracked: TrackedStudy, by_arm: Iterable[Arm]) -> tuple[str | None, list[str]]:
-    """The name of the published table to print beside ours, and what to say about it."""
+    """The name of the published table that is shown beside ours, and notes about it."""
     name = tracked.params.get(schema.PUBLISHED)
     if not name:
         return None, []
     if name not in TABLES:
-        return None, [f"The study names a published table `{name}`, which is not known here."]
+        return None, [f"The study file names a published table `{name}`, which this package does not have."]
     table = TABLES[name]
     datasets = {value for arm in by_arm for setting, value in arm.settings if setting == schema.DATASET}
     if datasets - {table.dataset}:
-        return None, [f"Nothing is printed beside this table: {table.citation}, is about {table.dataset}."]
-    notes = [f"Published: {table.citation}: single runs, the best of a table picked on the test set it reports."]
+        return None, [f"No published numbers are shown: {table.citation}, is about {table.dataset}."]
+    notes = [
+        f"Published: {table.citation}: single runs. The best run of its table was chosen on the test set whose error "
+        "is published."
+    ]
     if table.remark:
-        notes.append(f"On the published numbers: {table.remark}.")
+        notes.append(f"About the published numbers: {table.remark}.")
     drops = {value for arm in by_arm for setting, value in arm.settings if setting == schema.DROPOUT}
     for drop in sorted(value for value in drops if not isinstance(value, str)) if name == "table-5" else ():
         as_drop, as_keep = dropout_readings(drop)
         notes.append(
-            f"Dropping with probability {drop:g}: published {percent(as_drop)} if the ratio is the probability of "
-            f"dropping, {percent(as_keep)} if it is the probability to keep."
+            f"Drop probability {drop:g}: the published error is {percent(as_drop)} if the source's ratio is the "
+            f"probability of dropping, and {percent(as_keep)} if it is the probability of keeping."
         )
     return name, notes
 
 
 def method_notes(kind: str, arms: Mapping[Arm, ArmSeeds]) -> list[str]:
-    """What the baseline is, how many seeds there are, what intervals and verdicts mean."""
+    """Which baseline the table has, how many seeds, and what intervals and verdicts mean."""
     if not any(seeds.completed or seeds.lost for seeds in arms.values()):
         return ["No completed trial of the stages grid or confirm yet."]
     notes = [
         f"Baseline: {kind}.",
         _seeds_note(list(arms.values())),
-        "Intervals are 95 % and speak of the student's training only: teacher and data split are the same for all "
-        "seeds. Test errors: Student's t over the seeds.",
+        "Intervals are 95 % confidence intervals for the variation of the student's training; teacher and data split "
+        "are the same for all seeds. Intervals of test errors: Student's t over the seeds.",
     ]
     planned = sum(arm.role != "baseline" for arm in arms)
     if planned:
         notes.append(
             "Improvement: (baseline error - error) / baseline error over the seeds that an arm shares with the "
-            "baseline of its student, interval by Fieller's theorem; p: paired t-test; p Holm: corrected over the "
-            f"{count(planned, 'arm')} of this table, an arm without a test counts as p = 1; the verdict is p Holm at "
-            "5 %."
+            "baseline of its student; interval by Fieller's theorem. p: paired t-test. p Holm: p corrected for the "
+            f"{count(planned, 'arm')} of this table; an arm without a test counts as p = 1. The verdict compares p "
+            "Holm with 5 %."
         )
     return notes
 
@@ -71,8 +74,8 @@ def _seeds_note(rows: Sequence[ArmSeeds]) -> str:
     sizes = sorted({len(row.errors) for row in rows})
     each = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     if any(len(row.errors) < len(row.planned) for row in rows):
-        return f"Rows stand on {each} of their planned seeds (all seeds: {planned})."
-    return f"Every row stands on {each} seed{'s' if sizes[-1] != 1 else ''} (all seeds: {planned})."
+        return f"Rows have {each} of their planned seeds (all seeds: {planned})."
+    return f"Every row has {each} seed{'s' if sizes[-1] != 1 else ''} (all seeds: {planned})."
 
 
 def lost_notes(arms: Mapping[Arm, ArmSeeds]) -> list[str]:
@@ -91,12 +94,12 @@ def lost_notes(arms: Mapping[Arm, ArmSeeds]) -> list[str]:
             f"{'test errors of the others: ' + ', '.join(left) if left else 'no seed has a test error'}."
         )
     if any(arm.role == "baseline" and seeds.lost for arm, seeds in arms.items()):
-        notes.append("Where a baseline lost a seed, the arms of its student have no improvement and no verdict.")
+        notes.append("If a baseline lost a seed, the arms of its student have no improvement and no verdict.")
     return notes
 
 
 def collapsed_notes(arms: Mapping[Arm, ArmSeeds]) -> list[str]:
-    """Networks that predict one class for every test image. They are results like the others, and stay in the rows."""
+    """Networks that predict the same class for every test image. They are results like others, and stay in the rows."""
     named = [
         f"{arm} {_seeds_words(collapsed)}"
         for arm, seeds in arms.items()
@@ -120,7 +123,7 @@ def teacher_notes(tracked: TrackedStudy, published: str | None) -> list[str]:
         names = (f"params.{schema.TEACHER_CHAIN}", f"params.{schema.TEACHER}", "tags.mlflow.runName")
         name = next((str(run[each]) for each in names if not is_missing(run.get(each))), "?")
         key = run.get(f"params.{schema.TEACHER_KEY}")
-        # A run without a key is told by what it says alone.
+        # Runs without a key are distinguished by their errors.
         runs[name, f"error {run[column]}" if is_missing(key) else str(key)] = {str(k): v for k, v in run.items()}
     settings = teacher_settings(tracked)
     keys_of: dict[str, list[str | None]] = defaultdict(list)
@@ -138,21 +141,21 @@ def teacher_notes(tracked: TrackedStudy, published: str | None) -> list[str]:
 
 
 def target_notes(by_arm: Iterable[Arm]) -> list[str]:
-    """What the columns of a target error say."""
+    """What the columns about the target error contain."""
     targets = {value for arm in by_arm for setting, value in arm.settings if setting == schema.TARGET_ERROR}
     return [
         f"To target: epochs and seconds, validation included, until the validation error was at most "
-        f"{percent(target * 100)}; means over the seeds that came to it."
+        f"{percent(target * 100)}; means over the seeds that reached it."
         for target in sorted(value for value in targets if not isinstance(value, str))
     ]
 
 
 def cost_notes(rows: int, unknown: int, without_mean: int) -> list[str]:
-    """How the front is marked, in a table of so many rows with a cost.
+    """How the Pareto front is marked.
 
     Args:
-        rows: how many have a cost.
-        unknown: how many of them do not say theirs.
+        rows: how many rows have a cost.
+        unknown: for how many of them the multiplications are not known.
         without_mean: how many of the others have no mean error.
     """
     if not rows:
@@ -161,25 +164,25 @@ def cost_notes(rows: int, unknown: int, without_mean: int) -> list[str]:
     if without_mean:
         left_out += f" Left out: {count(without_mean, 'row')} without a mean error."
     return [
-        "Front: * marks the Pareto front of mean test error against the student's multiplications, the rows that no "
-        "other row equals in both and beats in one. Only means are compared, so rows may stand on it by noise."
+        "Front: * marks the Pareto front of mean test error and the student's multiplications: no other row is at "
+        "least as good in both and better in one. Only means are compared, so a row may be on the front by chance."
         f"{left_out}"
     ]
 
 
 def search_notes(tracked: TrackedStudy, by_arm: Collection[Arm]) -> list[str]:
-    """How the confirmed points were found, and what the baseline's settings were chosen by."""
+    """How the confirmed points and the baseline's settings were found."""
     of_arms, of_baseline = tracked.searched()
     confirmed = [arm for arm in by_arm if arm.stage == "confirm"]
     costs = f"params.{schema.MULTIPLICATIONS}"
     several_costs = costs in of_arms and of_arms[costs].nunique() > 1
     notes = []
     if not of_arms.empty:
-        # Of students that cost differently the best is not a matter of their errors alone.
+        # With students of different cost, points of the Pareto front are confirmed, and not the lowest errors.
         winners = f"{len(confirmed)} of its points" if several_costs else _best_of(len(confirmed))
         outcome = _confirmed(winners, len(confirmed))
         if _number(tracked, schema.CONFIRM_POINTS) == 0:
-            outcome = "every point that completed is a training of the baseline, so no arm is confirmed"
+            outcome = "every completed point is the same training as the baseline, so no arm is confirmed"
         notes.append(f"Searched: {_found_by(tracked, of_arms)}; {outcome}.")
     if not of_baseline.empty:
         winner = _confirmed(_best_of(1), int(any(arm.role == "baseline" for arm in by_arm)))
@@ -187,28 +190,28 @@ def search_notes(tracked: TrackedStudy, by_arm: Collection[Arm]) -> list[str]:
     notes += _search_limits(tracked, pd.concat([of_arms, of_baseline]))
     if of_baseline.empty and (chosen := _varied(of_arms)):
         notes.append(
-            f"The search chose {', '.join(chosen)} for its points and not for the baseline: a difference may come from "
-            "that alone."
+            f"The search chose {', '.join(chosen)} for its points but not for the baseline, so a difference may come "
+            "from these settings alone."
         )
     return notes
 
 
 def _search_limits(tracked: TrackedStudy, trials: pd.DataFrame) -> list[str]:
-    """Whether a search had fewer points than were asked for, trials that repeat others, or no trial that was learnt."""
+    """Whether a search found too few points, repeated trainings, or ended before its sampler learned."""
     notes = []
     top, points = _number(tracked, schema.CONFIRM_TOP), _number(tracked, schema.CONFIRM_POINTS)
     if top is not None and points is not None and points < top:
         ones = f"has {points} different one{'' if points == 1 else 's'}" if points else "has none"
         where = " on its Pareto front" if "," in tracked.params.get(schema.OBJECTIVES, "") else ""
         notes.append(
-            f"confirm.top asks for {count(top, 'point')} and the search {ones}{where}. The baseline's own trainings do "
+            f"confirm.top asks for {count(top, 'point')}, but the search {ones}{where}. Trainings of the baseline do "
             "not count."
         )
     repeats = f"tags.{schema.REPEATS}"
     if repeats in trials and (repeated := int(trials[repeats].notna().sum())):
         notes.append(
-            f"{count(repeated, 'trial')} of the search repeated a training: the result of the earlier trial was taken, "
-            "and nothing was trained again."
+            f"{count(repeated, 'trial')} of the search repeated a training: the result of the earlier trial was used, "
+            "and the training did not run again."
         )
     sampler = tracked.params.get(schema.SAMPLER)
     startup, asked = _number(tracked, schema.STARTUP_TRIALS), _number(tracked, schema.SEARCH_TRIALS)
@@ -221,13 +224,13 @@ def _search_limits(tracked: TrackedStudy, trials: pd.DataFrame) -> list[str]:
 
 
 def _number(tracked: TrackedStudy, name: str) -> int | None:
-    """A whole number that the parent run has as a parameter."""
+    """A parameter of the parent run that is a whole number; None if it has none."""
     value = tracked.params.get(name, "")
     return int(value) if value.isdecimal() else None
 
 
 def _found_by(tracked: TrackedStudy, trials: pd.DataFrame) -> str:
-    """`40 trials (12 pruned) by validation error on 1 seed, 352 epochs together`."""
+    """`40 trials (12 pruned) by validation error on 1 seed, 352 epochs in total`."""
     counts = dataclasses.replace(tracked, trials=trials).counts().loc["search"].to_dict()
     others = [f"{counts[name]} {name}" for name in OUTCOMES if name != "completed" and counts.get(name)]
     words = count(len(trials), "trial") + (f" ({', '.join(others)})" if others else "") + " by validation error"
@@ -236,8 +239,8 @@ def _found_by(tracked: TrackedStudy, trials: pd.DataFrame) -> str:
     epochs = epochs_trained(trials)
     if epochs is None:
         return words
-    untold = trials[trials[f"tags.{schema.OUTCOME}"].notna()][f"metrics.{schema.EPOCHS_TRAINED}"].isna().any()
-    return f"{words}, {'at least ' if untold else ''}{count(epochs, 'epoch')} together"
+    incomplete = trials[trials[f"tags.{schema.OUTCOME}"].notna()][f"metrics.{schema.EPOCHS_TRAINED}"].isna().any()
+    return f"{words}, {'at least ' if incomplete else ''}{count(epochs, 'epoch')} in total"
 
 
 def _best_of(number: int) -> str:
@@ -251,7 +254,7 @@ def _confirmed(winners: str, number: int) -> str:
 
 
 def _varied(trials: pd.DataFrame) -> list[str]:
-    """Training settings, which a baseline has too, that are not the same in all these trials."""
+    """Training settings that differ between these trials. A baseline has such settings too."""
     columns = {name: f"params.{name}" for name in TrainConfig.model_fields}
     return [name for name, column in columns.items() if column in trials and trials[column].nunique(dropna=False) > 1]
 
@@ -259,7 +262,7 @@ def _varied(trials: pd.DataFrame) -> list[str]:
 def pairing_notes(
     arms: Mapping[Arm, ArmSeeds], baselines: Mapping[str, ArmSeeds], comparisons: Mapping[Arm, Comparison | None]
 ) -> list[str]:
-    """Seeds that an arm and its baseline do not share, and differences without spread."""
+    """Seeds that an arm and its baseline do not share, and differences that are the same on all seeds."""
     notes = []
     unpaired: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for arm in comparisons:
@@ -270,8 +273,8 @@ def pairing_notes(
                 unpaired[missing].append(str(arm))
     for seeds, named in unpaired.items():
         notes.append(
-            f"Not paired, so not in the comparison: seed{'s' if len(seeds) > 1 else ''} "
-            f"{some(list(map(str, seeds)))} of {some(named)} or its baseline (the other has none)."
+            f"Not paired, so not compared: seed{'s' if len(seeds) > 1 else ''} "
+            f"{some(list(map(str, seeds)))} of {some(named)} (only the arm or only its baseline has a result)."
         )
     without_spread = [
         str(arm)
@@ -279,7 +282,5 @@ def pairing_notes(
         if found is not None and len(found.seeds) > 1 and found.p_value is None
     ]
     if without_spread:
-        notes.append(
-            f"The difference is the same on all seeds, which leaves no spread to test against: {some(without_spread)}."
-        )
+        notes.append(f"The difference is the same on all seeds, so a test is not possible: {some(without_spread)}.")
     return notes

@@ -1,8 +1,7 @@
-"""Reads one study off a tracking server.
+"""Reads one study from a tracking server.
 
-Works on the names of the tracking schema and gives back pandas frames, with the columns that MLflow's own
-`search_runs` has (`params.sigma`, `metrics.test_error`, `tags.…`). Writes nothing, makes no store that is not there,
-and knows nothing of what a table is made of.
+Works on the names of the tracking schema and returns pandas frames with the columns of MLflow's own `search_runs`
+(`params.sigma`, `metrics.test_error`, `tags.…`). It writes nothing and creates no store. Knows nothing of tables.
 """
 
 import difflib
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 OUTCOMES = ("completed", "running", "pruned", "diverged", "failed", "unfinished")
-"""What may have become of a trial, in the order in which it is told."""
+"""The outcomes of a trial, in the order in which they are listed."""
 
 ERROR_METRICS = (schema.TEST_ERROR, schema.BEST_VAL_ERROR, schema.VAL_ERROR)
 """Shares of misclassified images: whatever reads one may rely on a value in [0, 1]."""
@@ -37,18 +36,18 @@ _TAG_COLUMNS = tuple(f"tags.{tag}" for tag in (schema.KIND, schema.ROLE, schema.
 
 @dataclass(frozen=True)
 class TrackedStudy:
-    """What the tracking server knows of one study.
+    """One study as it is on the tracking server.
 
     Attributes:
         name: the study, which is also the MLflow experiment.
         trials: one row per trial of any stage and outcome, in the order they began: `run_id`, `status`, `start_time`
             and `end_time` (Unix milliseconds), then `params.*` (text), `metrics.*` (last values), `tags.*`; missing
-            values are missing as pandas has them.
+            values are NaN or None, as in pandas.
         teachers: the same for teacher runs.
-        params, tags, status: of the parent run; empty and None where there is none.
+        params, tags, status: of the parent run; empty and None if there is none.
 
     Raises:
-        UserError: an error metric of a run lies outside [0, 1]; names the run.
+        UserError: an error metric of a run is outside [0, 1]; the message names the run.
     """
 
     name: str
@@ -87,14 +86,17 @@ class TrackedStudy:
         return pd.crosstab(self.trials[f"tags.{schema.STAGE}"].rename("stage"), self.outcomes().rename("outcome"))
 
     def outcomes(self) -> "pd.Series[str]":
-        """What became of every trial, one of `OUTCOMES`."""
-        stopped = self.status in ("KILLED", "FAILED")  # then its trials are not running, whatever their runs say
+        """The outcome of every trial, one of `OUTCOMES`."""
+        stopped = self.status in (
+            "KILLED",
+            "FAILED",
+        )  # then its trials are not running, even if their runs have the status RUNNING
         without = self.trials["status"].map(lambda s: "running" if s == "RUNNING" and not stopped else "unfinished")
         return self.trials[f"tags.{schema.OUTCOME}"].fillna(without)
 
 
 def not_a_share(where: str, metric: str, value: float) -> UserError:
-    """What to say of an error metric outside [0, 1]. An infinite value comes back from MLflow as 1.8e308."""
+    """The message about an error metric outside [0, 1]. MLflow returns an infinite value as 1.8e308."""
     return UserError(
         f"{where}: metric `{metric}` is {value:g}; expected a share of misclassified images from 0 to 1; "
         "correct or delete the run"
@@ -102,10 +104,10 @@ def not_a_share(where: str, metric: str, value: float) -> UserError:
 
 
 def epochs_trained(trials: pd.DataFrame) -> int | None:
-    """Epochs that trials were trained for, together; None where no run says.
+    """How many epochs these trials trained in total; None if no run says it.
 
     Args:
-        trials: as `TrackedStudy` has them.
+        trials: as in `TrackedStudy`.
     """
     column = f"metrics.{schema.EPOCHS_TRAINED}"
     if column not in trials or trials[column].isna().all():
@@ -117,16 +119,16 @@ def read_study(tracking_uri: str, study: str) -> TrackedStudy:
     """Read a study.
 
     Args:
-        tracking_uri: of an MLflow server, or `sqlite:///FILE`.
+        tracking_uri: the address of an MLflow server, or `sqlite:///FILE`.
         study: the study's name.
 
     Raises:
-        UserError: the server does not answer, has no study of that name, or an error metric of a run lies outside
-            [0, 1]. No message holds the address's credentials.
+        UserError: the server does not answer, has no study of that name, or an error metric of a run is outside [0, 1].
+            No message contains credentials.
     """
     _require_existing_store(tracking_uri)
     with answering(tracking_uri):
-        # MLflow alone takes seconds to import: nobody pays for it who only renders a table.
+        # MLflow takes seconds to import, and rendering a table does not need it.
         from mlflow import MlflowClient
 
         with first_opening(tracking_uri):
@@ -197,8 +199,8 @@ def _frame(runs: list["Run"]) -> pd.DataFrame:
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Reading makes some hundred thousand objects that all stay: looking for garbage among them again and again takes
-    longer than the reading itself (10,000 trials off SQLite: 12 s with it, 5 s without)."""
+    """Turn off Python's garbage collection while reading. Reading creates some hundred thousand objects that all stay,
+    and scanning them takes longer than reading (10,000 trials from SQLite: 12 s with it, 5 s without)."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -209,7 +211,7 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def _require_existing_store(tracking_uri: str) -> None:
-    """MLflow would make an empty store where there is none."""
+    """Refuse a store that does not exist; MLflow would create an empty one."""
     is_folder = "://" not in tracking_uri or tracking_uri.startswith("file://")
     if (is_folder and not Path(tracking_uri.removeprefix("file://")).exists()) or not store_exists(tracking_uri):
         raise UserError(

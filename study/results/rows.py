@@ -1,4 +1,4 @@
-"""What a table holds: its rows, one for each arm, and the notes below them.
+"""The content of a table: its rows, one for each arm, and the notes below them.
 
 Works on values alone. Knows nothing of how rows are made or printed.
 """
@@ -12,16 +12,16 @@ from study.results.verdicts import Verdict
 
 SIGNIFICANCE = 0.05
 RULE = "paired-t-holm"
-"""Name of the statistical rule that judges a table: paired t-tests, corrected by Holm's method (docs/statistics.md)."""
+"""Name of the statistical rule that gives the verdicts: paired t-tests with Holm's correction (docs/statistics.md)."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """How soon a row's trials came to the validation error that the study names as its target.
+    """How fast a row's trials reached the study's target for the validation error.
 
     Attributes:
-        reached: how many seeds ever did.
-        epochs, seconds: means over those seeds; None where there are none, and where the row lost a seed.
+        reached: how many seeds reached it.
+        epochs, seconds: means over those seeds; None if there are none, or if the row lost a seed.
     """
 
     reached: int
@@ -31,14 +31,14 @@ class Speed:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a row's student costs, in a table whose students do not all cost the same.
+    """The cost of a row's student, in a table with students of different cost.
 
     Attributes:
         multiplications: of one forward pass of one image.
-        pareto: whether the row is on the front of mean test error against multiplications: no other row of the table
+        pareto: whether the row is on the Pareto front of mean test error and multiplications: no other row of the table
             is at most as large in both and smaller in one.
 
-    Both are None where the tracked runs do not say what the student costs, and `pareto` where the row has no mean.
+    Both are None if the tracked runs do not contain the cost; `pareto` is also None if the row has no mean.
     """
 
     multiplications: int | None
@@ -50,7 +50,7 @@ class Row:
     """One arm over its seeds.
 
     A seed is lost when its training ended without a test error. A row that lost a seed has no mean, interval, p or
-    improvement: which seeds survive depends on the training, so the survivors alone speak for nothing.
+    improvement: which seeds are left depends on the training, so a mean over them would be biased.
 
     Attributes:
         arm: what all trainings of the row have in common. Its `stage` is `grid` for every baseline.
@@ -65,12 +65,12 @@ class Row:
         improvement_percent: (mean baseline − mean error) / mean baseline × 100 over the seeds both have, with its
             Fieller interval.
         p_value: paired t-test; `p_corrected` the same after Holm's correction over all arms of the table.
-        verdict: what may be said at 5 % after the correction.
+        verdict: the conclusion at 5 % after the correction.
         compression_ratio: multiplications of the teacher / of the student.
-        published_error_percent, published_improvement_percent: what the source prints for this setting.
-        settings: other parameters that differ between rows, by name; None where a row has no such parameter.
-        speed: how soon the target error was reached; None where the trials have no target.
-        cost: what the student costs; None where all students of the table cost the same.
+        published_error_percent, published_improvement_percent: the published numbers for this setting.
+        settings: other parameters that differ between rows, by name; None if a row has no such parameter.
+        speed: how fast the target error was reached; None if the trials have no target.
+        cost: the student's cost; None if all students of the table cost the same.
     """
 
     arm: Arm
@@ -114,7 +114,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The improvement-over-baseline table of one study, with everything a reader must know in `notes`.
+    """The improvement-over-baseline table of one study. `notes` contains everything that a reader must know.
 
     `rule` names the statistical rule that gave the verdicts.
     """

@@ -70,11 +70,11 @@ def baselines_of(arms: Mapping[Arm, ArmSeeds]) -> tuple[dict[str, ArmSeeds], lis
     notes = []
     for student, found in sorted(of_student.items()):
         if not any(arms[arm].completed or arms[arm].lost for arm in found):
-            notes.append(f"No completed baseline for the student {student}: its arms stand without an improvement.")
+            notes.append(f"No completed baseline for the student {student}: its arms have no improvement.")
         elif len(found) > 1:
             notes.append(
-                f"{len(found)} different baselines for the student {student}: which of them its arms are to be "
-                "compared with is not said, so they stand without an improvement."
+                f"{len(found)} different baselines for the student {student}: it is not known which of them its arms "
+                "belong to, so they have no improvement."
             )
     only = {student: arms[found[0]] for student, found in of_student.items() if len(found) == 1}
     return {student: seeds for student, seeds in only.items() if seeds.completed or seeds.lost}, notes

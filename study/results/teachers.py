@@ -70,7 +70,7 @@ def teacher_labels(tracked: TrackedStudy, taught: Iterable[Taught]) -> dict[Taug
 
     Args:
         tracked: the study, for its teacher runs.
-        taught: of all students that are to be told apart.
+        taught: of all students that must be distinguished.
     """
     settings = teacher_settings(tracked)
     groups: dict[tuple[str, str | None], list[Taught]] = {}

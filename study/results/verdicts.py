@@ -1,6 +1,6 @@
-"""Verdicts: what may be said of a row.
+"""Verdicts: the conclusion about a row.
 
-Works on codes and words. JSON and CSV have the codes, which do not change; people read the words.
+Works on codes and words. JSON and CSV contain the codes, which do not change. People read the words.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ Verdict = Literal[
 
 Tested = Literal["better", "worse", "undecided"]
 TESTED: tuple[Tested, ...] = get_args(Tested)
-"""Verdicts that a test gave."""
+"""Verdicts that are the result of a test."""
 
 WORDS: Mapping[Verdict, str] = {
     **{code: code.replace("_", " ") for code in get_args(Verdict)},

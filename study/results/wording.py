@@ -1,6 +1,6 @@
-"""Words for numbers, names and settings, as notes, figures and the report use them.
+"""Words for numbers, names and settings, in notes, figures and the report.
 
-Works on plain values. Names from the tracking server become short and safe to draw. Knows nothing of rows and of
+Works on plain values. Names from the tracking server are shortened and made safe to draw. Knows nothing of rows or
 matplotlib.
 """
 
@@ -11,7 +11,7 @@ from study.results.statistics import Interval
 
 LONGEST_NAME = 40
 LONGEST_LABEL = 120
-"""Characters of a teacher's name together with the settings in which teachers of that name differ."""
+"""The most characters of a teacher's name with the settings in which teachers of that name differ."""
 
 
 def plain(text: str, limit: int = LONGEST_NAME) -> str:
@@ -31,13 +31,13 @@ def count(number: int, noun: str) -> str:
 
 
 def seeds_each(numbers: Iterable[int]) -> str:
-    """`n = 3 seeds`, `n = 2 to 5 seeds`: how many seeds every point stands on."""
+    """`n = 3 seeds`, `n = 2 to 5 seeds`: how many seeds each point has."""
     known = sorted(set(numbers)) or [0]
     return f"n = {count(known[0], 'seed')}" if len(known) == 1 else f"n = {known[0]} to {known[-1]} seeds"
 
 
 def lost_words(rows: int) -> str:
-    """What a caption says of rows without a mean."""
+    """A caption's sentence about rows without a mean."""
     return f"Left out: {count(rows, 'row')} that lost seeds to trainings that diverged or failed."
 
 
@@ -48,12 +48,12 @@ def some(items: Sequence[str], shown: int = 5) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Per cent with two digits after the point."""
+    """Per cent with two decimals."""
     return "nothing" if value is None else f"{value:.2f} %"
 
 
 def signed(value: float, digits: int = 1) -> str:
-    """A number with its sign, a real minus, and none before a zero."""
+    """A number with its sign. It uses the minus character, and zero has no sign."""
     text = f"{value:.{digits}f}"
     if float(text) == 0:
         return text.lstrip("-")
@@ -66,7 +66,7 @@ def sigma_words(sigma: float | Interval) -> str:
 
 
 def setting_words(name: str, value: int | float | str | None) -> str:
-    """`dropout = 0.5`; a parameter that is absent says so."""
+    """`dropout = 0.5`, or `no dropout` if the parameter is absent."""
     name = plain(name.replace("_", " "))
     if value is None:
         return f"no {name}"

@@ -25,7 +25,7 @@ def test_verdict_table_and_notes_in_markdown(uri: str, new_study: Callable[..., 
     assert said.startswith("The only arm tested, noisy teacher, σ = 0.1, α = 0.15, ")
     assert "| logit regression (baseline) |" in said
     assert "(#/experiments/7/runs?" in said
-    assert "- Every row stands on 3 seeds" in said
+    assert "- Every row has 3 seeds" in said
 
 
 def test_a_long_table_is_cut_between_rows_and_says_so(uri: str, new_study: Callable[..., Writer]) -> None:

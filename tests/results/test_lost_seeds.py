@@ -154,7 +154,7 @@ def test_lost_baseline_seed_withholds_the_verdict(uri: str, new_study: Callable[
     assert (arm.improvement_percent, arm.p_value, arm.p_corrected, arm.verdict) == (None, None, None, "seeds_lost")
     assert arm.test_error_mean == pytest.approx(sum(GOOD.values()) / 5)
     assert "seed 3 failed" in note(table, "Seeds lost")[0]
-    assert note(table, "Where a baseline lost a seed")
+    assert note(table, "If a baseline lost a seed")
 
 
 def test_lost_seeds_do_not_affect_other_students(uri: str, new_study: Callable[..., Writer]) -> None:

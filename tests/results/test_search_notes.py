@@ -40,7 +40,7 @@ def test_a_table_says_that_points_were_missing(
 ) -> None:
     study = searched(new_study(confirm_top="3", confirm_points=found, objectives=objectives))
     (line,) = (line for line in notes(study) if line.startswith("confirm.top"))
-    beginning = f"confirm.top asks for 3 points and the search {said}"
+    beginning = f"confirm.top asks for 3 points, but the search {said}"
     assert line == f"{beginning} The baseline's own trainings do not count."
 
 
@@ -59,10 +59,10 @@ def test_a_table_says_that_only_the_baseline_was_found(
     study.baseline({0: 0.10, 1: 0.12}, stage="confirm")
     lines = notes(study)
     assert [line for line in lines if line.startswith("Searched")] == [
-        "Searched: 1 trial by validation error on 1 seed, 7 epochs together; every point that completed is a training "
-        "of the baseline, so no arm is confirmed."
+        "Searched: 1 trial by validation error on 1 seed, 7 epochs in total; every completed point is the same "
+        "training as the baseline, so no arm is confirmed."
     ]
-    assert [line for line in lines if line.startswith("confirm.top asks for 1 point and the search has none.")]
+    assert [line for line in lines if line.startswith("confirm.top asks for 1 point, but the search has none.")]
 
 
 def test_a_table_counts_the_trials_that_repeat_a_training(
@@ -75,8 +75,8 @@ def test_a_table_counts_the_trials_that_repeat_a_training(
         metrics = {schema.BEST_VAL_ERROR: 0.5, schema.EPOCHS_TRAINED: 0}
         study.run({**tags, schema.REPEATS: "search-0000"}, {**COMMON, **settings, "seed": 9}, metrics)
     assert (
-        "2 trials of the search repeated a training: the result of the earlier trial was taken, and nothing was "
-        "trained again."
+        "2 trials of the search repeated a training: the result of the earlier trial was used, and the training "
+        "did not run again."
     ) in notes(study)
 
 

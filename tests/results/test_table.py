@@ -172,7 +172,7 @@ def test_json_has_the_agreed_keys_and_nothing_that_is_no_json(mnist_table: Table
 
 def test_notes_say_what_the_table_stands_on(mnist_table: Table) -> None:
     assert mnist_table.baseline_kind == "default settings"
-    assert note(mnist_table, "Rows stand") == "Rows stand on 0 to 5 of their planned seeds (all seeds: 0, 1, 2, 3, 4)."
+    assert note(mnist_table, "Rows have") == "Rows have 0 to 5 of their planned seeds (all seeds: 0, 1, 2, 3, 4)."
     assert "the student's training only" in note(mnist_table, "Intervals")
     assert "over the 5 arms of this table" in note(mnist_table, "Improvement")
     assert note(mnist_table, "Teacher") == "Teacher lenet-mnist: test error 0.71 % (published: 0.68 %)."
@@ -195,7 +195,7 @@ def test_a_single_seed_has_an_improvement_but_no_interval(new_study: NewStudy, t
     )
     assert row.improvement_percent == pytest.approx(25)
     assert row.verdict == "one_seed"
-    assert "on 1 seed (all seeds: 0)" in note(table, "Every row")
+    assert "has 1 seed (all seeds: 0)" in note(table, "Every row")
 
 
 def test_seeds_that_only_one_side_has_stay_out_of_the_comparison(new_study: NewStudy, table_of: BuildTable) -> None:
@@ -286,11 +286,11 @@ def test_searched_table_says_how_points_were_found(uri: str, searched: str) -> N
     table = build_table(uri, searched)
     assert as_json(table)["baseline_kind"] == SEARCHED_BASELINE
     assert note(table, "Searched") == (
-        "Searched: 5 trials (2 pruned, 1 diverged) by validation error on 1 seed, 37 epochs together; its best 2 were "
+        "Searched: 5 trials (2 pruned, 1 diverged) by validation error on 1 seed, 37 epochs in total; its best 2 were "
         "confirmed."
     )
     assert note(table, "Baseline searched") == (
-        "Baseline searched: 2 trials (1 pruned) by validation error on 1 seed, 18 epochs together; its best was "
+        "Baseline searched: 2 trials (1 pruned) by validation error on 1 seed, 18 epochs in total; its best was "
         "confirmed."
     )
 
@@ -309,16 +309,16 @@ def test_a_search_that_goes_on_has_confirmed_nothing_yet(new_study: NewStudy, ta
     study.trial(9, None, role="baseline", stage="search", epochs_trained=1)
     table = table_of(study)
     assert note(table, "Searched") == (
-        "Searched: 2 trials (1 running) by validation error on 1 seed, 7 epochs together; none is confirmed yet."
+        "Searched: 2 trials (1 running) by validation error on 1 seed, 7 epochs in total; none is confirmed yet."
     )
-    assert note(table, "Baseline searched").endswith("1 seed, 1 epoch together; none is confirmed yet.")
+    assert note(table, "Baseline searched").endswith("1 seed, 1 epoch in total; none is confirmed yet.")
 
 
 def test_epochs_that_only_some_runs_tell_are_a_lower_bound(new_study: NewStudy, table_of: BuildTable) -> None:
     study = new_study()
     study.trial(9, None, stage="search", sigma=0.3, alpha=0.5, epochs_trained=7)
     study.trial(9, None, stage="search", outcome="failed", sigma=0.4, alpha=0.5)
-    assert ", at least 7 epochs together;" in note(table_of(study), "Searched")
+    assert ", at least 7 epochs in total;" in note(table_of(study), "Searched")
 
 
 def test_epochs_that_no_run_tells_are_left_out(mnist_table: Table) -> None:
@@ -498,7 +498,7 @@ def test_published_numbers_of_another_dataset_are_kept_away(new_study: NewStudy,
     study.baseline({0: 0.1}, dataset="digits")
     table = table_of(study)
     assert table.rows[0].published_error_percent is None
-    assert "is about mnist" in note(table, "Nothing is printed beside")
+    assert "is about mnist" in note(table, "No published numbers")
 
 
 def test_an_unknown_published_table_is_a_note_and_not_the_end(new_study: NewStudy, table_of: BuildTable) -> None:
