@@ -6,6 +6,7 @@ Works on bytes and paths. Knows nothing of what is in a file.
 import errno
 import json
 import os
+import platform
 import re
 import secrets
 from collections.abc import Callable
@@ -24,6 +25,9 @@ DEFAULT_ROOT = study_root()
 
 
 _TEMPORARY = ".tmp"
+
+LOCK = "lock"
+"""Name of the file that the process locks that runs a study."""
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -135,7 +139,12 @@ class StudyFolder:
 
     @property
     def lock(self) -> Path:
-        return self.path / "lock"
+        return self.path / LOCK
+
+    @property
+    def place(self) -> str:
+        """This machine and this folder."""
+        return f"{platform.node()}:{self.path.resolve()}"
 
     def trial(self, trial_id: str) -> Path:
         return self.path / "trials" / trial_id
@@ -157,6 +166,19 @@ class StudyFolder:
         written = record.model_dump_json(indent=2)
         write_whole(self._start_file, lambda path: path.write_text(written, encoding="utf-8"))
         write_whole(self.study_file, lambda path: path.write_text(record.study_file, encoding="utf-8"))
+
+    def unclaim(self) -> None:
+        """Make a study that was claimed and has done nothing not exist again."""
+        self.study_file.unlink(missing_ok=True)
+
+    def new_ownership(self) -> "Ownership":
+        """Of a study that starts in this folder for the first time."""
+        return Ownership(study_id=secrets.token_hex(16)).started_in(self)
+
+    def start_again(self, record: "StartRecord", owner: "Ownership") -> None:
+        """Write down that the study starts once more, before anyone else learns of it."""
+        written = record.model_copy(update={"ownership": owner}).model_dump_json(indent=2)
+        write_whole(self._start_file, lambda path: path.write_text(written, encoding="utf-8"))
 
     def start_record(self) -> "StartRecord":
         """What the study started with.
@@ -194,6 +216,34 @@ FOLDER_FORMAT = 1
 """Version of a study's folder and journal. A folder of another version is refused in one line."""
 
 
+class Ownership(Model):
+    """Which study a folder holds, and which of its starts were made here.
+
+    A name can be used in two folders, and a folder can be copied. The study's id tells the first apart, the token of
+    each start tells the second apart: a copy does not know the tokens of later starts of the original.
+
+    Attributes:
+        study_id: random, made at the first start.
+        tokens: a random one for every start, oldest first.
+        place: where the last start was made, `HOST:/FOLDER`.
+    """
+
+    study_id: str
+    tokens: tuple[str, ...] = ()
+    place: str = ""
+
+    def started_in(self, folder: StudyFolder) -> "Ownership":
+        """The same with one start more."""
+        return self.model_copy(update={"tokens": (*self.tokens, secrets.token_hex(8)), "place": folder.place})
+
+    def original(self, folder: StudyFolder) -> Path | None:
+        """The folder of the last start, where it is another one than this and still lies on this machine."""
+        host, _, path = self.place.partition(":")
+        if host != platform.node() or self.place == folder.place or not (Path(path) / LOCK).exists():
+            return None
+        return Path(path)
+
+
 class StartRecord(Model):
     """What a study started with. A resume goes by it.
 
@@ -203,6 +253,7 @@ class StartRecord(Model):
         tracking_uri, journal: addresses of the tracking server and of the journal, without credentials.
         data_digest: SHA-256 of the images, labels and splits.
         weights: SHA-256 of every weights file, by its path in the study file.
+        ownership: the study's id and its starts; None in folders that were made before there was one.
     """
 
     format: int = FOLDER_FORMAT
@@ -211,3 +262,4 @@ class StartRecord(Model):
     journal: str
     data_digest: str
     weights: dict[str, str]
+    ownership: Ownership | None = None

@@ -18,7 +18,8 @@ from study.errors import UserError
 from study.stages import STAGES_OF_A_TABLE
 from study.tracking import schema
 from study.tracking.address import answering, first_opening, retry_read, store_exists, without_credentials
-from study.tracking.client import RUNS_PER_PAGE, fullest_first
+from study.tracking.entities import fullest_first
+from study.tracking.known import RUNS_PER_PAGE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

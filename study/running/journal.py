@@ -27,7 +27,9 @@ from study.running.diverged import OUTCOME, has_diverged
 from study.running.sources import Source
 from study.running.stage_trials import StageTrials
 from study.stages import Stage
+from study.storage import Ownership
 from study.tracking.address import redacted_message, without_credentials
+from study.tracking.ownership import ownership_tags, refuse_another_owner
 
 REASON, REPEATS = "reason", "repeats"
 """User attributes of a trial: why it failed or diverged, and the id of the earlier trial with the same training."""
@@ -58,9 +60,21 @@ class StageJournal:
         source: where its trials come from.
         name: the stage's own name if a study has several of its kind (`teacher`, `teacher-1`); its trials' ids begin
             with it.
+        owner: whose it is from now on.
+
+    Raises:
+        UserError: the journal belongs to another study of this name, or another folder has resumed the study.
     """
 
-    def __init__(self, storage: BaseStorage, study: str, stage: Stage, source: Source, name: str | None = None) -> None:
+    def __init__(
+        self,
+        storage: BaseStorage,
+        study: str,
+        stage: Stage,
+        source: Source,
+        name: str | None = None,
+        owner: Ownership | None = None,
+    ) -> None:
         self.stage, self.source, self.name = stage, source, name or stage
         self._storage = storage
         self._study = optuna.create_study(
@@ -72,6 +86,8 @@ class StageJournal:
             pruner=source.pruner,
             load_if_exists=True,
         )
+        if owner is not None:
+            _claim_stage(self._study, study, owner)
         self._stage_trials = StageTrials(self._study, storage)
         # Trials that failed in an earlier run are replaced by new ones: the reason may be fixed by now.
         self._forgiven = {
@@ -336,3 +352,22 @@ def open_storage(url: str, of_one_host: bool = True) -> BaseStorage:
 def is_taken(storage: BaseStorage, study: str) -> bool:
     """Whether a storage already holds stages of a study with this name. Several studies may share one storage."""
     return any(name.rpartition(".")[0] == study for name in optuna.get_all_study_names(storage))
+
+
+def claim_journal(storage: BaseStorage, study: str, owner: Ownership) -> None:
+    """Write down in every stage of a study whose it is; stages that were made before there was an owner get one.
+
+    Raises:
+        UserError: the journal belongs to another study of this name, or another folder has resumed the study.
+    """
+    for name in optuna.get_all_study_names(storage):
+        if name.rpartition(".")[0] == study:
+            _claim_stage(optuna.load_study(study_name=name, storage=storage), study, owner)
+
+
+def _claim_stage(stage: optuna.Study, study: str, owner: Ownership) -> None:
+    found = stage.user_attrs
+    refuse_another_owner(found, owner, study, f"the stage {stage.study_name} in the journal")
+    for name, value in ownership_tags(owner).items():
+        if found.get(name) != value:
+            stage.set_user_attr(name, value)

@@ -44,7 +44,7 @@ from study.running.trainable import NodeRefs
 from study.running.trial import WEIGHTS, FloatArray, TrialJob
 from study.running.watcher import Watcher
 from study.stages import CONFIRM, GRID, SEARCH, SEARCH_BASELINE, TEACHER, Stage, teacher_pass
-from study.storage import StudyFolder
+from study.storage import Ownership, StudyFolder
 from study.tracking import schema
 from study.tracking.events import Event, StudyParams
 from study.tracking.names import Cost, run_params
@@ -62,6 +62,7 @@ class StudyContext:
         folder: the study's own.
         root: the folder in which all studies share their teachers.
         storage: the Optuna storage of the journal.
+        owner: the study's id and its starts, which the journal keeps.
         watcher: is called when something happens.
         track: takes the events that go to the tracking server.
         capacity: the CPUs and GPUs of the nodes.
@@ -74,6 +75,7 @@ class StudyContext:
     folder: StudyFolder
     root: Path
     storage: BaseStorage
+    owner: Ownership
     watcher: Watcher
     track: Callable[[Event], None]
     capacity: Capacity
@@ -171,7 +173,7 @@ class Pipeline:
                 raise StudyFailed(f"a teacher could not be trained: {failures[0]}")
 
     def _run(self, stage: Stage, source: Source, placement: Placement, name: str | None = None) -> StageJournal:
-        journal = StageJournal(self._context.storage, self._config.name, stage, source, name)
+        journal = StageJournal(self._context.storage, self._config.name, stage, source, name, self._context.owner)
         run = StageRun(
             journal=journal,
             job=self._job,

@@ -26,11 +26,12 @@ from study.planning import plan
 from study.planning.check import check_study
 from study.running.bf16 import slow_precision
 from study.running.engine import ray_engine
-from study.running.journal import is_taken, open_storage
+from study.running.journal import claim_journal, is_taken, open_storage
 from study.running.nodes import check_storage
+from study.running.ownership import resumed_ownership
 from study.running.pipeline import Pipeline, StudyContext
 from study.running.watcher import Watcher
-from study.storage import DEFAULT_ROOT, StartRecord, StudyFolder
+from study.storage import DEFAULT_ROOT, Ownership, StartRecord, StudyFolder
 from study.tracking.address import redacted_message, store_exists, without_credentials
 from study.tracking.client import TrackingClient
 from study.tracking.events import StudyBegan, StudyEnded, StudyStatus, now_ms
@@ -72,12 +73,13 @@ def start(config: StudyConfig, settings: Settings, watcher: Watcher) -> Dataset:
     folder = StudyFolder(settings.root, config.name)
     _refuse_taken_folder(folder)
     check_study(config, describe_dataset(config.data, settings.data_root))
+    owner = folder.new_ownership()
     _refuse_tracked_name(config.name, settings.tracking_uri)
     dataset = load_dataset(config.data, settings.data_root)
     check_study(config, DatasetFacts(dataset.input_shape, dataset.class_count))
     with _locked(folder):
         _refuse_taken_folder(folder)
-        _run_study(config, dataset, folder, settings, watcher)
+        _run_study(config, dataset, folder, owner, settings, watcher)
     return dataset
 
 
@@ -106,7 +108,8 @@ def resume(name: str, settings: Settings, watcher: Watcher) -> Dataset:
         if dataset.digest != record.data_digest:
             raise UserError(f"the images of {config.data.name} are not those that study {name} started with")
         _check_same_weights(config, folder, record)
-        _run_study(config, dataset, folder, settings, watcher)
+        owner = resumed_ownership(folder, record, settings.tracking_uri)
+        _run_study(config, dataset, folder, owner, settings, watcher)
     return dataset
 
 
@@ -123,7 +126,7 @@ def sync(name: str, settings: Settings) -> int:
     folder = find_study(name, settings.root)
     _check_tracked_there(folder, settings)
     with _locked(folder):
-        tracking = TrackingClient(settings.tracking_uri, name)
+        tracking = TrackingClient(settings.tracking_uri, name, folder.start_record().ownership)
         try:
             tracking.find_study()
         except UserError as error:
@@ -134,7 +137,12 @@ def sync(name: str, settings: Settings) -> int:
 
 
 def _run_study(
-    config: StudyConfig, dataset: Dataset, folder: StudyFolder, settings: Settings, watcher: Watcher
+    config: StudyConfig,
+    dataset: Dataset,
+    folder: StudyFolder,
+    owner: Ownership,
+    settings: Settings,
+    watcher: Watcher,
 ) -> None:
     """The code that a start and a resume share. A new study exists as soon as Ray runs and the images are loaded.
 
@@ -164,10 +172,14 @@ def _run_study(
                     journal=without_credentials(journal),
                     data_digest=dataset.digest,
                     weights=_weights_digests(config),
+                    ownership=owner,
                 )
             )
+        else:
+            claim_journal(storage, config.name, owner)
+            folder.start_again(folder.start_record(), owner)
         status: StudyStatus = "FAILED"
-        tracking = TrackingClient(settings.tracking_uri, config.name)
+        tracking = TrackingClient(settings.tracking_uri, config.name, owner)
         outbox = Outbox(folder.outbox, tracking.apply, watcher.says)
         try:
             if settings.address is None:  # on a cluster, the first trial on each kind of processor measures and reports
@@ -179,6 +191,9 @@ def _run_study(
             used = datasets_of(config.data, dataset)
             outbox.put(StudyBegan(study_file=dump_study(config), params=params, tags=tags, datasets=used, start=start))
             if is_new and not outbox.settle(PATIENCE) and outbox.trouble is not None:
+                if outbox.refused:
+                    folder.unclaim()  # another study of this name was started at the same moment
+                    raise UserError(outbox.trouble)
                 raise StudyFailed(outbox.trouble)  # the address or the permissions are wrong: stop before training
             whole = _whole(config, dataset, settings)
             with measured_machine(outbox.put):
@@ -191,6 +206,7 @@ def _run_study(
                         folder=folder,
                         root=settings.root,
                         storage=storage,
+                        owner=owner,
                         watcher=watcher,
                         track=outbox.put,
                         capacity=capacity,
@@ -201,6 +217,8 @@ def _run_study(
             status = "KILLED"
             raise
         except UserError as error:
+            if not folder.exists():
+                raise
             raise StudyFailed(str(error)) from None
         except (OptunaError, SQLAlchemyError) as error:
             # Optuna's own message does not contain the database's reason.
@@ -223,7 +241,8 @@ def _end(outbox: Outbox, status: StudyStatus, folder: StudyFolder, watcher: Watc
     except Undelivered as error:
         if status == "FINISHED":
             raise
-        watcher.says(str(error))
+        if folder.exists():  # a start that was refused leaves no folder
+            watcher.says(str(error))
     except UserError as error:
         # The disk is full. If the study stopped early, that is why; the next resume tracks the end.
         if status == "FINISHED":

@@ -5,20 +5,18 @@ run several times. An event can be applied again: a run is looked up by our own 
 that are already there are left out. Knows nothing of waiting; the outbox retries.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from study.errors import TrackingUnavailable, UserError
 from study.records import EpochRecord
+from study.storage import Ownership
 from study.tracking import schema, view
-from study.tracking.address import answering, bound_requests, first_opening, without_credentials
+from study.tracking.address import answering
+from study.tracking.entities import LoggedMetric, as_input, portions
 from study.tracking.events import (
-    DatasetUsed,
     EpochsPassed,
     Event,
     MachineMeasured,
@@ -29,20 +27,11 @@ from study.tracking.events import (
     StudyParams,
     now_ms,
 )
+from study.tracking.known import KnownRun, StudyOnServer
+from study.tracking.ownership import ownership_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput, Run
-
-MAX_METRICS = 800
-"""The most metrics in one `log_batch`. MLflow accepts 1,000 metrics, parameters and tags together."""
-
-RUNS_PER_PAGE = 250
-"""The most runs in one page of a search. A busy server needs seconds for 1,000, and the limit of a request is 3 s."""
-
-
-_Metric = tuple[str, float, int, int]
-"""Name, value, Unix time in milliseconds, step."""
 
 
 @dataclass
@@ -60,33 +49,23 @@ class TrackingClient:
         uri: the server's address. A store `sqlite:///…` that does not exist is created, under a lock, because two
             processes that open a new store at the same time break its migration.
         study: the experiment's name.
+        owner: the study's id and its starts: nothing is written to a study of another id, or to one that another folder
+            has resumed. Without it, whatever has this name is the study.
 
     Raises:
         TrackingUnavailable: from every method, if the server does not answer.
         UserError: from every method, if the server refuses. No message contains credentials.
     """
 
-    def __init__(self, uri: str, study: str) -> None:
-        self._uri, self._study = uri, study
-        self._opened: MlflowClient | None = None
+    def __init__(self, uri: str, study: str, owner: Ownership | None = None) -> None:
+        self._there = StudyOnServer(uri, study, owner)
         self._stumbled = False
-        self._forget()
-
-    def _forget(self) -> None:
-        """Forget what the server has. It is read again before the next event."""
-        self._known = False
-        self._experiment_id: str | None = None
-        self._parent: str | None = None
-        self._doubled_parents: list[str] = []
-        self._runs: dict[str, str] = {}
-        self._described: set[str] = set()  # trials whose run has its parameters
-        self._last_step: dict[str, int] = {}
 
     def find_study(self) -> str | None:
         """The parent run's id, or None if the server has no study of this name."""
-        with answering(self._uri):
-            self._find_parent()
-        return self._parent
+        with answering(self._there.uri):
+            self._there.find_parent()
+        return self._there.parent
 
     def apply(self, events: Iterable[Event]) -> None:
         """Write events in their order. Events that were written before change nothing.
@@ -94,7 +73,7 @@ class TrackingClient:
         Everything for one run is sent together, at the latest with its end. If the server refuses, somebody may have
         deleted a run that is known here. Then the server is read again, and the events are applied once more.
         """
-        events, was_known = tuple(events), self._known
+        events, was_known = tuple(events), self._there.is_read
         try:
             self._apply(events)
         except TrackingUnavailable:
@@ -107,9 +86,10 @@ class TrackingClient:
     def _apply(self, events: Iterable[Event]) -> None:
         gathered: defaultdict[str, _Gathered] = defaultdict(_Gathered)
         try:
-            with answering(self._uri):
-                if not self._known:
-                    self._learn_what_is_there()
+            with answering(self._there.uri):
+                self._there.find_experiment()
+                if not self._there.is_read:
+                    self._there.read()
                 for event in events:
                     match event:
                         case StudyBegan():
@@ -122,7 +102,7 @@ class TrackingClient:
                             self._end_study(event)
                         case RunBegan():
                             self._begin(event)
-                            if event.trial_id not in self._described:
+                            if not self._there.runs[event.trial_id].params:
                                 gathered[event.trial_id].params = event.params
                         case EpochsPassed():
                             # The first report of an epoch counts: it may have been trained again after a kill.
@@ -134,31 +114,39 @@ class TrackingClient:
                     self._send(trial_id, what)
         except UserError:
             self._stumbled = True
-            self._forget()
+            self._there.forget()
             raise
 
     # ---------------------------------------------------------------------------------------------- the parent run
 
     def _begin_study(self, event: StudyBegan) -> None:
-        if self._experiment_id is None:
-            self._experiment_id = self._client.create_experiment(self._study)
-        if self._parent is None:
+        there, owner = self._there, self._there.owner
+        tags = {} if owner is None else ownership_tags(owner)
+        if there.experiment is None:
+            there.make_experiment(tags)
+        for name, value in tags.items():
+            if there.experiment is None or there.experiment.tags.get(name) != value:
+                self._client.set_experiment_tag(there.experiment_id, name, value)
+        tags = {name: value for name, value in tags.items() if name == schema.STUDY_ID}
+        if there.parent is None:
             run = self._client.create_run(
-                self._experiment_id, tags={schema.KIND: "study", **event.tags}, run_name=self._study
+                there.experiment_id, tags={schema.KIND: "study", **event.tags, **tags}, run_name=there.study
             )
-            self._parent = run.info.run_id
-        self._client.update_run(self._parent, status="RUNNING")
+            there.parent = run.info.run_id
+        else:
+            self._log(there.parent, tags=tags)
+        self._client.update_run(there.parent, status="RUNNING")
         if event.start is not None:
             # The tag's name contains the time, so writing the same start again changes nothing.
             name = f"{schema.START}{event.start.timestamp_ms}"
-            self._log(self._parent, tags={name: event.start.model_dump_json()})
-        if schema.DATASET not in self._params_of(self._parent):
+            self._log(there.parent, tags={name: event.start.model_dump_json()})
+        if schema.DATASET not in self._params_of(there.parent):
             # The parameters are written last: if they are there, everything before them is there too.
-            self._client.log_text(self._parent, event.study_file, schema.STUDY_FILE)
-            self._client.set_experiment_tag(self._experiment_id, view.TAG, view.saved_view(now_ms()))
+            self._client.log_text(there.parent, event.study_file, schema.STUDY_FILE)
+            self._client.set_experiment_tag(there.experiment_id, view.TAG, view.saved_view(now_ms()))
             if event.datasets:
-                self._client.log_inputs(self._parent, [_as_input(dataset) for dataset in event.datasets])
-            self._log(self._parent, params=event.params)
+                self._client.log_inputs(there.parent, [as_input(dataset) for dataset in event.datasets])
+            self._log(there.parent, params=event.params)
 
     def _describe_study(self, params: Mapping[str, str]) -> None:
         parent = self._begun_study()
@@ -173,24 +161,21 @@ class TrackingClient:
 
     def _end_study(self, event: StudyEnded) -> None:
         if self._stumbled:
-            self._learn_what_is_there()
+            self._there.read()
         self._client.set_terminated(self._begun_study(), status=event.status, end_time=event.timestamp_ms)
 
     def _begun_study(self) -> str:
-        if self._parent is None:
-            raise UserError(
-                f"the tracking server {without_credentials(self._uri)} no longer has a run of the study {self._study}"
-            )
-        return self._parent
+        if self._there.parent is None:
+            raise UserError(f"{self._there.where} no longer has a run of the study {self._there.study}")
+        return self._there.parent
 
     # ------------------------------------------------------------------------------------------------------- events
 
     def _begin(self, event: RunBegan) -> None:
         parent = self._begun_study()
-        assert self._experiment_id is not None  # a parent run is always in an experiment
-        if event.trial_id not in self._runs:
+        if event.trial_id not in self._there.runs:
             run = self._client.create_run(
-                self._experiment_id,
+                self._there.experiment_id,
                 start_time=event.timestamp_ms,
                 tags={
                     schema.PARENT: parent,
@@ -201,7 +186,7 @@ class TrackingClient:
                 },
                 run_name=event.name,
             )
-            self._runs[event.trial_id] = run.info.run_id
+            self._there.runs[event.trial_id] = KnownRun(run.info.run_id)
 
     def _end(self, event: RunEnded, gathered: _Gathered) -> None:
         summary = event.summary
@@ -230,23 +215,23 @@ class TrackingClient:
                 **({schema.REPEATS: summary.repeats} if summary.repeats else {}),
             },
         )
-        if (run_id := self._runs.get(event.trial_id)) is not None:
+        if (run := self._there.runs.get(event.trial_id)) is not None:
+            run.outcome = summary.outcome
             status = {"completed": "FINISHED", "pruned": "KILLED"}.get(summary.outcome, "FAILED")
-            self._client.set_terminated(run_id, status=status, end_time=event.timestamp_ms)
+            self._client.set_terminated(run.run_id, status=status, end_time=event.timestamp_ms)
 
     def _send(
         self,
         trial_id: str,
         gathered: _Gathered,
-        metrics: Sequence[_Metric] = (),
+        metrics: Sequence[LoggedMetric] = (),
         tags: Mapping[str, str] | None = None,
     ) -> None:
         """Write what was gathered for a run, then these metrics, then these tags."""
-        run_id = self._runs.get(trial_id)
-        if run_id is None:
+        run = self._there.runs.get(trial_id)
+        if run is None:
             return  # somebody has deleted it
-        known = self._last_step.get(trial_id, 0)
-        new = [gathered.epochs[epoch] for epoch in sorted(gathered.epochs) if epoch > known]
+        new = [gathered.epochs[epoch] for epoch in sorted(gathered.epochs) if epoch not in run.epochs]
         of_epochs = [
             (name, float(value), record.timestamp_ms, record.epoch)
             for record in new
@@ -256,96 +241,30 @@ class TrackingClient:
                 (schema.IMAGES_PER_SECOND, record.images_per_second),
             )
         ]
-        *full, last = _portions([*of_epochs, *metrics])
+        *full, last = portions([*of_epochs, *metrics])
         params = gathered.params
         for portion in full:
-            self._log(run_id, metrics=portion, params=params)
+            self._log(run.run_id, metrics=portion, params=params)
             params = {}
-        self._log(run_id, metrics=last, params=params, tags=tags)
+        self._log(run.run_id, metrics=last, params=params, tags=tags)
         if gathered.params:
-            self._described.add(trial_id)
-        if new:
-            self._last_step[trial_id] = new[-1].epoch
+            run.params = gathered.params
+        run.epochs |= {record.epoch for record in new}
 
     # ---------------------------------------------------------------------------------------------------- plumbing
 
     @property
     def _client(self) -> "MlflowClient":
-        if self._opened is None:
-            bound_requests()
-            from mlflow import MlflowClient
-
-            with first_opening(self._uri):
-                self._opened = MlflowClient(tracking_uri=self._uri)
-                self._opened.get_experiment_by_name(self._study)  # the first request creates a store that is missing
-        return self._opened
-
-    def _find_parent(self) -> None:
-        found = self._client.get_experiment_by_name(self._study)
-        if found is None:
-            return
-        if found.lifecycle_stage != "active":
-            raise UserError(
-                f"the experiment {self._study} was deleted on the tracking server {without_credentials(self._uri)}; "
-                f"restore it (mlflow experiments restore --experiment-id {found.experiment_id}) or choose another name"
-            )
-        self._experiment_id = found.experiment_id
-        runs = fullest_first(self._search(f"tags.`{schema.KIND}` = 'study'"))
-        self._parent = runs[0].info.run_id if runs else None
-        self._doubled_parents = [run.info.run_id for run in runs[1:]]
-
-    def _learn_what_is_there(self) -> None:
-        """Read which trials have a run, and up to which epoch.
-
-        A request that timed out may still have reached the server and created a run. So a trial or the study may have
-        several runs: the one with the most in it stays, and the others are deleted.
-        """
-        self._find_parent()
-        for run_id in self._doubled_parents:
-            self._client.delete_run(run_id)
-        of_trials: dict[str, list[Run]] = {}
-        for run in self._search(f"tags.`{schema.PARENT}` = '{self._parent}'") if self._parent is not None else ():
-            if schema.TRIAL_ID in run.data.tags:
-                of_trials.setdefault(run.data.tags[schema.TRIAL_ID], []).append(run)
-        for trial_id, runs in of_trials.items():
-            run, *doubled = fullest_first(runs)
-            for other in doubled:
-                self._client.delete_run(other.info.run_id)
-            self._runs[trial_id] = run.info.run_id
-            if schema.METHOD in run.data.params:
-                self._described.add(trial_id)
-            if schema.OUTCOME not in run.data.tags and schema.VAL_ERROR in run.data.metrics:
-                history = self._client.get_metric_history(run.info.run_id, schema.VAL_ERROR)
-                self._last_step[trial_id] = max(metric.step for metric in history)
-            elif schema.EPOCHS_TRAINED in run.data.metrics:  # a run that ended has it; this saves one request per run
-                self._last_step[trial_id] = int(run.data.metrics[schema.EPOCHS_TRAINED])
-        self._known = True
+        return self._there.client
 
     def _params_of(self, run_id: str) -> dict[str, str]:
         params: dict[str, str] = self._client.get_run(run_id).data.params
         return params
 
-    def _search(self, filter_string: str) -> list["Run"]:
-        runs: list[Run] = []
-        token: str | None = None
-        while self._experiment_id is not None:
-            page = self._client.search_runs(
-                [self._experiment_id],
-                filter_string,
-                max_results=RUNS_PER_PAGE,
-                order_by=["start_time ASC"],
-                page_token=token,
-            )
-            runs += page
-            token = page.token
-            if not token:
-                break
-        return runs
-
     def _log(
         self,
         run_id: str,
-        metrics: Sequence[_Metric] = (),
+        metrics: Sequence[LoggedMetric] = (),
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
@@ -358,37 +277,3 @@ class TrackingClient:
             tags=[RunTag(name, value) for name, value in (tags or {}).items()],
             synchronous=True,
         )
-
-
-def _portions(metrics: Sequence[_Metric]) -> list[Sequence[_Metric]]:
-    """The metrics in portions of `MAX_METRICS`, in order; one empty portion if there are none."""
-    return [metrics[start : start + MAX_METRICS] for start in range(0, max(1, len(metrics)), MAX_METRICS)]
-
-
-def _as_input(used: DatasetUsed) -> "DatasetInput":
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-    from mlflow.types import Schema, TensorSpec
-
-    inputs = Schema([TensorSpec(np.dtype(used.dtype), (-1, *used.shape[1:]), name="images")])
-    labels = Schema([TensorSpec(np.dtype(np.int64), (-1,), name="labels")])
-    schemas = {"mlflow_tensorspec": {"features": inputs.to_json(), "targets": labels.to_json()}}
-    return DatasetInput(
-        dataset=Dataset(
-            name=used.name,
-            digest=used.digest,
-            source_type="code",
-            source=used.source,
-            schema=json.dumps(schemas),
-            profile=json.dumps({"features_shape": list(used.shape), "num_classes": used.classes}),
-        ),
-        tags=[InputTag("mlflow.data.context", used.context)],
-    )
-
-
-def fullest_first(runs: "list[Run]") -> "list[Run]":
-    """Runs of one trial, or of one study, sorted by how much is in them, the fullest first."""
-
-    def fullness(run: "Run") -> tuple[int, int, str]:
-        return len(run.data.tags) + len(run.data.params), len(run.data.metrics), run.info.run_id
-
-    return sorted(runs, key=fullness, reverse=True)

@@ -79,6 +79,11 @@ class Outbox:
         """Why the last attempt failed; None where it did not."""
         return self._trouble
 
+    @property
+    def refused(self) -> bool:
+        """Whether the server refused; then this process sends nothing more."""
+        return self._refused
+
     def put(self, event: Event) -> None:
         """Write an event to the disk; it is sent after all events before it."""
         with self._changed:

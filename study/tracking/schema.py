@@ -25,6 +25,10 @@ VERSION = "noisy_study.version."  # + a package: its version at the first start
 START = "noisy_study.start."  # + Unix time in milliseconds, one for every start and resume:
 # JSON {"timestamp_ms": …, "versions": {package: version}, "commit": commit or null}
 
+# Tags of the experiment; the id is a tag of the parent too
+STUDY_ID = "noisy_study.study_id"  # random, made when the study first starts: a name belongs to one study
+OWNER = "noisy_study.owner"  # "TOKEN HOST:/FOLDER" of the last start: a copied folder does not know later tokens
+
 # Parameters of a trial. `sigma` is a number, or "[low, high]" where `sigma_mode` is "uniform".
 DATASET = "dataset"
 TEACHER = "teacher"  # several are joined by "+"

@@ -13,7 +13,8 @@ from study.records import EpochRecord, TrainingSummary
 from study.results.artifacts import read_study_file
 from study.results.read import read_study
 from study.tracking import schema, view
-from study.tracking.client import MAX_METRICS, TrackingClient
+from study.tracking.client import TrackingClient
+from study.tracking.entities import MAX_METRICS
 from study.tracking.events import (
     DatasetUsed,
     EpochsPassed,
