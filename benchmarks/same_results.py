@@ -18,7 +18,9 @@ from pathlib import Path
 
 import mlflow
 import pandas as pd
+import torch
 import yaml
+from safetensors.torch import load_file
 
 HERE = Path(__file__).parents[1]
 TEACHER = {"network": "lenet-mnist", "train": {"epochs": 1}}
@@ -141,10 +143,20 @@ def _results(folder: Path, name: str) -> dict[str, dict[str, object]]:
             continue
         trial = str(run["tags.noisy_study.trial_id"])
         weights = folder / ".noisy-study" / "studies" / name / "trials" / trial / "weights.safetensors"
-        digest = hashlib.sha256(weights.read_bytes()).hexdigest() if weights.exists() else None
+        digest = _digest(load_file(weights)) if weights.exists() else None
         values = {metric: run.get(f"metrics.{metric}") for metric in METRICS}
         found[f"{trial} ({run['tags.mlflow.runName']})"] = {**values, "weights": digest}
     return found
+
+
+def _digest(tensors: dict[str, torch.Tensor]) -> str:
+    """Of the tensors alone: what else a file of weights holds differs from version to version."""
+    sha = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,15 @@ from study.stages import SEARCH_BASELINE, TEACHER
 
 ROOT = Path(__file__).parents[1]
 LAYERS: list[set[str]] = [
-    {"study.errors", "study.interrupts", "study.environment", "study.stages", "study.adapters", "study.datasets"},
+    {
+        "study.errors",
+        "study.interrupts",
+        "study.environment",
+        "study.stages",
+        "study.adapters",
+        "study.datasets",
+        "study.digests",
+    },
     {"study.shadows", "study.values"},
     {"study.methods", "study.noise"},
     {"study.config"},

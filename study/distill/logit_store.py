@@ -1,17 +1,16 @@
 """Teachers' logits on disk, each made once and found again by its key (`study.planning.keys.logits_key`).
 
-Works on tensors and files. Files are safetensors, written whole or not at all.
+Works on tensors and files. Files are safetensors with a digest of their content, written whole or not at all.
 """
 
 import hashlib
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from study.storage import write_whole
+from study.digests import Damaged
+from study.distill.tensor_files import read_tensors, write_tensors
 
 
 def file_digest(path: Path) -> str:
@@ -34,16 +33,30 @@ class LogitStore:
     def path(self, key: str) -> Path:
         return self._folder / f"{key}.safetensors"
 
-    def read(self, key: str, images: int) -> Tensor | None:
-        """The stored (images, classes) float32 logits, or None where there are none that can be read whole."""
+    def read(self, key: str, images: int, classes: int | None = None) -> Tensor | None:
+        """The stored logits, or None where there are none that are as they were written.
+
+        Args:
+            key: of the teacher and the images.
+            images: how many there are, mirror images included.
+            classes: how many logits an image has; None if that is not known.
+
+        Returns:
+            finite float32 numbers, (images, classes).
+        """
         try:
-            with safe_open(self.path(key), framework="pt") as file:
-                logits: Tensor = file.get_tensor("logits")
-        except (FileNotFoundError, SafetensorError, OSError):
+            logits = read_tensors(self.path(key)).get("logits")
+        except (Damaged, OSError):
             return None
-        fits = logits.dim() == 2 and len(logits) == images and logits.dtype == torch.float32
+        if logits is None or logits.dim() != 2 or logits.dtype != torch.float32:
+            return None
+        fits = len(logits) == images and classes in (None, logits.shape[1])
         return logits if fits else None
 
     def write(self, key: str, logits: Tensor) -> None:
-        content = save({"logits": logits.detach().float().contiguous()})
-        write_whole(self.path(key), lambda path: path.write_bytes(content))
+        """Store (images, classes) logits as float32.
+
+        Raises:
+            UserError: the disk is full or the folder cannot be written; the message names the file.
+        """
+        write_tensors(self.path(key), {"logits": logits.float()})

@@ -4,18 +4,20 @@ A teacher runs once per dataset, in evaluation mode and without gradients, never
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from study.config import DEFAULT_COMBINATION, Combination
+from models import zoo
+from study.config import DEFAULT_COMBINATION, Combination, TrialConfig
+from study.data.dataset import DatasetFacts
 from study.data.tensors import ImageTensors
+from study.digests import Damaged
 from study.distill.denormals import flushed_denormals
 from study.distill.precision import fp32_products
+from study.distill.tensor_files import read_tensors
 from study.errors import UserError
 
 
@@ -67,14 +69,43 @@ def load_weights(network: nn.Module, file: Path) -> None:
     """Load a safetensors file into a network.
 
     Raises:
-        UserError: the file cannot be read, is not safetensors, or does not fit the network.
+        UserError: the file cannot be read, is damaged, is not safetensors, holds numbers that are not finite, or does
+            not fit the network.
     """
+    tensors = _read_weights(file)
     try:
-        network.load_state_dict(load_file(file))
-    except FileNotFoundError:
-        raise UserError(f"weights {file}: no such file; give the path of a .safetensors file") from None
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"weights {file}: not a safetensors file ({' '.join(str(error).split())[:200]})") from None
+        network.load_state_dict(tensors)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"weights {file}: they do not fit the network ({reason})") from None
+
+
+def _read_weights(file: Path) -> dict[str, Tensor]:
+    try:
+        return read_tensors(file)
+    except FileNotFoundError:
+        raise UserError(f"weights {file}: no such file; give the path of a .safetensors file") from None
+    except Damaged as error:
+        raise UserError(f"weights {file}: {error}") from None
+    except OSError as error:
+        raise UserError(f"weights {file}: cannot be read ({error.strerror or error})") from None
+
+
+def check_given_weights(teachers: Iterable[TrialConfig], facts: DatasetFacts) -> None:
+    """Read the weights that a study file names, before anything is made.
+
+    Args:
+        teachers: of the study; those that are trained are left out.
+        facts: of the images. Where they are not known yet, only the files are looked at.
+
+    Raises:
+        UserError: as `load_weights`.
+    """
+    for teacher in teachers:
+        if teacher.weights is None:
+            continue
+        file, shape, classes = Path(teacher.weights), facts.input_shape, facts.class_count
+        if shape is None or classes is None:
+            _read_weights(file)
+        else:
+            load_weights(zoo.build(teacher.network, shape, classes), file)

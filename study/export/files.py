@@ -21,7 +21,7 @@ from study.export import latency, onnx_file, torch_file
 from study.export.card import ExportedFile, MeasuredNetwork, card
 from study.export.choice import choose
 from study.export.student import Student, logits_on
-from study.export.weights import OpenedStudent, OpenedTeacher, open_student, open_teachers
+from study.export.weights import OpenedStudent, OpenedTeacher, open_student, open_teachers, refuse_another_error
 from study.results.read import read_study
 from study.storage import write_whole
 
@@ -63,7 +63,8 @@ def export_student(
 
     Raises:
         UserError: the extra `export` is missing, the server has no such study, the weights or the images are not on
-            this machine, or the folder cannot be written. Nothing was written.
+            this machine, the weights are damaged or have another test error than the tracked one, or the folder cannot
+            be written. Nothing was written.
         StudyFailed: the file predicts another class than the network for some image. Nothing was written.
     """
     if int8 and format != "onnx":
@@ -73,13 +74,14 @@ def export_student(
     if format == "onnx":
         onnx_file.require_onnx()
     opened = open_student(choose(read_study(tracking_uri, study)), root, data_root)
+    reference = logits_on(opened.student, opened.images)
+    refuse_another_error(opened, reference)
     teachers: tuple[OpenedTeacher, ...] = ()
     missing = None
     try:
         teachers = open_teachers(opened, root, data_root)
     except UserError as error:
         missing = str(error)
-    reference = logits_on(opened.student, opened.images)
     answers: dict[str, latency.Answer] = {f"student {opened.choice.row.arm.student}, torch": _eager(opened.student)}
     answers |= {f"teacher {teacher.name}, torch": _eager(teacher.network) for teacher in teachers}
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from study.adapters.torch_export import cannot_be_traced
 from study.errors import UserError
-from study.export.student import Probabilities
-from study.export.weights import OpenedStudent
+from study.export.student import Probabilities, logits_on
+from study.export.weights import OpenedStudent, refuse_another_error
 from study.results.row_words import arm_words
 from study.tracking import schema
 from study.tracking.address import answering, bound_requests
@@ -82,9 +82,11 @@ def register_student(tracking_uri: str, opened: OpenedStudent) -> Registered:
         opened: the student.
 
     Raises:
-        UserError: the server does not answer, refuses, or has no such study.
+        UserError: the student has another test error than the tracked one; or the server does not answer, refuses, or
+            has no such study.
     """
     name = model_name(opened.choice.study)
+    refuse_another_error(opened, logits_on(opened.student, opened.images))
     bound_requests()
     with answering(tracking_uri):
         from mlflow import MlflowClient

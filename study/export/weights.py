@@ -16,6 +16,7 @@ from study.data.dataset import Dataset
 from study.data.load import load_dataset
 from study.distill.logit_store import file_digest
 from study.distill.teachers import load_weights
+from study.distill.tensor_files import is_damaged
 from study.errors import UserError
 from study.export.choice import Choice
 from study.export.student import Preprocessing, Student
@@ -24,6 +25,9 @@ from study.planning.keys import logits_key, teacher_key
 from study.running.trial import WEIGHTS
 from study.storage import StudyFolder, can_be_study_name
 from study.tracking.names import chain_name
+
+ROUNDING = 0.001
+"""The share of the test images whose class may differ from the tracked one by rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +86,8 @@ def open_student(choice: Choice, root: Path, data_root: Path, dataset: Dataset |
         dataset: the study's images, if they are in memory already.
 
     Raises:
-        UserError: the weights or the images are not on this machine, or the images are not the study's.
+        UserError: the weights or the images are not on this machine, the weights are damaged, or the images are not
+            the study's.
     """
     folder = StudyFolder(root, choice.study)
     file = folder.trial(choice.trial_id) / WEIGHTS
@@ -100,6 +105,11 @@ def open_student(choice: Choice, root: Path, data_root: Path, dataset: Dataset |
         raise UserError(f"the images of {config.data.name} are not those that study {choice.study} started with")
     raw = _raw(config, dataset, data_root)
     network = zoo.build(choice.row.arm.student, dataset.input_shape, dataset.class_count)
+    if is_damaged(file):
+        raise UserError(
+            f"{file}: its content has changed since it was written; "
+            f"noisy-study resume {choice.study} trains this student again"
+        )
     load_weights(network, file)
     preprocessing = _preprocessing(config, raw.max_value, dataset)
     return OpenedStudent(
@@ -111,6 +121,30 @@ def open_student(choice: Choice, root: Path, data_root: Path, dataset: Dataset |
         labels=raw.test.labels,
         data_digest=dataset.digest,
         weights_digest=file_digest(file),
+    )
+
+
+def refuse_another_error(opened: OpenedStudent, logits: npt.NDArray[np.float32]) -> None:
+    """Compare the test error of the opened student with the one that is tracked.
+
+    Another processor rounds otherwise, and then an image whose two largest logits are nearly equal changes its class.
+    So one image in a thousand may differ, and one in any case.
+
+    Args:
+        opened: the student.
+        logits: of all its test images, (N, classes).
+
+    Raises:
+        UserError: the errors differ by more.
+    """
+    count, choice = len(opened.labels), opened.choice
+    wrong = int((logits.argmax(axis=1) != opened.labels).sum())
+    if abs(wrong - choice.test_error * count) < max(1, count * ROUNDING) + 0.5:
+        return
+    raise UserError(
+        f"the weights of {choice.study}'s best student ({choice.trial_id}) have a test error of "
+        f"{wrong / count * 100:.2f} %, and {choice.test_error * 100:.2f} % is tracked for it (run {choice.run_id}), so "
+        "they are other weights, and nothing is exported or registered"
     )
 
 
@@ -127,7 +161,10 @@ def open_teachers(opened: OpenedStudent, root: Path, data_root: Path) -> tuple[O
     for teacher in _teachers_of(opened, weights):
         key = logits_key(teacher_trial(teacher), whole.digest, weights)
         network = zoo.build(teacher.network, whole.input_shape, whole.class_count)
-        load_weights(network, Path(teacher.weights or root / "teachers" / key / WEIGHTS))
+        file = Path(teacher.weights or root / "teachers" / key / WEIGHTS)
+        load_weights(network, file)
+        if teacher.weights in weights and file_digest(file) != weights[teacher.weights]:
+            raise UserError(f"{file} holds other weights than those that study {opened.choice.study} started with")
         student = _at_rest(Student(preprocessing, network))
         teachers.append(OpenedTeacher(chain_name([teacher]), teacher.network, student))
     return tuple(teachers)

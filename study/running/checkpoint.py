@@ -11,9 +11,8 @@ from typing import IO, Any, BinaryIO, cast
 
 import torch
 
+from study.digests import PLACEHOLDER, Damaged, check_digest, label
 from study.storage import write_whole
-
-_DIGEST_BYTES = 32
 
 
 def write_checkpoint(file: Path, state: dict[str, Any]) -> None:
@@ -25,8 +24,8 @@ def write_checkpoint(file: Path, state: dict[str, Any]) -> None:
 
     def write(path: Path) -> None:
         with open(path, "wb") as out:
-            out.write(bytes(_DIGEST_BYTES))
             content = _Digested(out)
+            content.write(PLACEHOLDER.encode())
             try:
                 torch.save(state, cast(IO[bytes], content))
             except RuntimeError:
@@ -34,7 +33,7 @@ def write_checkpoint(file: Path, state: dict[str, Any]) -> None:
                     raise content.error from None
                 raise
             out.seek(0)
-            out.write(content.sha.digest())
+            out.write(label(content.sha))
 
     write_whole(file, write)
 
@@ -63,12 +62,12 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     """The state in a file, on the CPU.
 
     Raises:
-        ValueError: the file was changed since it was written.
-        Exception: PyTorch's own, if the digest is right but the content is not a state (`weights_only`).
+        Damaged: the file is not as it was written.
+        Exception: PyTorch's own, where a content that fits its digest is not a state (`weights_only`).
     """
     whole = file.read_bytes()
-    digest, content = whole[:_DIGEST_BYTES], memoryview(whole)[_DIGEST_BYTES:]
-    if hashlib.sha256(content).digest() != digest:
-        raise ValueError("its content has changed since it was written")
-    state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    if not check_digest(whole):
+        raise Damaged
+    content = io.BytesIO(memoryview(whole)[len(PLACEHOLDER) :])
+    state: dict[str, Any] = torch.load(content, map_location="cpu", weights_only=True)
     return state

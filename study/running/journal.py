@@ -6,7 +6,7 @@ or MLflow. The study's lock makes sure that one process at a time writes to the 
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
@@ -48,6 +48,8 @@ class _Open:
     stopped: bool
     last_before: int | None
     """The last epoch that an earlier process wrote. That process may have died before it asked the pruner about it."""
+    is_over: bool
+    """Whether it ended before, and is trained again only because its files are damaged. The journal does not change."""
 
 
 class StageJournal:
@@ -61,6 +63,7 @@ class StageJournal:
         name: the stage's own name if a study has several of its kind (`teacher`, `teacher-1`); its trials' ids begin
             with it.
         owner: whose it is from now on.
+        lost: whether files of a completed trial are damaged, by its id and a function that gives its configuration.
 
     Raises:
         UserError: the journal belongs to another study of this name, or another folder has resumed the study.
@@ -74,6 +77,7 @@ class StageJournal:
         source: Source,
         name: str | None = None,
         owner: Ownership | None = None,
+        lost: Callable[[str, Callable[[], TrialConfig]], bool] = lambda trial_id, config: False,
     ) -> None:
         self.stage, self.source, self.name = stage, source, name or stage
         self._storage = storage
@@ -97,11 +101,21 @@ class StageJournal:
         }
         self._opened: dict[int, _Open] = {}
         self._keys: dict[int, str] = {}
+        self._lost = {
+            trial.number
+            for trial in self._trials()
+            if trial.state == TrialState.COMPLETE
+            and lost(self.trial_id(trial.number), partial(source.trial_config, trial))
+        }
 
     def unfinished(self) -> list[tuple[int, TrialConfig]]:
-        """The trials that are RUNNING in the journal, oldest first."""
-        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return [self._taken(self._stage_trials.opened(trial.number), trial) for trial in running]
+        """Trials to run again, oldest first: those that are RUNNING, and completed ones whose files are damaged."""
+        trials = [each for each in self._trials() if each.state == TrialState.RUNNING or each.number in self._lost]
+        return [self._taken(self._stage_trials.opened(trial.number), trial) for trial in trials]
+
+    def is_over(self, number: int) -> bool:
+        """Whether a trial ended before, and is trained again only because its files are damaged."""
+        return self._open(number).is_over
 
     def ask(self) -> tuple[int, TrialConfig] | None:
         """The number and configuration of a new trial; None if the stage has all its trials."""
@@ -116,7 +130,7 @@ class StageJournal:
         """
         running = self._open(number)
         for record in epochs:
-            if running.stopped:
+            if running.stopped or running.is_over:
                 break
             undecided = self._kept(running, record) or record.epoch == running.last_before
             if undecided and self._is_to_be_stopped(running):
@@ -132,7 +146,7 @@ class StageJournal:
 
     def _kept(self, running: _Open, record: EpochRecord) -> bool:
         """Write an epoch; whether it is new."""
-        if record.epoch in running.epochs:
+        if record.epoch in running.epochs or running.is_over:
             return False
         self._storage.set_trial_intermediate_value(running.trial_id, record.epoch, record.val_error)
         running.epochs.add(record.epoch)
@@ -179,6 +193,10 @@ class StageJournal:
         summary = report.summary
         assert summary is not None
         running = self._open(report.number)
+        if running.is_over:
+            self._lost.discard(report.number)
+            del self._opened[report.number]
+            return
         self._storage.set_trial_user_attr(running.trial_id, OUTCOME, summary.outcome)
         if summary.outcome in ("diverged", "failed"):
             self._storage.set_trial_user_attr(running.trial_id, REASON, summary.reason or "")
@@ -273,7 +291,8 @@ class StageJournal:
 
     def finished(self) -> int:
         """How many trials of the stage have ended. Failures before the last resume do not count."""
-        return sum(trial.state.is_finished() and trial.number not in self._forgiven for trial in self._trials())
+        left_out = self._forgiven | self._lost
+        return sum(trial.state.is_finished() and trial.number not in left_out for trial in self._trials())
 
     @cached_property
     def _proposals(self) -> Iterator[optuna.Trial]:
@@ -315,7 +334,8 @@ def _opened(trial: BaseTrial, trial_id: int, known: FrozenTrial | None) -> _Open
     epochs = set(known.intermediate_values) if known is not None else set()
     last_before = max(epochs, default=None)
     stopped = known is not None and known.user_attrs.get(OUTCOME) == "pruned"
-    return _Open(trial, trial_id, epochs, stopped, last_before)
+    is_over = known is not None and known.state.is_finished()
+    return _Open(trial, trial_id, epochs, stopped, last_before, is_over)
 
 
 def open_storage(url: str, of_one_host: bool = True) -> BaseStorage:

@@ -29,6 +29,7 @@ from study.data.dataset import Dataset, DatasetFacts
 from study.data.tensors import ImageTensors
 from study.distill.logit_store import LogitStore, tensor_digest
 from study.distill.teachers import combined, load_weights, logits_of
+from study.distill.tensor_files import is_damaged
 from study.distill.threads import worthwhile_threads
 from study.errors import NothingFound, StudyFailed
 from study.planning import plan
@@ -173,7 +174,8 @@ class Pipeline:
                 raise StudyFailed(f"a teacher could not be trained: {failures[0]}")
 
     def _run(self, stage: Stage, source: Source, placement: Placement, name: str | None = None) -> StageJournal:
-        journal = StageJournal(self._context.storage, self._config.name, stage, source, name, self._context.owner)
+        lost = self._is_lost_teacher if stage == TEACHER else self._is_lost
+        journal = StageJournal(self._context.storage, self._config.name, stage, source, name, self._context.owner, lost)
         run = StageRun(
             journal=journal,
             job=self._job,
@@ -185,6 +187,24 @@ class Pipeline:
         images = self._whole_ref if stage == TEACHER else self._dataset_ref
         run_stage(run, placement, NodeRefs(images, self._targets_ref))
         return journal
+
+    # ------------------------------------------------------------------------------------------------ damaged files
+
+    def _is_lost(self, trial_id: str, config: Callable[[], TrialConfig]) -> bool:
+        """Whether the weights of a completed student are damaged. Weights that somebody has deleted stay so."""
+        return is_damaged(self._context.folder.trial(trial_id) / WEIGHTS)
+
+    def _is_lost_teacher(self, trial_id: str, config: Callable[[], TrialConfig]) -> bool:
+        """Whether a completed teacher is to be trained again: its weights are damaged, or nothing is left of it."""
+        trial = config()
+        if trial.weights is not None:
+            return False
+        key = logits_key(trial, self._whole.digest, self._context.weights)
+        file = self._context.root / "teachers" / key / WEIGHTS
+        if file.exists():
+            return is_damaged(file)
+        images = self._whole
+        return LogitStore(self._logits).read(key, images.train_size, images.class_count) is None
 
     # --------------------------------------------------------------------------------------------------- placement
 
@@ -270,8 +290,10 @@ class Pipeline:
     def _stored_logits(self, teacher: TeacherConfig, folder: str, key: str, images: Dataset) -> Tensor:
         """Logits from the store. If they are missing there, they are computed and stored."""
         store = LogitStore(self._logits)
-        logits = store.read(key, images.train_size)
+        logits = store.read(key, images.train_size, images.class_count)
         if logits is None:
+            if store.path(key).exists():
+                self._context.watcher.says(f"{store.path(key)}: damaged; the logits are made again from the weights")
             network = zoo.build(teacher.network, images.input_shape, images.class_count)
             load_weights(network, Path(teacher.weights or self._context.root / "teachers" / folder / WEIGHTS))
             logits = logits_of(network, ImageTensors.of(images, "train"))

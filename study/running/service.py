@@ -20,6 +20,7 @@ from study.data.dataset import Dataset, DatasetFacts
 from study.data.load import describe_dataset, load_dataset
 from study.distill.logit_store import file_digest
 from study.distill.processor import recorded_processor
+from study.distill.teachers import check_given_weights
 from study.errors import StudyFailed, Undelivered, UserError
 from study.lookup import find_study
 from study.planning import plan
@@ -76,7 +77,9 @@ def start(config: StudyConfig, settings: Settings, watcher: Watcher) -> Dataset:
     owner = folder.new_ownership()
     _refuse_tracked_name(config.name, settings.tracking_uri)
     dataset = load_dataset(config.data, settings.data_root)
-    check_study(config, DatasetFacts(dataset.input_shape, dataset.class_count))
+    facts = DatasetFacts(dataset.input_shape, dataset.class_count)
+    check_study(config, facts)
+    check_given_weights(plan.teacher_trials(config), facts)
     with _locked(folder):
         _refuse_taken_folder(folder)
         _run_study(config, dataset, folder, owner, settings, watcher)

@@ -103,6 +103,9 @@ class StageRun:
 
     def _begin_trial(self, number: int, trial: TrialConfig) -> None:
         trial_id = self.journal.trial_id(number)
+        if self.journal.is_over(number):
+            self.watcher.says(f"{trial_id}: its files are damaged; it is trained again")
+            return
         self.track(
             RunBegan(
                 trial_id=trial_id,
@@ -119,6 +122,14 @@ class StageRun:
     def _end_trial(self, report: TrialReport, summary: TrainingSummary) -> None:
         """Write a trial's end to the outbox, then to the journal. After a crash in between, a resume repeats both."""
         trial_id = self.journal.trial_id(report.number)
+        if self.journal.is_over(report.number):
+            if summary.outcome != "completed":
+                raise StudyFailed(
+                    f"{trial_id} was trained again, because its files were damaged, and is {summary.outcome} now "
+                    f"({summary.reason})"
+                )
+            self.journal.tell(report)
+            return
         self.track(RunEnded(trial_id=trial_id, summary=summary, timestamp_ms=_end(report)))
         self.journal.tell(report)
 
@@ -129,7 +140,7 @@ class StageRun:
         number, trial = self._live[ray_trial]
         for message in report.messages:
             self.watcher.says(message)
-        if report.epochs:
+        if report.epochs and not self.journal.is_over(number):
             self.track(EpochsPassed(trial_id=self.journal.trial_id(number), epochs=report.epochs))
             report = self._stopped_early(number, report)
         if report.summary is not None:

@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
-from safetensors.torch import save
 
-from study.config import Model, TrialConfig
+from study.config import TrialConfig
 from study.data.dataset import Dataset
 from study.data.tensors import ImageTensors, shared_tensor
+from study.digests import Damaged
 from study.distill.denormals import flushed_denormals
 from study.distill.logit_store import LogitStore
 from study.distill.processor import recorded_processor
 from study.distill.teachers import load_weights, logits_of
+from study.distill.tensor_files import is_damaged, write_tensors
 from study.distill.trainer import (
     DistillationTrainer,
     Diverged,
@@ -38,7 +38,8 @@ from study.distill.trainer import (
 from study.errors import UserError
 from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
 from study.running.checkpoint import read_checkpoint, write_checkpoint
-from study.storage import remove_temporary_files, write_whole
+from study.running.result import read_result, write_result
+from study.storage import remove_temporary_files
 
 WEIGHTS = "weights.safetensors"
 
@@ -98,13 +99,6 @@ class TrialJob:
     """The most threads that speed up its network."""
     processors: Path | None = None
     """The study's file with the measurements of processors; None: this process measures for itself."""
-
-
-class StoredResult(Model):
-    """A trial's result as it is stored, with the configuration that it belongs to."""
-
-    trial: TrialConfig
-    report: TrialReport
 
 
 @dataclass
@@ -211,9 +205,7 @@ class TrialRun:
             epochs_to_target=epochs_to_target,
             seconds_to_target=seconds_to_target,
         )
-        weights = {name: tensor.contiguous() for name, tensor in trainer.network.state_dict().items()}
-        content = save(weights)
-        write_whole(self.weights_file, lambda path: path.write_bytes(content))
+        write_tensors(self.weights_file, trainer.network.state_dict())
         return self._keep(tuple(trainer.history), summary)
 
     def _given_teacher(self, file: Path) -> TrialReport:
@@ -245,31 +237,46 @@ class TrialRun:
     def _keep(self, history: tuple[EpochRecord, ...], summary: TrainingSummary) -> TrialReport:
         """Write the result to the disk; only then is it reported."""
         report = TrialReport(number=self.job.number, epochs=history, summary=summary, messages=tuple(self._messages))
-        content = StoredResult(trial=self.job.trial, report=report).model_dump_json()
-        write_whole(self.result_file, lambda path: path.write_text(content, encoding="utf-8"))
+        write_result(self.result_file, self.job.trial, report, self.job.threads)
         discard_checkpoints(self.job.folder)
         return report
 
     def _stored_result(self) -> TrialReport | None:
+        """The end that a former process stored, if the files of it are as they were written."""
         if not self.result_file.exists():
             return None
         try:
-            stored = StoredResult.model_validate_json(self.result_file.read_bytes())
-        except ValidationError:
-            self._messages.append(f"{self.result_file}: not a valid result; the trial runs again")
-            self.result_file.unlink()
-            return None
+            stored = read_result(self.result_file)
+        except Damaged as error:
+            return self._again(f"{self.result_file}: {error}; the trial runs again")
         report = stored.report
+        completed = report.summary is not None and report.summary.outcome == "completed"
+        if completed and is_damaged(self.weights_file):
+            return self._again(
+                f"{self.weights_file}: its content has changed since it was written; the trial runs again"
+            )
         if self.job.trial.stage == "teacher":
             # All studies share the folder of a teacher, which is named by its key. A failed one is trained again,
             # because the reason may be gone.
             failed = report.summary is not None and report.summary.outcome == "failed"
+            if not failed and completed and not self._has_logits_or_weights():
+                return self._again(f"{self.job.folder}: the teacher's weights and logits are gone; it is trained again")
             return None if failed else report.model_copy(update={"number": self.job.number})
         if stored.trial != self.job.trial:  # the journal was lost, and a new one counts from 0 again
-            self._messages.append(f"{self.result_file}: the result of another trial; this trial runs now")
-            self.result_file.unlink()
-            return None
+            return self._again(f"{self.result_file}: the result of another trial; this trial runs now")
         return report.model_copy(update={"number": self.job.number})
+
+    def _again(self, message: str) -> None:
+        """Say why a stored end is not used, and remove it. Damaged weights stay until new ones replace them, so that
+        a resume after a kill still finds that they are damaged."""
+        self._messages.append(message)
+        self.result_file.unlink()
+
+    def _has_logits_or_weights(self) -> bool:
+        """Whether students can learn from a teacher that has ended; its logits can be made from its weights."""
+        if self.weights_file.exists() or self.job.trial.weights is not None or self.job.logit_key is None:
+            return True
+        return self._logit_store.read(self.job.logit_key, self._train_size, self._classes) is not None
 
     # ---------------------------------------------------------------------------------------------- checkpoints
 
@@ -349,9 +356,16 @@ class TrialRun:
     def _train_size(self) -> int:
         return self.images.dataset.train_size
 
+    @property
+    def _classes(self) -> int:
+        return self.images.dataset.class_count
+
     def _store_logits(self, network: torch.nn.Module) -> None:
         if self.job.logit_key is not None:
-            self._logit_store.write(self.job.logit_key, logits_of(network, self.images.train))
+            logits = logits_of(network, self.images.train)
+            if not bool(logits.isfinite().all()):
+                raise Diverged("the teacher's logits are not finite numbers")
+            self._logit_store.write(self.job.logit_key, logits)
 
     def _training_data(self) -> TrainingData:
         dataset = self.images.dataset

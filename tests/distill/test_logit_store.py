@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from support.damage import flipped
 from support.full_disk import full_disk
 
 from study.distill.logit_store import LogitStore, file_digest, tensor_digest
@@ -55,6 +56,42 @@ def test_a_truncated_file_reads_as_none(tmp_path: Path, logits: torch.Tensor) ->
     for length in range(len(content)):
         store.path("key").write_bytes(content[:length])
         assert store.read("key", 30) is None
+
+
+@pytest.mark.parametrize("bit", [0, 3, 7])
+def test_logits_with_a_flipped_bit_read_as_none(tmp_path: Path, logits: torch.Tensor, bit: int) -> None:
+    store = LogitStore(tmp_path)
+    store.write("key", logits)
+    content = store.path("key").read_bytes()
+    for place in range(0, len(content), 7):
+        store.path("key").write_bytes(flipped(content, place, bit))
+        read = store.read("key", 30)
+        # Where a flip hides that there is a digest, the logits are what they were.
+        assert read is None or torch.equal(read, logits)
+        assert read is None or place < len(content) - logits.numel() * 4
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_logits_that_are_not_finite_read_as_none(tmp_path: Path, logits: torch.Tensor, value: float) -> None:
+    logits[7, 2] = value
+    store = LogitStore(tmp_path)
+    store.write("key", logits)
+    assert store.read("key", 30) is None
+
+
+def test_logits_of_another_number_of_classes_read_as_none(tmp_path: Path, logits: torch.Tensor) -> None:
+    store = LogitStore(tmp_path)
+    store.write("key", logits)
+    assert store.read("key", 30, classes=4) is not None
+    assert store.read("key", 30, classes=5) is None
+
+
+def test_logits_of_an_earlier_version_are_read(tmp_path: Path, logits: torch.Tensor) -> None:
+    store = LogitStore(tmp_path)
+    save_file({"logits": logits}, store.path("key"))
+    read = store.read("key", 30)
+    assert read is not None
+    assert torch.equal(read, logits)
 
 
 def test_other_files_under_its_name_read_as_none(tmp_path: Path) -> None:

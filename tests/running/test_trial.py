@@ -4,116 +4,41 @@ import hashlib
 import math
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support.damage import flipped
 from support.full_disk import full_disk
+from support.small_trials import (
+    CLASSES,
+    TARGET,
+    TRAIN_IMAGES,
+    Trials,
+    numbers_of,
+    same_weights,
+    split,
+    student,
+    summary_of,
+    teacher,
+    to_the_end,
+)
 
 from study.config import TrialConfig
-from study.data.dataset import Dataset, Split
-from study.distill.logit_store import LogitStore
+from study.data.dataset import Dataset
 from study.distill.processor import MeasuredProcessor
 from study.distill.streams import Streams
 from study.distill.teachers import logits_of
 from study.distill.trainer import DistillationTrainer, TrainingData, error_of, initial_network
-from study.records import EpochRecord, TrainingSummary, TrialReport
+from study.records import EpochRecord
 from study.running.checkpoint import read_checkpoint, write_checkpoint
-from study.running.trial import DeviceImages, FloatArray, TrialJob, TrialRun, checkpoints
+from study.running.trial import DeviceImages, FloatArray, TrialRun, checkpoints
 
-CLASSES, TRAIN_IMAGES = 3, 48
-TARGET, LOGITS = "the-target", "the-logits"
-
-
-def _split(count: int, seed: int) -> Split:
-    random = np.random.default_rng(seed)
-    labels = np.arange(count, dtype=np.int64) % CLASSES
-    images = random.integers(0, 180, (count, 1, 4, 4), dtype=np.uint8)
-    images[np.arange(count), 0, labels] += 70
-    images.flags.writeable = labels.flags.writeable = False  # as they come out of shared memory
-    return Split(images, labels)
-
-
-@pytest.fixture(scope="module")
-def images() -> DeviceImages:
-    splits = (_split(TRAIN_IMAGES // 2, 1), _split(30, 2), _split(30, 3))
-    return DeviceImages(Dataset("small", ("a", "b", "c"), *splits, 255.0, None, mirror=True, digest="d"))
-
-
-@pytest.fixture(scope="module")
-def targets() -> dict[str, FloatArray]:
-    logits = np.random.default_rng(4).normal(size=(TRAIN_IMAGES, CLASSES)).astype(np.float32) * 3
-    logits.flags.writeable = False
-    return {TARGET: logits}
-
-
-def _student(**settings: Any) -> TrialConfig:
-    train = {"epochs": 5, "batch_size": 16, "lr": 0.01, "patience": 0, **settings.pop("train", {})}
-    noise = {"method": "noisy_teacher", "sigma": 0.5, "alpha": 0.5}
-    common = {"stage": "grid", "role": "arm", "network": "FC8-D0.2-FC3", "seed": 0, "train": train}
-    return TrialConfig.model_validate({**common, **noise, **settings})
-
-
-def _teacher(**settings: Any) -> TrialConfig:
-    return _student(stage="teacher", role="teacher", method="labels", sigma=0.0, alpha=0.0, **settings)
-
-
-class Trials:
-    """Trials of one study folder; asking for the same one twice is another process that takes it up."""
-
-    def __init__(self, folder: Path, images: DeviceImages, targets: dict[str, FloatArray]) -> None:
-        self.folder, self.images, self.targets = folder, images, targets
-
-    def run(self, trial: TrialConfig, name: str = "grid-0000") -> TrialRun:
-        job = TrialJob(
-            number=7,
-            trial=trial,
-            folder=self.folder / "trials" / name,
-            target=None if trial.method == "labels" else TARGET,
-            logit_store=self.folder / "logits",
-            logit_key=LOGITS if trial.stage == "teacher" else None,
-        )
-        return TrialRun(job, self.targets, self.images)
-
-    @property
-    def logits(self) -> torch.Tensor | None:
-        return LogitStore(self.folder / "logits").read(LOGITS, TRAIN_IMAGES)
-
-
-@pytest.fixture
-def trials(tmp_path: Path, images: DeviceImages, targets: dict[str, FloatArray]) -> Trials:
-    return Trials(tmp_path, images, targets)
-
-
-def _to_the_end(run: TrialRun) -> list[TrialReport]:
-    reports = [run.step()]
-    while reports[-1].summary is None and reports[-1].fatal is None:
-        reports.append(run.step())
-    return reports
-
-
-def _summary(report: TrialReport) -> TrainingSummary:
-    assert report.summary is not None
-    return report.summary
-
-
-def _numbers(report: TrialReport) -> list[tuple[int, float, float]]:
-    return [(epoch.epoch, epoch.train_loss, epoch.val_error) for epoch in report.epochs]
-
-
-def _same_weights(one: TrialRun, other: TrialRun) -> bool:
-    first, second = load_file(one.weights_file), load_file(other.weights_file)
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+pytest_plugins = ("support.small_trials",)
 
 
 def _files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-def flipped(content: bytes, place: int) -> bytes:
-    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
 
 def _some_weights(checkpoint: Path) -> bytes:
@@ -136,9 +61,9 @@ def _stopped_after(trials: Trials, steps: int, trial: TrialConfig, monkeypatch: 
 
 
 def test_a_step_is_an_epoch_and_the_last_brings_the_summary(trials: Trials) -> None:
-    reports = _to_the_end(trials.run(_student()))
+    reports = to_the_end(trials.run(student()))
     assert [[epoch.epoch for epoch in report.epochs] for report in reports] == [[1], [2], [3], [4], [1, 2, 3, 4, 5]]
-    summary, errors = _summary(reports[-1]), [epoch.val_error for epoch in reports[-1].epochs]
+    summary, errors = summary_of(reports[-1]), [epoch.val_error for epoch in reports[-1].epochs]
     assert (summary.outcome, summary.epochs, summary.reason) == ("completed", 5, None)
     assert summary.best_val_error == min(errors)
     assert summary.best_epoch == errors.index(min(errors)) + 1
@@ -148,11 +73,11 @@ def test_a_step_is_an_epoch_and_the_last_brings_the_summary(trials: Trials) -> N
 
 
 def test_the_test_error_is_that_of_the_stored_best_weights(trials: Trials) -> None:
-    run = trials.run(_student())
-    summary = _summary(_to_the_end(run)[-1])
+    run = trials.run(student())
+    summary = summary_of(to_the_end(run)[-1])
     dataset = trials.images.dataset
     data = TrainingData(trials.images.train, trials.images.validation, dataset.input_shape, CLASSES)
-    network = initial_network(_student(), data)
+    network = initial_network(student(), data)
     network.load_state_dict(load_file(run.weights_file))
     assert summary.test_error == error_of(network, trials.images.test)
     assert summary.best_val_error == error_of(network, trials.images.validation)
@@ -160,21 +85,21 @@ def test_the_test_error_is_that_of_the_stored_best_weights(trials: Trials) -> No
 
 def test_finished_trial_leaves_weights_and_result(trials: Trials) -> None:
     """A finished trial leaves its weights and its result, and no checkpoint."""
-    run = trials.run(_student())
-    _to_the_end(run)
+    run = trials.run(student())
+    to_the_end(run)
     assert _files(run.job.folder) == ["lock", "result.json", "weights.safetensors"]
 
 
 def test_a_search_trial_never_looks_at_the_test_set(trials: Trials) -> None:
-    run = trials.run(_student(stage="search"))
+    run = trials.run(student(stage="search"))
     run.images = DeviceImages(trials.images.dataset)
-    assert _summary(_to_the_end(run)[-1]).test_error is None
+    assert summary_of(to_the_end(run)[-1]).test_error is None
     assert "test" not in run.images.__dict__  # not even brought to the device
 
 
 @pytest.mark.parametrize("stage", ["grid", "confirm"])
 def test_all_other_students_are_tested_once(trials: Trials, stage: str) -> None:
-    assert _summary(_to_the_end(trials.run(_student(stage=stage)))[-1]).test_error is not None
+    assert summary_of(to_the_end(trials.run(student(stage=stage)))[-1]).test_error is not None
 
 
 # ------------------------------------------------------------------------------------------------------- interruptions
@@ -186,40 +111,40 @@ def test_trial_resumes_where_its_process_died(
     trials: Trials, monkeypatch: pytest.MonkeyPatch, steps: int, noise: str
 ) -> None:
     """A trial goes on where its process died and ends the same."""
-    undisturbed = trials.run(_student(noise=noise), "undisturbed")
-    expected = _to_the_end(undisturbed)[-1]
-    _stopped_after(trials, steps, _student(noise=noise), monkeypatch)
-    second = trials.run(_student(noise=noise))
-    reports = _to_the_end(second)
+    undisturbed = trials.run(student(noise=noise), "undisturbed")
+    expected = to_the_end(undisturbed)[-1]
+    _stopped_after(trials, steps, student(noise=noise), monkeypatch)
+    second = trials.run(student(noise=noise))
+    reports = to_the_end(second)
     assert len(reports) == 5 - steps
-    assert _numbers(reports[0]) == _numbers(expected)[: steps + 1]  # epochs that no one may have heard of come again
-    assert _numbers(reports[-1]) == _numbers(expected)
-    assert _same_weights(undisturbed, second)
-    assert _summary(reports[-1]).test_error == _summary(expected).test_error
+    assert numbers_of(reports[0]) == numbers_of(expected)[: steps + 1]  # nobody may know these epochs
+    assert numbers_of(reports[-1]) == numbers_of(expected)
+    assert same_weights(undisturbed, second)
+    assert summary_of(reports[-1]).test_error == summary_of(expected).test_error
 
 
 def test_an_epoch_without_a_checkpoint_is_trained_again(trials: Trials) -> None:
     """The second checkpoint waits until it costs little."""
-    expected = _to_the_end(trials.run(_student(), "undisturbed"))[-1]
-    first = trials.run(_student())
+    expected = to_the_end(trials.run(student(), "undisturbed"))[-1]
+    first = trials.run(student())
     first.step()
     first._write_seconds = math.inf
     first.step()
     first.close()
-    reports = _to_the_end(trials.run(_student()))
+    reports = to_the_end(trials.run(student()))
     assert len(reports) == 4
-    assert _numbers(reports[-1]) == _numbers(expected)
+    assert numbers_of(reports[-1]) == numbers_of(expected)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "garbage", "one bit", "of another trial"])
 def test_unreadable_checkpoint_costs_an_epoch(trials: Trials, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
     """A checkpoint that cannot be read costs an epoch and is named."""
-    undisturbed = trials.run(_student(), "undisturbed")
-    _to_the_end(undisturbed)
-    newest = _stopped_after(trials, 3, _student(), monkeypatch).job.folder / "checkpoint.pt"
+    undisturbed = trials.run(student(), "undisturbed")
+    to_the_end(undisturbed)
+    newest = _stopped_after(trials, 3, student(), monkeypatch).job.folder / "checkpoint.pt"
     content = newest.read_bytes()
     if damage == "of another trial":
-        write_checkpoint(newest, {**read_checkpoint(newest), "trial": _student(seed=1).model_dump_json()})
+        write_checkpoint(newest, {**read_checkpoint(newest), "trial": student(seed=1).model_dump_json()})
     else:
         newest.write_bytes(
             {
@@ -230,26 +155,26 @@ def test_unreadable_checkpoint_costs_an_epoch(trials: Trials, monkeypatch: pytes
                 "one bit": flipped(content, content.index(_some_weights(newest))),
             }[damage]
         )
-    second = trials.run(_student())
-    reports = _to_the_end(second)
+    second = trials.run(student())
+    reports = to_the_end(second)
     assert len(reports) == 3  # two epochs were there, three are trained
     (message,) = reports[0].messages
     assert f"{newest}: unreadable checkpoint" in message
     assert "\n" not in message
-    assert _same_weights(undisturbed, second)
+    assert same_weights(undisturbed, second)
 
 
 def test_a_trial_without_a_readable_checkpoint_starts_over(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
-    undisturbed = trials.run(_student(), "undisturbed")
-    _to_the_end(undisturbed)
-    folder = _stopped_after(trials, 3, _student(), monkeypatch).job.folder
+    undisturbed = trials.run(student(), "undisturbed")
+    to_the_end(undisturbed)
+    folder = _stopped_after(trials, 3, student(), monkeypatch).job.folder
     for file in checkpoints(folder):
         file.write_bytes(file.read_bytes()[:100])
-    second = trials.run(_student())
-    reports = _to_the_end(second)
+    second = trials.run(student())
+    reports = to_the_end(second)
     assert len(reports) == 5
     assert len(reports[0].messages) == 2
-    assert _same_weights(undisturbed, second)
+    assert same_weights(undisturbed, second)
 
 
 def test_a_checkpoint_is_never_executed(trials: Trials, tmp_path: Path) -> None:
@@ -257,19 +182,19 @@ def test_a_checkpoint_is_never_executed(trials: Trials, tmp_path: Path) -> None:
         def __reduce__(self) -> tuple[object, ...]:
             return Path.touch, (tmp_path / "executed",)
 
-    run = trials.run(_student())
+    run = trials.run(student())
     run.job.folder.mkdir(parents=True)
     # Its digest is right, as that of an attacker's file would be.
     write_checkpoint(run.job.folder / "checkpoint.pt", {"trial": run.job.trial.model_dump_json(), "trainer": Bomb()})
-    assert len(_to_the_end(run)) == 5
+    assert len(to_the_end(run)) == 5
     assert not (tmp_path / "executed").exists()
 
 
 def test_damaged_checkpoint_never_replaces_a_good_one(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
-    newest, previous = checkpoints(_stopped_after(trials, 3, _student(), monkeypatch).job.folder)
+    newest, previous = checkpoints(_stopped_after(trials, 3, student(), monkeypatch).job.folder)
     newest.write_bytes(b"")
     good = previous.read_bytes()
-    second = trials.run(_student())
+    second = trials.run(student())
     with full_disk(room=200):  # the next checkpoint cannot be written, and the process ends
         assert second.step().fatal is not None
     assert not newest.exists()
@@ -277,7 +202,7 @@ def test_damaged_checkpoint_never_replaces_a_good_one(trials: Trials, monkeypatc
 
 
 def test_a_checkpoint_holds_all_that_the_next_epoch_depends_on(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
-    newest, _ = checkpoints(_stopped_after(trials, 3, _student(), monkeypatch).job.folder)
+    newest, _ = checkpoints(_stopped_after(trials, 3, student(), monkeypatch).job.folder)
     state = read_checkpoint(newest)["trainer"]
     weights = {"0.weight", "0.bias", "2.weight", "2.bias"}
     assert set(state["best_weights"]) == set(state["network"])
@@ -292,19 +217,19 @@ def test_a_checkpoint_holds_all_that_the_next_epoch_depends_on(trials: Trials, m
 
 
 def test_what_a_kill_left_half_written_is_swept_by_who_goes_on(trials: Trials) -> None:
-    first = trials.run(_student())
+    first = trials.run(student())
     first.step()
     first.close()
     left = first.job.folder / ".checkpoint.pt.0a1b2c3d.tmp"
     left.write_bytes(b"half a check")
-    trials.run(_student()).step()
+    trials.run(student()).step()
     assert not left.exists()
 
 
 def test_one_of_two_processes_trains(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two processes one trains, and the other waits and takes the result."""
     monkeypatch.setattr("study.running.trial.WAIT_SECONDS", 0)
-    first, second = trials.run(_student()), trials.run(_student())
+    first, second = trials.run(student()), trials.run(student())
     first.step()
     waiting = [second.step(), second.step()]
     assert [report.epochs for report in waiting] == [(), ()]
@@ -312,32 +237,32 @@ def test_one_of_two_processes_trains(trials: Trials, monkeypatch: pytest.MonkeyP
     assert waiting[0].messages == (f"{first.job.folder}: another process trains here; waiting for it",)
     assert waiting[1].messages == ()
     assert second.step() == waiting[1]
-    last = _to_the_end(first)[-1]
+    last = to_the_end(first)[-1]
     assert second.step() == last
 
 
 def test_a_finished_trial_answers_at_once_with_what_it_stored(trials: Trials) -> None:
-    report = _to_the_end(trials.run(_student()))[-1]
+    report = to_the_end(trials.run(student()))[-1]
     unasked = Trials(trials.folder, trials.images, targets={})  # it could not train if it wanted to
-    assert unasked.run(_student()).step() == report
+    assert unasked.run(student()).step() == report
 
 
 def test_a_result_that_cannot_be_read_is_made_again(trials: Trials) -> None:
-    run = trials.run(_student())
-    report = _to_the_end(run)[-1]
+    run = trials.run(student())
+    report = to_the_end(run)[-1]
     run.result_file.write_text("{}", encoding="utf-8")
-    again = _to_the_end(trials.run(_student()))
+    again = to_the_end(trials.run(student()))
     said = [message for report in again for message in report.messages]
     assert said == [f"{run.result_file}: not a valid result; the trial runs again"]
-    assert _numbers(again[-1]) == _numbers(report)
+    assert numbers_of(again[-1]) == numbers_of(report)
 
 
 def test_another_trials_result_is_not_taken_for_ones_own(trials: Trials) -> None:
     """A journal that was lost gives its numbers anew."""
-    _to_the_end(trials.run(_student(sigma=0.1)))
-    again, alone = trials.run(_student()), trials.run(_student(), name="alone")
-    reports = _to_the_end(again)
-    assert _numbers(reports[-1]) == _numbers(_to_the_end(alone)[-1])
+    to_the_end(trials.run(student(sigma=0.1)))
+    again, alone = trials.run(student()), trials.run(student(), name="alone")
+    reports = to_the_end(again)
+    assert numbers_of(reports[-1]) == numbers_of(to_the_end(alone)[-1])
     said = [message for report in reports for message in report.messages]
     assert said == [f"{again.result_file}: the result of another trial; this trial runs now"]
 
@@ -352,28 +277,28 @@ def test_a_training_that_diverges_says_so(trials: Trials) -> None:
         "alpha": 0.0,
         "train": {"optimizer": "sgd", "lr": 100.0, "epochs": 50},
     }
-    run = trials.run(_student(**settings))
-    reports = _to_the_end(run)
-    summary = _summary(reports[-1])
+    run = trials.run(student(**settings))
+    reports = to_the_end(run)
+    summary = summary_of(reports[-1])
     assert summary.outcome == "diverged"
     assert summary.reason is not None
     assert summary.reason.startswith("the training loss is ")
     assert summary.test_error is None
     assert summary.epochs == len(reports[-1].epochs) == len(reports) - 1
     assert _files(run.job.folder) == ["lock", "result.json"]
-    assert trials.run(_student(**settings)).step() == reports[-1]
+    assert trials.run(student(**settings)).step() == reports[-1]
 
 
 @pytest.mark.parametrize("network", ["FC8-FC4", "[C5(S1P0)@4]-FC3", "no-such-network"])
 def test_raising_training_fails_with_one_line(trials: Trials, network: str) -> None:
     """A training that raises has failed for a reason in one line."""
-    report = trials.run(_student(network=network)).step()
-    summary = _summary(report)
+    report = trials.run(student(network=network)).step()
+    summary = summary_of(report)
     assert (summary.outcome, summary.epochs) == ("failed", 0)
     assert summary.reason is not None
     assert summary.reason.startswith("NotationError: ")
     assert "\n" not in summary.reason
-    assert trials.run(_student(network=network)).step() == report
+    assert trials.run(student(network=network)).step() == report
 
 
 @pytest.mark.parametrize("error", [MemoryError("no room"), torch.OutOfMemoryError("CUDA out of memory")])
@@ -386,7 +311,7 @@ def test_a_training_that_ran_out_of_memory_has_failed(
         raise error
 
     monkeypatch.setattr(DistillationTrainer, "run_epoch", run_epoch)
-    summary = _summary(trials.run(_student()).step())
+    summary = summary_of(trials.run(student()).step())
     assert (summary.outcome, summary.reason) == ("failed", f"{type(error).__name__}: {error}")
 
 
@@ -394,7 +319,7 @@ def test_missing_or_foreign_target_is_a_failure(trials: Trials) -> None:
     """A target that is missing or belongs to other images is a failure."""
     reasons = []
     for targets in ({}, {TARGET: trials.targets[TARGET][:5]}):
-        summary = _summary(Trials(trials.folder / str(len(targets)), trials.images, targets).run(_student()).step())
+        summary = summary_of(Trials(trials.folder / str(len(targets)), trials.images, targets).run(student()).step())
         assert summary.outcome == "failed"
         reasons.append(summary.reason)
     assert reasons == [f"KeyError: '{TARGET}'", "ValueError: a target of shape (5, 3) for 48 x 3 logits"]
@@ -402,7 +327,7 @@ def test_missing_or_foreign_target_is_a_failure(trials: Trials) -> None:
 
 def test_a_folder_that_cannot_be_written_is_fatal_and_named(trials: Trials) -> None:
     (trials.folder / "trials").write_text("a file where the folder should be")
-    report = trials.run(_student()).step()
+    report = trials.run(student()).step()
     assert report.summary is None
     assert report.fatal is not None
     assert str(trials.folder / "trials" / "grid-0000") in report.fatal
@@ -412,10 +337,10 @@ def test_a_folder_that_cannot_be_written_is_fatal_and_named(trials: Trials) -> N
 @pytest.mark.parametrize("steps", [0, 4])
 def test_full_disk_is_fatal_but_resumable(trials: Trials, steps: int) -> None:
     """A full disk is fatal, and the trial goes on when there is room again."""
-    student = _student(network="FC64-FC3")  # its result has room, its checkpoint and its weights do not
-    undisturbed = trials.run(student, "undisturbed")
-    _to_the_end(undisturbed)
-    first = trials.run(student)
+    large = student(network="FC64-FC3")  # its result has room, its checkpoint and its weights do not
+    undisturbed = trials.run(large, "undisturbed")
+    to_the_end(undisturbed)
+    first = trials.run(large)
     for _ in range(steps):
         first.step()
     with full_disk(room=2500):
@@ -424,9 +349,9 @@ def test_full_disk_is_fatal_but_resumable(trials: Trials, steps: int) -> None:
     assert report.fatal is not None
     assert str(first.job.folder) in report.fatal
     assert "File too large" in report.fatal
-    second = trials.run(student)
-    assert _summary(_to_the_end(second)[-1]).outcome == "completed"
-    assert _same_weights(undisturbed, second)
+    second = trials.run(large)
+    assert summary_of(to_the_end(second)[-1]).outcome == "completed"
+    assert same_weights(undisturbed, second)
 
 
 # ------------------------------------------------------------------------------------------------------------ teachers
@@ -434,14 +359,14 @@ def test_full_disk_is_fatal_but_resumable(trials: Trials, steps: int) -> None:
 
 def test_trained_teacher_leaves_its_logits(trials: Trials) -> None:
     """A trained teacher leaves its logits for every image and every mirror image."""
-    run = trials.run(_teacher(train={"epochs": 20}), "teacher")
-    summary = _summary(_to_the_end(run)[-1])
+    run = trials.run(teacher(train={"epochs": 20}), "teacher")
+    summary = summary_of(to_the_end(run)[-1])
     assert summary.outcome == "completed"
     assert summary.test_error is not None
     assert summary.test_error < 0.34  # chance is 2/3
     dataset = trials.images.dataset
     data = TrainingData(trials.images.train, trials.images.validation, dataset.input_shape, CLASSES)
-    network = initial_network(_teacher(), data)
+    network = initial_network(teacher(), data)
     network.load_state_dict(load_file(run.weights_file))
     assert trials.logits is not None
     assert torch.equal(trials.logits, logits_of(network, trials.images.train))
@@ -451,26 +376,26 @@ def _given_weights(trials: Trials) -> Path:
     dataset = trials.images.dataset
     data = TrainingData(trials.images.train, trials.images.validation, dataset.input_shape, CLASSES)
     file = trials.folder / "given.safetensors"
-    save_file(initial_network(_teacher(seed=5), data).state_dict(), file)
+    save_file(initial_network(teacher(seed=5), data).state_dict(), file)
     return file
 
 
 def test_given_teacher_is_measured_not_trained(trials: Trials) -> None:
     """A teacher whose weights are given is measured and not trained."""
-    teacher = _teacher(weights=str(_given_weights(trials)))
-    (report,) = _to_the_end(trials.run(teacher, "teacher"))
-    summary = _summary(report)
+    given = teacher(weights=str(_given_weights(trials)))
+    (report,) = to_the_end(trials.run(given, "teacher"))
+    summary = summary_of(report)
     assert (summary.outcome, summary.epochs, report.epochs) == ("completed", 0, ())
     assert summary.best_val_error is not None
     assert summary.test_error is not None
     assert trials.logits is not None
-    assert trials.run(teacher, "teacher").step() == report
+    assert trials.run(given, "teacher").step() == report
 
 
 def test_given_weights_that_cannot_be_used_are_fatal_and_named(trials: Trials) -> None:
     file = trials.folder / "weights.pt"
     torch.save({}, file)
-    report = trials.run(_teacher(weights=str(file)), "teacher").step()
+    report = trials.run(teacher(weights=str(file)), "teacher").step()
     assert report.fatal is not None
     assert report.fatal.startswith(f"weights {file}: not a safetensors file")
     assert trials.logits is None
@@ -478,10 +403,10 @@ def test_given_weights_that_cannot_be_used_are_fatal_and_named(trials: Trials) -
 
 def test_failed_teacher_is_tried_again(trials: Trials) -> None:
     """Its folder is shared by all studies, and what made it fail may be gone."""
-    broken = trials.run(_teacher(), "teacher")
+    broken = trials.run(teacher(), "teacher")
     broken.images = DeviceImages(Dataset(**{**trials.images.dataset.__dict__, "classes": ("a", "b")}))
-    assert _summary(broken.step()).outcome == "failed"
-    assert _summary(_to_the_end(trials.run(_teacher(), "teacher"))[-1]).outcome == "completed"
+    assert summary_of(broken.step()).outcome == "failed"
+    assert summary_of(to_the_end(trials.run(teacher(), "teacher"))[-1]).outcome == "completed"
 
 
 def test_nothing_is_written_into_shared_images_or_targets(trials: Trials) -> None:
@@ -492,17 +417,17 @@ def test_nothing_is_written_into_shared_images_or_targets(trials: Trials) -> Non
 
     before = digest()
     for method in ("noisy_teacher", "noisy_student"):
-        _to_the_end(trials.run(_student(method=method), method))
+        to_the_end(trials.run(student(method=method), method))
     assert digest() == before
 
 
 def test_a_student_trained_in_bf16_errs_in_float32_as_tracked(tmp_path: Path, targets: dict[str, FloatArray]) -> None:
     """An exported file answers in float32. In bf16 many logits tie, so errors of the two precisions differ."""
-    splits = (_split(TRAIN_IMAGES // 2, 1), _split(3000, 2), _split(3000, 3))
+    splits = (split(TRAIN_IMAGES // 2, 1), split(3000, 2), split(3000, 3))
     many = DeviceImages(Dataset("small", ("a", "b", "c"), *splits, 255.0, None, mirror=True, digest="d"))
-    trial = _student(network="FC8-FC3", train={"precision": "bf16", "epochs": 20})
+    trial = student(network="FC8-FC3", train={"precision": "bf16", "epochs": 20})
     run = Trials(tmp_path, many, targets).run(trial)
-    summary = _summary(_to_the_end(run)[-1])
+    summary = summary_of(to_the_end(run)[-1])
     data = TrainingData(many.train, many.validation, many.dataset.input_shape, many.dataset.class_count)
     network = initial_network(trial, data)
     network.load_state_dict(load_file(run.weights_file))
@@ -517,7 +442,7 @@ def test_the_first_trial_on_a_processor_says_where_bf16_is_slow(
     monkeypatch.setattr("study.distill.processor.measured_processor", lambda: slow)
     said = []
     for name in ("first", "second"):
-        run = trials.run(_student(train={"precision": "bf16"}), name)
+        run = trials.run(student(train={"precision": "bf16"}), name)
         run.job = replace(run.job, processors=trials.folder / "processors")
-        said.append([message for report in _to_the_end(run) for message in report.messages])
+        said.append([message for report in to_the_end(run) for message in report.messages])
     assert said == [[slow.slow_bf16], []]

@@ -11,10 +11,16 @@ def validate(study: StudyArgument, settings: SetOption = None, data_root: DataRo
     """Try what every stage will build, and print the study file with every default that has an effect."""
     config = study_of(study, settings or ())
     from study.data.load import describe_dataset
+    from study.planning import plan
     from study.planning.advice import search_advice
     from study.planning.check import check_study
 
-    check_study(config, describe_dataset(config.data, environment.data_root(data_root)))
+    facts = describe_dataset(config.data, environment.data_root(data_root))
+    check_study(config, facts)
+    if any(trial.weights is not None for trial in plan.teacher_trials(config)):
+        from study.distill.teachers import check_given_weights  # loads PyTorch, which other studies do not need
+
+        check_given_weights(plan.teacher_trials(config), facts)
     from study.running.bf16 import slow_precision, trains_in_bf16_on_cpus
 
     if trains_in_bf16_on_cpus(config):
