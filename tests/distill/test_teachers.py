@@ -129,6 +129,16 @@ def test_weights_of_another_network_are_refused_in_one_line(tmp_path: Path, line
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_given_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    file = tmp_path / "teacher.safetensors"
+    weights = _network().state_dict()
+    next(iter(weights.values())).flatten()[3] = value
+    save_file(weights, file)
+    with pytest.raises(UserError, match=r"teacher\.safetensors: .*weight holds numbers that are NaN or infinite"):
+        load_weights(_network(), file)
+
+
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere: no such file"):
         load_weights(_network(), tmp_path / "nowhere")

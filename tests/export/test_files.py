@@ -11,11 +11,15 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from support.damage import flip_in_the_middle, write_as_before
 from support.ran import Ran, ran_study, small_study
 
 from study.errors import UserError
+from study.export.choice import choose
 from study.export.files import CARD, INT8_FILE, Exported, export_student
+from study.export.registry import register_student
 from study.export.student import logits_on
+from study.export.weights import open_student, refuse_another_error
 from study.results.table import table_of
 from study.terminal.cli import main
 
@@ -179,3 +183,46 @@ def test_the_command_prints_what_it_found(
     assert said.out == ""
     assert "student.onnx: same class for all 500 test images, largest logit difference" in said.err
     assert (tmp_path / "out" / CARD).exists()
+
+
+def _copy(ran: Ran, folder: Path) -> Path:
+    """The folder of the study, to be damaged; the data of the export fixture stay as they are."""
+    shutil.copytree(ran.root, folder / ".noisy-study")
+    return folder / ".noisy-study"
+
+
+def _champion(ran: Ran, root: Path) -> Path:
+    return root / "studies" / ran.name / "trials" / ran.opened().choice.trial_id / "weights.safetensors"
+
+
+def test_weights_with_a_flipped_bit_are_not_exported(ran: Ran, tmp_path: Path) -> None:
+    root = _copy(ran, tmp_path)
+    flip_in_the_middle(_champion(ran, root))
+    with pytest.raises(UserError, match="its content is not what was written; noisy-study resume small trains this"):
+        export_student(ran.uri, ran.name, tmp_path / "out", root, ran.data_root)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("noise", [0.0, 3.0])
+def test_weights_without_a_digest_must_err_as_tracked(ran: Ran, tmp_path: Path, noise: float) -> None:
+    """Weights of an earlier version have no digest; their error is compared with the tracked one all the same."""
+    root = _copy(ran, tmp_path)
+    write_as_before(_champion(ran, root), noise)
+    opened = open_student(choose(ran.tracked), root, ran.data_root)
+    if not noise:
+        refuse_another_error(opened, logits_on(opened.student, opened.images))
+        return
+    with pytest.raises(UserError, match=r"best student \(grid-\d+\) have a test error of .* % is tracked for it"):
+        export_student(ran.uri, ran.name, tmp_path / "out", root, ran.data_root)
+    with pytest.raises(UserError, match="nothing is exported or registered"):
+        register_student(ran.uri, opened)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_teacher_is_not_on_the_card(ran: Ran, tmp_path: Path) -> None:
+    root = _copy(ran, tmp_path)
+    (file,) = (root / "teachers").glob("*/weights.safetensors")
+    flip_in_the_middle(file)
+    done = export_student(ran.uri, ran.name, tmp_path / "out", root, ran.data_root)
+    text = done.card.read_text(encoding="utf-8")
+    assert re.search(r"The teacher was not measured: weights .*: its content is not what was written\.", text)
