@@ -19,10 +19,13 @@ PLACEHOLDER = _LABEL.decode() + "0" * 64
 _DIGEST = re.compile(_LABEL + rb"([0-9a-f]{64})")
 
 
+CHANGED = "its content has changed since it was written"
+
+
 class Damaged(ValueError):
     """A file is not as it was written."""
 
-    def __init__(self, reason: str = "its content has changed since it was written") -> None:
+    def __init__(self, reason: str = CHANGED) -> None:
         super().__init__(reason)
 
 

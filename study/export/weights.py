@@ -14,6 +14,7 @@ from models import zoo
 from study.config import StudyConfig, TeacherConfig, parse_study, read_text, teacher_trial
 from study.data.dataset import Dataset
 from study.data.load import load_dataset
+from study.digests import CHANGED
 from study.distill.logit_store import file_digest
 from study.distill.teachers import load_weights
 from study.distill.tensor_files import is_damaged
@@ -106,10 +107,7 @@ def open_student(choice: Choice, root: Path, data_root: Path, dataset: Dataset |
     raw = _raw(config, dataset, data_root)
     network = zoo.build(choice.row.arm.student, dataset.input_shape, dataset.class_count)
     if is_damaged(file):
-        raise UserError(
-            f"{file}: its content has changed since it was written; "
-            f"noisy-study resume {choice.study} trains this student again"
-        )
+        raise UserError(f"{file}: {CHANGED}; noisy-study resume {choice.study} trains this student again")
     load_weights(network, file)
     preprocessing = _preprocessing(config, raw.max_value, dataset)
     return OpenedStudent(

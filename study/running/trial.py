@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from study.config import TrialConfig
 from study.data.dataset import Dataset
 from study.data.tensors import ImageTensors, shared_tensor
-from study.digests import Damaged
+from study.digests import CHANGED, Damaged
 from study.distill.denormals import flushed_denormals
 from study.distill.logit_store import LogitStore
 from study.distill.processor import recorded_processor
@@ -252,9 +252,7 @@ class TrialRun:
         report = stored.report
         completed = report.summary is not None and report.summary.outcome == "completed"
         if completed and is_damaged(self.weights_file):
-            return self._again(
-                f"{self.weights_file}: its content has changed since it was written; the trial runs again"
-            )
+            return self._again(f"{self.weights_file}: {CHANGED}; the trial runs again")
         if self.job.trial.stage == "teacher":
             # All studies share the folder of a teacher, which is named by its key. A failed one is trained again,
             # because the reason may be gone.
