@@ -14,6 +14,7 @@ import torch
 from support.damage import flip_in_the_middle, write_as_before
 from support.ran import Ran, ran_study, small_study
 
+from study.digests import CHANGED
 from study.errors import UserError
 from study.export.choice import choose
 from study.export.files import CARD, INT8_FILE, Exported, export_student
@@ -198,7 +199,7 @@ def _champion(ran: Ran, root: Path) -> Path:
 def test_weights_with_a_flipped_bit_are_not_exported(ran: Ran, tmp_path: Path) -> None:
     root = _copy(ran, tmp_path)
     flip_in_the_middle(_champion(ran, root))
-    with pytest.raises(UserError, match="its content is not what was written; noisy-study resume small trains this"):
+    with pytest.raises(UserError, match=f"{CHANGED}; noisy-study resume small trains this"):
         export_student(ran.uri, ran.name, tmp_path / "out", root, ran.data_root)
     assert not (tmp_path / "out").exists()
 
@@ -225,4 +226,4 @@ def test_a_damaged_teacher_is_not_on_the_card(ran: Ran, tmp_path: Path) -> None:
     flip_in_the_middle(file)
     done = export_student(ran.uri, ran.name, tmp_path / "out", root, ran.data_root)
     text = done.card.read_text(encoding="utf-8")
-    assert re.search(r"The teacher was not measured: weights .*: its content is not what was written\.", text)
+    assert re.search(r"The teacher was not measured: weights .*: its content has changed since it was written\.", text)

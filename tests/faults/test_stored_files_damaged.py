@@ -8,6 +8,8 @@ from support.damage import flip_in_the_middle
 from support.disturbed import SMALL, Harm, Study, harm, tally, unharmed
 from support.undisturbed import Undisturbed
 
+from study.digests import CHANGED
+
 pytestmark = pytest.mark.faults
 TRIAL = "grid-0003"
 
@@ -60,9 +62,7 @@ def test_damaged_weights_of_students_are_refused_and_made_again(study: Study, un
     with study.command("export", "small", "--out", "exported") as export:
         assert export.ends() == 2
         (line,) = export.stderr.splitlines()
-        assert line.endswith(
-            "its content has changed since it was written; noisy-study resume small trains this student again"
-        )
+        assert line.endswith(f"{CHANGED}; noisy-study resume small trains this student again")
     assert not (study.folder / "exported").exists()
     assert harm(study, undisturbed(SMALL)) == Harm(0, 0, changed=len(files))
     study.finish("resume", "small")

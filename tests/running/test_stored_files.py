@@ -7,7 +7,7 @@ import torch
 from support.damage import flip_in_the_middle, flipped, write_as_before
 from support.small_trials import LOGITS, Trials, numbers_of, same_weights, student, teacher, to_the_end
 
-from study.digests import Damaged
+from study.digests import CHANGED, Damaged
 from study.distill.logit_store import LogitStore
 from study.running.result import read_result
 
@@ -25,9 +25,7 @@ def test_a_digit_changed_in_a_result_is_not_believed(trials: Trials, changed: tu
     run.result_file.write_bytes(content.replace(*changed, 1))
     again = trials.run(student())
     reports = to_the_end(again)
-    assert reports[0].messages == (
-        f"{run.result_file}: its content has changed since it was written; the trial runs again",
-    )
+    assert reports[0].messages == (f"{run.result_file}: {CHANGED}; the trial runs again",)
     assert numbers_of(reports[-1]) == numbers_of(to_the_end(undisturbed)[-1])
     assert same_weights(undisturbed, again)
 
@@ -63,9 +61,7 @@ def test_a_trial_with_damaged_weights_is_trained_again(trials: Trials, kind: str
     weights = run.weights_file.read_bytes()
     flip_in_the_middle(run.weights_file)
     reports = to_the_end(trials.run(trial))
-    assert reports[0].messages == (
-        f"{run.weights_file}: its content has changed since it was written; the trial runs again",
-    )
+    assert reports[0].messages == (f"{run.weights_file}: {CHANGED}; the trial runs again",)
     assert numbers_of(reports[-1]) == numbers_of(expected)
     assert run.weights_file.read_bytes() == weights
 
