@@ -1,36 +1,47 @@
-"""A local Ray that only this machine reaches, by a token of its own.
+"""A local Ray that only this machine reaches, by a token of its own, and that signals to our process group do not end.
 
-Works on Ray's switch for nodes that no other node joins, and on what Ray remembers of authentication. Knows nothing of
-studies. By default Ray listens on every address of the machine, and reads its token once per process.
+Works on Ray's switch for nodes that no other node joins, on what Ray remembers of authentication, and on how it starts
+its processes. Knows nothing of studies. By default Ray listens on every address of the machine, reads its token once
+per process, and its processes get the signals of our process group.
 
-Written for ray 2.60. It replaces two things by private parts. `ray_constants.ENABLE_RAY_CLUSTER` is the switch that
+Written for ray 2.60. It replaces three things by private parts. `ray_constants.ENABLE_RAY_CLUSTER` is the switch that
 Ray reads from the environment when it is imported; here it is off for one start only. `AuthenticationTokenLoader` and
 `Config` hold the token; here they forget it when a Ray has ended, so that the next start can have another one.
+`services.ConsolePopen` starts Ray's processes; here each one gets a session of its own. They still end with our process,
+because the kernel kills them then (`detect_fate_sharing_support`).
 
 With another version, or where the private parts have another shape:
 - a local Ray is not started (`study.running.engine` refuses it in one line). The public option that names 127.0.0.1 as
   the node's address is no replacement: Ray 2.60's workers still listen on the machine's other addresses with it. A
   running cluster can be joined with any version.
 - every local Ray of this process has the same token, because the old one cannot be forgotten.
+- Ray's processes stay in our process group and die of its signals. `study.running.engine` then sees that the study was
+  interrupted, and its end takes longer.
 """
 
 import secrets
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 
 from study.adapters.versions import is_version
 
 try:
-    from ray._private import ray_constants
+    from ray._private import ray_constants, services
+    from ray._private.utils import detect_fate_sharing_support
     from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 except ImportError:  # another version of Ray: the functions below say so
-    ray_constants = AuthenticationTokenLoader = Config = None  # type: ignore[assignment]
+    ray_constants = services = AuthenticationTokenLoader = Config = None  # type: ignore[assignment]
+    detect_fate_sharing_support = None  # type: ignore[assignment]
 
 WRITTEN_FOR = "2.60"
 
 SWITCH = "ENABLE_RAY_CLUSTER"
+POPEN = "ConsolePopen"
+"""Private names: of the switch, and of the class that starts Ray's processes."""
 
 _token_of_process: str | None = None
 
@@ -48,6 +59,42 @@ def can_forget_token() -> bool:
         and hasattr(AuthenticationTokenLoader, "instance")
         and hasattr(AuthenticationTokenLoader, "reset_cache")
     )
+
+
+def can_start_sessions() -> bool:
+    """Whether Ray starts its processes by the private class that this adapter was written for, and has the kernel end
+    them with ours."""
+    popen = getattr(services, POPEN, None)
+    return (
+        is_version(ray.__version__, WRITTEN_FOR)
+        and isinstance(popen, type)
+        and issubclass(popen, subprocess.Popen)
+        and callable(detect_fate_sharing_support)
+        and bool(detect_fate_sharing_support())
+    )
+
+
+@contextmanager
+def sessions_of_its_own() -> Iterator[None]:
+    """While a local Ray starts: give each of its processes a session of its own, where that is possible.
+
+    A shell, `timeout`, systemd and Slurm send their signals to a whole process group. Ray must outlive them until the
+    study has shut it down.
+    """
+    if not can_start_sessions():
+        yield
+        return
+    former: Any = getattr(services, POPEN)
+
+    class InItsOwnSession(former):  # type: ignore[misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **{**kwargs, "start_new_session": True})
+
+    setattr(services, POPEN, InItsOwnSession)
+    try:
+        yield
+    finally:
+        setattr(services, POPEN, former)
 
 
 @contextmanager

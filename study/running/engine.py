@@ -23,11 +23,18 @@ import ray
 
 from study import environment
 from study.adapters import ray_messages
-from study.adapters.ray_local import WRITTEN_FOR, forget_token, has_switch, new_token, only_this_machine
+from study.adapters.ray_local import (
+    WRITTEN_FOR,
+    forget_token,
+    has_switch,
+    new_token,
+    only_this_machine,
+    sessions_of_its_own,
+)
 from study.adapters.ray_paths import job_config, keeps_folders_out
 from study.config import ResourcesConfig
 from study.errors import UserError
-from study.interrupts import SIGNALS, end_at_once
+from study.interrupts import SIGNALS, end_at_once, is_interrupted
 from study.shadows import refuse_shadows_in
 
 # Ray reads these when it starts. They turn off its usage statistics, its display, its signal handling and its result
@@ -100,6 +107,9 @@ CLUSTER_PATIENCE = 45.0
 
 _SECONDS_TO_ANSWER = 5.0
 
+_SECONDS_OF_A_SIGNAL = 2.0
+"""Seconds after Ray's death in which a signal to this process says why: who stops all processes of a job stops both."""
+
 
 @contextmanager
 def ray_engine(address: str | None, verbose: bool, resume_hint: Callable[[], str]) -> Iterator[Capacity]:
@@ -165,7 +175,7 @@ def _local(verbose: bool) -> Iterator[None]:
             # Ray requires a token by default, unless RAY_AUTH_MODE turns it off. Only the owner of a process can read
             # its environment.
             os.environ["RAY_AUTH_TOKEN"] = environment.ray_token() or new_token()
-            with only_this_machine(), _starting("Ray does not start here"):
+            with only_this_machine(), sessions_of_its_own(), _starting("Ray does not start here"):
                 # Ray makes this folder readable for all users. The folder above it stays private.
                 ray.init(address="local", include_dashboard=False, _temp_dir=str(folder / "ray"), **_quiet(verbose))
             yield
@@ -263,7 +273,7 @@ def _watched(address: str | None, resume_hint: Callable[[], str]) -> Iterator[No
 
     def watch(host: str, port: int, patience: float) -> None:
         _until_gone(host, port, patience, over)
-        if not over.is_set():
+        if not over.is_set() and not is_interrupted(within=_SECONDS_OF_A_SIGNAL):
             end_at_once(f"Ray died: nothing listens at {host}:{port} any more{resume_hint()}", 1)
 
     for each in watched:
