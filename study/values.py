@@ -92,8 +92,8 @@ Sigma = Annotated[
 """σ of ξ ~ N(0, σ²), a standard deviation: a number, or a range it is drawn from for every mini-batch."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
-NoiseKind = Literal["fresh", "frozen"]
-"""Fresh noise for every mini-batch, or one frozen draw per image."""
+SigmaUnit = Literal["absolute", "logit_rms"]
+"""σ as it is, or in units of the root mean square of the teachers' combined logits."""
 
 DropProbability = Annotated[float, Field(ge=0, lt=1)]
 Temperature = Annotated[float, Field(gt=0, le=1000)]

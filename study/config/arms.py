@@ -9,7 +9,7 @@ from pydantic import (
     model_validator,
 )
 
-from study.config.methods import ArmSettings, check_method, settings_of
+from study.config.methods import READING, ArmSettings, check_method, settings_of
 from study.config.mistakes import one_line
 from study.config.teachers import TeacherConfig
 from study.config.training import Idle, TrainConfig, within
@@ -66,6 +66,8 @@ class ArmConfig(ArmSettings):
         count = teachers if self.teachers is None else len(self.teachers)
         for name, why in method_named(self.method).without_effect(values, count):
             yield (name,), why
+            if name == "noise":
+                yield (READING,), why
         if not method_named(self.method).has_teachers:
             return
         for index, teacher in enumerate(self.teachers or ()):

@@ -1,17 +1,22 @@
 """The settings of the methods as keys of the study file: in an arm, of a teacher and in a training.
 
-Works on `study.methods.METHODS`: no setting is named here. A method's settings stand beside the other keys of an arm or
-a teacher, not in a mapping of their own.
+Works on `study.methods.METHODS`. A method's settings stand beside the other keys of an arm or a teacher, not in a
+mapping of their own. No setting is named here but `noise`, for which the key `reading` may stand: a reading's name is
+a short way to write the settings of the noise.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Optional
+from typing import TYPE_CHECKING, Any, Literal, Optional, Self
 
-from pydantic import ConfigDict, Field, create_model
+from pydantic import ConfigDict, Field, create_model, model_validator
 
 from study.methods import METHOD_SETTINGS, SETTINGS, method_named, owners_of
 from study.methods.base import Combination
+from study.noise.settings import READINGS, ReadingName, written_out
 from study.values import Grid, Model
+
+READING = "reading"
+_READING_MEANS = "a reading of the paper by name (docs/method.md), instead of `noise`"
 
 if TYPE_CHECKING:
     MethodName = str
@@ -32,7 +37,27 @@ if TYPE_CHECKING:
 else:
     MethodName = Literal[tuple(METHOD_SETTINGS)]
 
-    class _OfMethod(Model):
+    class _ReadingOrNoise(Model):
+        """Settings in which `reading` may stand for `noise`."""
+
+        @model_validator(mode="before")
+        @classmethod
+        def _lists_in_noise(cls, value: Any) -> Any:
+            if isinstance(value, Mapping) and isinstance(value.get("noise"), Mapping | list | tuple):
+                return {**value, "noise": written_out(value["noise"])}
+            return value
+
+        @model_validator(mode="after")
+        def _one_of_both(self) -> Self:
+            if self.reading is None:
+                return self
+            if self.method is not None and "noise" not in method_named(self.method).model_fields:
+                raise ValueError(f"`reading` is not a setting of {self.method}, but of {', '.join(owners_of('noise'))}")
+            if self.noise is not None:
+                raise ValueError("`reading` and `noise` say the same, so one of them may be given")
+            return self
+
+    class _OfMethod(_ReadingOrNoise):
         method: MethodName
 
     def _model(name: str, base: type[Model], settings: Mapping[str, tuple[Any, Any]]) -> type[Model]:
@@ -44,12 +69,14 @@ else:
         {
             name: (Optional[Grid[kind]], Field(None, description=means))  # noqa: UP045 - the type is a variable
             for name, (kind, means, _) in SETTINGS.items()
-        },
+        }
+        | {READING: (Optional[Grid[ReadingName]], Field(None, description=_READING_MEANS))},  # noqa: UP045
     )
     TeacherSettings = _model(
         "TeacherSettings",
-        Model,
-        {name: (Optional[kind], None) for name, (kind, _, _) in SETTINGS.items()},  # noqa: UP045
+        _ReadingOrNoise,
+        {name: (Optional[kind], None) for name, (kind, _, _) in SETTINGS.items()}  # noqa: UP045
+        | {READING: (Optional[ReadingName], None)},  # noqa: UP045
     )
     TrialSettings = _model(
         "TrialSettings",
@@ -62,8 +89,15 @@ else:
 
 
 def settings_of(part: Model) -> dict[str, Any]:
-    """Every setting of any method in an arm, a teacher or a training; None where it is not given."""
-    return {name: getattr(part, name) for name in SETTINGS}
+    """Every setting of any method in an arm, a teacher or a training; None where it is not given.
+
+    A reading is given as the `noise` that it stands for.
+    """
+    settings = {name: getattr(part, name) for name in SETTINGS}
+    reading = getattr(part, READING, None)
+    if reading is not None:
+        settings["noise"] = READINGS[reading] if isinstance(reading, str) else tuple(READINGS[one] for one in reading)
+    return settings
 
 
 def check_method(method: str, given: Mapping[str, object], combinations: Sequence[Combination]) -> None:

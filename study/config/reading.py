@@ -1,7 +1,8 @@
 """Reading and printing a study file: YAML, and `--set` overrides."""
 
 import unicodedata
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pydantic import (
 from study.config.mistakes import one_line
 from study.config.study import StudyConfig
 from study.errors import UserError
+from study.noise.settings import FORMER_WORDS
 from study.values import (
     shown,
 )
@@ -32,6 +34,9 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), name: str
         overrides: `dotted.key=YAML value`, applied in order before validation.
         name: replaces the study's name.
 
+    Warns:
+        FutureWarning: one line for each former word in it.
+
     Raises:
         UserError: one line that names the key, the value and what is allowed.
     """
@@ -50,8 +55,25 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), name: str
         config = StudyConfig.model_validate(document)
     except ValidationError as error:
         raise UserError(f"{source}: {one_line(error, document)}") from None
+    for line in sorted(set(_former_words(document))):
+        warnings.warn(f"{source}: {line}", FutureWarning, stacklevel=2)
     _refuse_coerced(document, source, ())
     return config
+
+
+def _former_words(value: Any) -> Iterator[str]:
+    """One line for each former word of a study file that is valid: what to write instead."""
+    if isinstance(value, dict):
+        noise = value.get("noise")
+        for word in noise if isinstance(noise, list) else [noise]:
+            if isinstance(word, str):
+                now = FORMER_WORDS[word].changes or {"per": "sample"}
+                written = ", ".join(f"{name}: {setting}" for name, setting in now.items())
+                yield f"`noise: {word}` is now `noise: {{{written}}}`; the former word is read until version 1.0"
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            yield from _former_words(part)
 
 
 def dump_study(config: StudyConfig) -> str:

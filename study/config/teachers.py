@@ -9,7 +9,7 @@ from pydantic import (
     model_validator,
 )
 
-from study.config.methods import MethodName, TeacherSettings, check_method, settings_of
+from study.config.methods import READING, MethodName, TeacherSettings, check_method, settings_of
 from study.config.training import Idle, TrainConfig, within
 from study.methods import METHOD_SETTINGS, method_named
 from study.methods.base import DEFAULT_COMBINATION, Combination
@@ -50,6 +50,8 @@ class TeacherConfig(TeacherSettings):
         method = given.get("method", "soft_targets")
         if isinstance(method, str) and method in METHOD_SETTINGS:
             defaults |= method_named(method).completed(given)
+            if READING in given:  # it stands for the noise
+                defaults.pop("noise", None)
         teacher = validate({**defaults, **given})
         teacher.model_fields_set.difference_update(defaults.keys() - given.keys())
         return teacher
@@ -90,6 +92,8 @@ class TeacherConfig(TeacherSettings):
         assert self.method is not None, "with teachers of its own it has a method"
         for name, why in method_named(self.method).without_effect(values, len(self.teachers)):
             yield (name,), why
+            if name == "noise":
+                yield (READING,), why
         for index, teacher in enumerate(self.teachers):
             yield from within("teachers", within(index, teacher.without_effect()))
 

@@ -11,14 +11,13 @@ from study.config.methods import MethodName, TrialSettings, settings_of
 from study.config.teachers import TeacherConfig
 from study.config.training import TrainConfig
 from study.methods import SETTINGS, Method, method_named
-from study.methods.base import DEFAULT_COMBINATION, Combination
+from study.methods.base import DEFAULT_COMBINATION, Combination, largest_sigma
+from study.noise.settings import Noise
 from study.stages import Stage
 from study.values import (
     DropProbability,
     NetworkReference,
     Seed,
-    Sigma,
-    Uniform,
 )
 
 Role = Literal["teacher", "baseline", "arm"]
@@ -59,10 +58,10 @@ class TrialConfig(TrialSettings):
 
     @property
     def has_noise(self) -> bool:
-        """Whether any logit is perturbed. With α = 0 or σ = 0 none is, which is the plain method."""
-        sigma: Sigma = self.sigma
-        largest = sigma.high if isinstance(sigma, Uniform) else sigma
-        return largest > 0 and bool(self.alpha > 0)
+        """Whether any logit is perturbed. With α = 0 or σ = 0 none is, which is the plain method, unless the form of
+        the noise is `scaled`."""
+        noise: Noise = self.noise
+        return not noise.of_form.vanishes or (largest_sigma(self.sigma) > 0 and bool(self.alpha > 0))
 
     @property
     def learns(self) -> Method:

@@ -21,12 +21,14 @@ from study.adapters.onednn import has_large_layers, multiply_with_onednn
 from study.config import TrialConfig
 from study.data.tensors import ImageTensors, batch_sizes
 from study.distill.denormals import flushed_denormals
+from study.distill.label_noise import with_random_labels
+from study.distill.noise_size import noise_rms, perturbation_of, root_mean_square
 from study.distill.optimizers import Optimizer
 from study.distill.precision import fp32_products
 from study.distill.processor import measured_processor
 from study.distill.streams import Streams, derived
+from study.distill.teachers import logits_of
 from study.methods.base import Batch
-from study.noise.perturbation import Perturbation
 from study.records import EpochRecord
 
 EVALUATION_BLOCK, EVALUATION_BLOCK_ON_CPU = 1000, 100
@@ -101,7 +103,12 @@ class DistillationTrainer:
         self.history: list[EpochRecord] = []
         self._target = None if target is None else target.to(self.device)
         self._streams = Streams.of(trial.seed)
-        self._noise = self._perturbation()
+        self._noise = perturbation_of(trial, self._target, self._streams)
+        self._labels = data.train.labels
+        if trial.label_noise > 0:
+            right = data.train.labels(torch.arange(len(data.train), device=self.device))
+            noisy = with_random_labels(right, trial.label_noise, data.classes, trial.seed)
+            self._labels = noisy.__getitem__
         self._optimizer = Optimizer(self.network.parameters(), trial.train)
         self._dropout_state = _seeded_global_state(derived(trial.seed, "dropout"), self.device)
         self._best_weights = _copy(self.network.state_dict())
@@ -199,42 +206,39 @@ class DistillationTrainer:
         order = torch.randperm(len(images), generator=self._streams.order)
         # An epoch waits for an accelerator once, at its end: what is drawn goes there before the first step, and the
         # loss is summed there.
-        factors = self._factors(torch.split(order, sizes))
+        drawn = self._drawn(torch.split(order, sizes))
         batches = torch.split(order.to(self.device), sizes)
         total = torch.zeros((), device=self.device)
         for step, indices in enumerate(batches):
             with self._autocast():
                 logits = self.network(images.batch(indices))
-            loss = self._loss(logits.float(), indices, factors[step])
+            loss = self._loss(logits.float(), indices, drawn[step])
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            self._optimizer.step(self._learning_rate((self.epoch + step / len(batches)) / self.trial.train.epochs))
+            self._optimizer.step(self._learning_rate(self._progress(step, len(batches))))
             total += loss.detach() * len(indices)
         return float(total) / len(images)
 
-    def _factors(self, batches: Sequence[Tensor]) -> Sequence[Tensor | None]:
+    def _progress(self, step: int, steps: int) -> float:
+        """The share of the planned training that is done before a step of the current epoch."""
+        return (self.epoch + step / steps) / self.trial.train.epochs
+
+    def _drawn(self, batches: Sequence[Tensor]) -> Sequence[Tensor | None]:
         """The noise of every mini-batch of an epoch, in the order of its steps; None where there is none."""
         if self._noise is None:
             return [None] * len(batches)
-        drawn = torch.cat([self._noise.factors(indices) for indices in batches])
-        return torch.split(drawn.to(self.device), [len(indices) for indices in batches])
+        of_steps = [
+            self._noise.drawn(indices, self._progress(step, len(batches))) for step, indices in enumerate(batches)
+        ]
+        return torch.split(torch.cat(of_steps).to(self.device), [len(indices) for indices in batches])
 
-    def _loss(self, logits: Tensor, indices: Tensor, factors: Tensor | None) -> Tensor:
+    def _loss(self, logits: Tensor, indices: Tensor, drawn: Tensor | None) -> Tensor:
         """The method's loss for one mini-batch."""
         target = None if self._target is None else self._target[indices]
         perturb = None
-        if self._noise is not None and factors is not None:
-            perturb = partial(self._noise.form.applied, drawn=factors)
-        return self._method.loss(Batch(logits, target, perturb, lambda: self.data.train.labels(indices)))
-
-    def _perturbation(self) -> Perturbation | None:
-        """The noise on the teacher's or the student's logits; σ = 0 or α = 0 is none, which is the baseline."""
-        trial = self.trial
-        if self._target is None or not trial.has_noise:
-            return None
-        return Perturbation(
-            trial.sigma, trial.alpha, trial.noise, len(self.data.train), self.data.classes, self._streams
-        )
+        if self._noise is not None and drawn is not None:
+            perturb = partial(self._noise.applied, drawn=drawn)
+        return self._method.loss(Batch(logits, target, perturb, partial(self._labels, indices)))
 
     def _learning_rate(self, progress: float) -> float:
         """`progress` is the share of the training that is done; the rate follows from it alone, so has no state."""
@@ -244,6 +248,33 @@ class DistillationTrainer:
     def _autocast(self) -> torch.autocast:
         enabled = self.trial.train.precision == "bf16"
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
+
+    # --------------------------------------------------------------------------------------------- what is measured
+
+    @property
+    def logit_rms(self) -> float | None:
+        """Root mean square of the target's logits over all training images and classes; None without a target."""
+        return None if self._target is None else root_mean_square(self._target)
+
+    def noise_rms(self) -> float | None:
+        """As `study.distill.noise_size.noise_rms`, by the weights as they are; None without noise.
+
+        Noise on the student's logits is measured on its logits for the validation images.
+        """
+        if self._noise is None or self._target is None:
+            return None
+        sizes = batch_sizes(len(self.data.train), self.trial.train.batch_size, self._least_images)
+        own = logits_of(self.network, self.data.validation) if self._method.perturbs_student else None
+        return noise_rms(self.trial, self._target, sizes, own)
+
+    def agreement_with(self, teacher: Tensor) -> float:
+        """Share of the validation images for which the weights as they are choose the same class as the teachers.
+
+        Args:
+            teacher: the teachers' combined logits for the validation images, (images, classes).
+        """
+        own = logits_of(self.network, self.data.validation)
+        return float((own.argmax(dim=1) == teacher.cpu().argmax(dim=1)).double().mean())
 
     # ---------------------------------------------------------------------------------------------------- state
 

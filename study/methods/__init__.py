@@ -17,6 +17,7 @@ from study.methods.logit_regression import LogitRegression
 from study.methods.noisy_student import NoisyStudent
 from study.methods.noisy_teacher import NoisyTeacher
 from study.methods.soft_targets import SoftTargets
+from study.values import Model
 
 METHODS: tuple[type[Method], ...] = (LogitRegression, NoisyTeacher, NoisyStudent, SoftTargets, Labels)
 
@@ -76,7 +77,7 @@ def _description(name: str, owners: list[str]) -> str:
     field = method_named(owners[0]).model_fields[name]
     default = (
         ""
-        if field.is_required() or field.default is None
+        if field.is_required() or field.default is None or isinstance(field.default, Model)
         else f" ({field.default:g})"
         if isinstance(field.default, float)
         else f" ({field.default})"

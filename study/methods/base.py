@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from study.values import Model, NoiseKind, Share, Sigma, Uniform
+from study.noise.settings import Noise, NoiseSetting
+from study.values import Model, Share, Sigma, SigmaUnit, Uniform
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,6 +64,7 @@ class Method(Model):
         name: its name in a study file.
         has_teachers: whether it learns from teachers.
         takes_distributions: whether its target may be the logarithm of a mean distribution.
+        perturbs_student: whether its noise is on the student's logits.
         without_noise: the method that it is where no logit is perturbed; None: itself.
         always_named: settings that the name of a run shows, whatever their value.
         never_named: settings that the name of a run leaves out.
@@ -72,6 +74,7 @@ class Method(Model):
     name: ClassVar[str]
     has_teachers: ClassVar[bool] = True
     takes_distributions: ClassVar[bool] = False
+    perturbs_student: ClassVar[bool] = False
     without_noise: ClassVar[str | None] = None
     always_named: ClassVar[frozenset[str]] = frozenset()
     never_named: ClassVar[frozenset[str]] = frozenset()
@@ -101,13 +104,23 @@ class Method(Model):
 
 
 class PerturbedMethod(Method):
-    """A method whose logits may be perturbed: z' = (1 + ξ) ⊙ z, ξ ~ N(0, σ²I), for a share α of the samples."""
+    """A method whose logits may be perturbed by ξ ~ N(0, σ²I), for a share α of the samples (`study.noise`)."""
 
-    in_a_trial_without: ClassVar[Mapping[str, Any]] = {"sigma": 0.0, "alpha": 0.0, "noise": "fresh"}
+    in_a_trial_without: ClassVar[Mapping[str, Any]] = {
+        "sigma": 0.0,
+        "alpha": 0.0,
+        "sigma_unit": "absolute",
+        "noise": Noise(),
+    }
 
     sigma: Sigma | None = Field(None, title="σ", description=SIGMA_MEANS)
     alpha: Share = Field(0.5, title="α", description="share of perturbed samples")
-    noise: NoiseKind = Field("fresh", description="fresh for every mini-batch, or one frozen draw per image")
+    sigma_unit: SigmaUnit = Field(
+        "absolute",
+        description="logit_rms: σ in units of the root mean square of the teachers' logits, for the form additive; σ "
+        "of the other forms is relative to the logits anyway",
+    )
+    noise: NoiseSetting = Field(Noise(), description="how noise is drawn and applied")
 
     @classmethod
     def completed(cls, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,23 +132,29 @@ class PerturbedMethod(Method):
     @classmethod
     def without_effect(cls, values: Mapping[str, Sequence[Any] | None], teachers: int) -> Iterator[tuple[str, str]]:
         sigma, alpha = values["sigma"], values["alpha"]
+        forms = {noise.of_form for noise in values["noise"] or (Noise(),)}
+        vanishes = all(form.vanishes for form in forms)
         without = None
         if sigma is None:
             without = "without `sigma`"
-        elif not any(_largest(value) for value in sigma):
+        elif vanishes and not any(largest_sigma(value) for value in sigma):
             without = "with sigma 0"
         if without is not None:
             yield "alpha", without
-        if without is None and alpha is not None and not any(alpha):
+        if without is None and vanishes and alpha is not None and not any(alpha):
             without = "with alpha 0"
             if not cls.model_fields["sigma"].is_required():
                 yield "sigma", without
         if without is not None:
             yield "noise", without
+            yield "sigma_unit", without
+        elif not any(form.in_logit_units for form in forms):
+            yield "sigma_unit", "with noise that is relative to each logit"
         # The logarithm of one teacher's distribution is its logits less a constant, which only noise tells apart.
         if not ("mean_distribution" in (values["combine"] or ()) and without is None):
             yield from super().without_effect(values, teachers)
 
 
-def _largest(sigma: Sigma) -> float:
+def largest_sigma(sigma: Sigma) -> float:
+    """The largest value that σ can have."""
     return sigma.high if isinstance(sigma, Uniform) else sigma

@@ -16,6 +16,7 @@ class NoisyStudent(PerturbedMethod):
     """The noise is on the student's own logits."""
 
     name: ClassVar[str] = "noisy_student"
+    perturbs_student: ClassVar[bool] = True
     without_noise: ClassVar[str | None] = "logit_regression"
     always_named: ClassVar[frozenset[str]] = frozenset({"sigma", "alpha"})
 

@@ -1,9 +1,23 @@
 """Noise on logits. A form of noise is one file with a subclass of `Form`, and a line in `FORMS`.
 
-A study file has no key for the form: the multiplicative form of the paper is the only one.
+The study file names forms in `noise: {form: NAME}` (`study.noise.settings`). The first form is the default.
 """
 
+from study.noise.additive import Additive
 from study.noise.form import Form
 from study.noise.multiplicative import Multiplicative
+from study.noise.scaled import Scaled
 
-FORMS: tuple[type[Form], ...] = (Multiplicative,)
+FORMS: tuple[type[Form], ...] = (Multiplicative, Additive, Scaled)
+
+
+def form_named(name: str) -> type[Form]:
+    """The form of this name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for form in FORMS:
+        if form.name == name:
+            return form
+    raise ValueError(f"form {name}: expected one of {', '.join(form.name for form in FORMS)}")

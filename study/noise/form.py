@@ -1,31 +1,37 @@
 """What a form of noise is: what it makes of ξ, and how that meets logits.
 
-Works on tensors. Knows nothing of which samples are perturbed, and of whose logits they are.
+Works on tensors. Knows nothing of which samples are perturbed, and of whose logits they are. Imports no PyTorch: study
+files are checked without it.
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Form(ABC):
     """One form of noise.
 
     Attributes:
-        name: its name.
-        neutral: the value that leaves a logit bit-identical in `applied`.
+        name: its name in a study file.
+        unselected: what stands in the rows of samples that are not perturbed, in place of `drawn`.
+        vanishes: whether α = 0 or σ = 0 leaves every logit bit-identical. Then such an arm is the method without noise.
+        in_logit_units: whether σ is in the unit of the logits; else it is relative to each logit.
     """
 
     name: ClassVar[str]
-    neutral: ClassVar[float]
+    unselected: ClassVar[float]
+    vanishes: ClassVar[bool] = True
+    in_logit_units: ClassVar[bool] = False
 
     @staticmethod
     @abstractmethod
-    def drawn(xi: Tensor) -> Tensor:
-        """What is kept of ξ ~ N(0, σ²), of shape (samples, classes); same shape."""
+    def drawn(xi: "Tensor") -> "Tensor":
+        """What is kept of ξ ~ N(0, σ²), of shape (samples, classes) or (samples, 1); same shape."""
 
     @staticmethod
     @abstractmethod
-    def applied(logits: Tensor, drawn: Tensor) -> Tensor:
+    def applied(logits: "Tensor", drawn: "Tensor") -> "Tensor":
         """The perturbed logits; both arguments are of shape (samples, classes)."""

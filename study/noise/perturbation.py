@@ -1,17 +1,17 @@
 """The perturbation of a share α of the samples by noise of standard deviation σ (noisy teacher, section 3.3).
 
-Works on (samples, classes) tensors that hold the neutral value of their form where nothing is perturbed. Knows nothing
-of whose logits are perturbed: the teacher's or the student's.
+Works on (samples, classes) tensors that hold the form's value for unperturbed samples where nothing is perturbed. Knows
+nothing of whose logits are perturbed: the teacher's or the student's.
 """
 
+import math
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from study.noise.form import Form
-from study.noise.multiplicative import Multiplicative
-from study.values import NoiseKind, Sigma, Uniform
+from study.noise.settings import Noise
+from study.values import Sigma, Uniform
 
 
 class NoiseStreams(Protocol):
@@ -27,75 +27,98 @@ class NoiseStreams(Protocol):
     def noise(self) -> torch.Generator: ...
 
 
-def draw_factors(
-    samples: int,
-    classes: int,
-    sigma: Sigma,
-    alpha: float,
-    streams: NoiseStreams,
-    form: type[Form] = Multiplicative,
-) -> Tensor:
-    """Fresh noise for one mini-batch.
-
-    Every sample is perturbed with probability α, independently (Bernoulli per sample, not per batch); a perturbed
-    sample gets ξ ~ N(0, σ²I), one draw per class. A `Uniform` σ is drawn once per call.
+def strength(schedule: str, progress: float) -> float:
+    """The share of σ that is left by a schedule (beyond the sources).
 
     Args:
-        samples: rows.
-        classes: columns.
-        sigma: standard deviation σ ≥ 0 (never the variance), or the range it is drawn from.
-        alpha: share of perturbed samples, in [0, 1].
-        streams: σ, selection and ξ come from a generator each; each is advanced by the same number of draws
-            whatever σ and α are.
-        form: what is made of ξ; by default the factors 1 + ξ.
+        schedule: `constant`, `linear` or `cosine`.
+        progress: the share of the planned training that is done, in [0, 1].
 
     Returns:
-        float32 of shape (samples, classes); exactly the neutral value of the form in the rows of unperturbed samples.
+        1 for `constant`; else falling from 1 to 0.
     """
-    std = _draw_sigma(1, sigma, streams)
-    return _selected(samples, classes, std, alpha, streams, form)
+    if schedule == "linear":
+        return 1 - progress
+    return (1 + math.cos(math.pi * progress)) / 2 if schedule == "cosine" else 1.0
 
 
 class Perturbation:
-    """The noise of every mini-batch of one training: fresh, or frozen to one draw per image.
+    """The noise of every mini-batch of one training.
 
-    Frozen (section 5.2 says in passing that a noisy teacher's logits for a sample stay the same throughout
-    training): selection, ξ and a randomised σ are drawn once per training image and used in all epochs; an image
-    and its mirror image count as two.
+    σ, the selection and ξ come from a generator each, which a mini-batch advances by a number of draws that depends on
+    its size and on the settings `across`, `per` and `select`, and never on σ, α, the form or the schedule:
+
+    | generator | `per: sample` | `per: batch` | `per: image`, once at the start |
+    | --- | --- | --- | --- |
+    | σ | 1 | 1 | one for each image |
+    | selection | one for each sample; 1 with `select: batch` | the same | one for each image |
+    | ξ | one for each sample and class | one for each class | one for each image and class |
+
+    With `across: shared` there is one ξ for all classes. An image and its mirror image count as two.
+
+    Args:
+        noise: how it is drawn and applied.
+        sigma: standard deviation σ ≥ 0 (never the variance), or the range it is drawn from.
+        alpha: share of perturbed samples, in [0, 1].
+        images: training images, mirror images among them.
+        classes: logits of a sample.
+        streams: the generators.
+        unit: what σ is multiplied with: the root mean square of the logits, where σ is relative to it.
     """
 
     def __init__(
         self,
+        noise: Noise,
         sigma: Sigma,
         alpha: float,
-        kind: NoiseKind,
         images: int,
         classes: int,
         streams: NoiseStreams,
-        form: type[Form] = Multiplicative,
+        unit: float = 1.0,
     ):
-        self.form = form
-        self._sigma, self._alpha, self._classes, self._streams = sigma, alpha, classes, streams
-        self._frozen: Tensor | None = None
-        if kind == "frozen":
-            std = _draw_sigma(images, sigma, streams)
-            self._frozen = _selected(images, classes, std, alpha, streams, form)
+        self.form = noise.of_form
+        self._noise, self._sigma, self._alpha, self._streams, self._unit = noise, sigma, alpha, streams, unit
+        self._classes = classes
+        self._of_images: tuple[Tensor, Tensor] | None = None
+        if noise.per == "image":
+            self._of_images = self._selected(images), self._xi(images, images)
 
-    def factors(self, indices: Tensor) -> Tensor:
-        """The noise of the training images of one mini-batch, (len(indices), classes)."""
-        if self._frozen is not None:
-            return self._frozen[indices]
-        return draw_factors(len(indices), self._classes, self._sigma, self._alpha, self._streams, self.form)
+    def drawn(self, indices: Tensor, progress: float = 0.0) -> Tensor:
+        """The noise of the training images of one mini-batch; it draws from the generators.
 
+        Args:
+            indices: of the images, (batch,).
+            progress: the share of the planned training that is done, in [0, 1].
 
-def _selected(samples: int, classes: int, std: Tensor, alpha: float, streams: NoiseStreams, form: type[Form]) -> Tensor:
-    selected = torch.rand(samples, 1, generator=streams.selection) < alpha
-    xi = std * torch.randn(samples, classes, generator=streams.noise)
-    return torch.where(selected, form.drawn(xi), form.neutral)
+        Returns:
+            float32 (batch, classes) for `applied`.
+        """
+        if self._of_images is not None:
+            selected, xi = (part[indices] for part in self._of_images)
+        else:
+            samples = len(indices)
+            selected = self._selected(1 if self._noise.select == "batch" else samples)
+            xi = self._xi(1, 1 if self._noise.per == "batch" else samples)
+        scale = strength(self._noise.schedule, progress)
+        drawn = torch.where(selected, self.form.drawn(xi if scale == 1 else xi * scale), self.form.unselected)
+        return drawn.expand(len(indices), self._classes)
 
+    def applied(self, logits: Tensor, drawn: Tensor) -> Tensor:
+        """The perturbed logits; both arguments are of shape (batch, classes)."""
+        return self.form.applied(logits, drawn)
 
-def _draw_sigma(count: int, sigma: Sigma, streams: NoiseStreams) -> Tensor:
-    uniform = torch.rand(count, 1, generator=streams.sigma)
-    if isinstance(sigma, Uniform):
-        return sigma.low + (sigma.high - sigma.low) * uniform
-    return torch.full((count, 1), float(sigma))
+    def _selected(self, count: int) -> Tensor:
+        return torch.rand(count, 1, generator=self._streams.selection) < self._alpha
+
+    def _xi(self, sigmas: int, count: int) -> Tensor:
+        std = self._draw_sigma(sigmas)
+        columns = 1 if self._noise.across == "shared" else self._classes
+        return std * torch.randn(count, columns, generator=self._streams.noise)
+
+    def _draw_sigma(self, count: int) -> Tensor:
+        uniform = torch.rand(count, 1, generator=self._streams.sigma)
+        if isinstance(self._sigma, Uniform):
+            std = self._sigma.low + (self._sigma.high - self._sigma.low) * uniform
+        else:
+            std = torch.full((count, 1), float(self._sigma))
+        return std if self._unit == 1 else std * self._unit

@@ -12,6 +12,7 @@ from typing import Any
 
 from study.config import TeacherConfig, TrainConfig, TrialConfig, teacher_trial
 from study.methods import NOISE_SETTINGS, method_named
+from study.noise.settings import Noise
 
 KEY_FORMAT = 1
 """Version of the keys. A key leaves out every setting that equals its default, so a new setting changes no old key.
@@ -40,7 +41,8 @@ def training_key(trial: TrialConfig, weights: Mapping[str, str] = NO_WEIGHTS) ->
     """What identifies one training. Trials with equal keys give the same network.
 
     The key leaves out the stage and the role. Noise with α = 0 or σ = 0 is no noise, so `noisy_teacher` and
-    `noisy_student` without noise have the key of `logit_regression`.
+    `noisy_student` without noise have the key of `logit_regression`. Noise of the form `scaled` is noise with α = 0
+    and σ = 0 too. One draw per image has its former word `frozen` in the key, so that old keys stay.
 
     Args:
         trial: the training.
@@ -82,13 +84,18 @@ def _settings(trial: TrialConfig, weights: Mapping[str, str]) -> dict[str, Any]:
     for name, field in method.model_fields.items():
         if name not in WRITTEN_AT_THEIR_DEFAULT and getattr(trial, name) == field.default:
             excluded |= {name}
+    noise: Noise = trial.noise
     if not trial.has_noise:
         excluded |= set(NOISE_SETTINGS)
+    elif not noise.of_form.in_logit_units:
+        excluded |= {"sigma_unit"}  # σ is relative to each logit, whatever it says
     if len(trial.teachers) == 1 and trial.combine != "mean_distribution":
         excluded |= {"combine"}  # one teacher is its own geometric mean
     settings: dict[str, Any] = trial.model_dump(mode="json", exclude_defaults=True, exclude=set(excluded))
     if method.without_noise is not None and not trial.has_noise:
         settings["method"] = method.without_noise
+    if "noise" in settings:
+        settings["noise"] = "frozen" if noise.changes == {"per": "image"} else noise.changes
     settings["train"] = _train_settings(trial.train)
     if trial.teachers:
         settings["teachers"] = [_settings(teacher_trial(teacher), weights) for teacher in trial.teachers]

@@ -18,6 +18,7 @@ from study.config import (
     TrialConfig,
     teacher_trial,
 )
+from study.config.methods import settings_of
 from study.methods import NOISE_SETTINGS, method_named
 from study.planning.keys import training_key
 from study.stages import Stage
@@ -145,7 +146,8 @@ def with_training(arm: ArmConfig, settings: Mapping[str, Any]) -> ArmConfig:
 def expand(config: StudyConfig, arm: ArmConfig, stage: Stage, role: Role, seeds: Sequence[int]) -> list[TrialConfig]:
     """Every point of an arm's grid over the seeds, seeds innermost."""
     method, train = method_named(arm.method), arm.train or {}
-    own = {name: getattr(arm, name) or (None,) for name in method.model_fields}
+    given = settings_of(arm)
+    own = {name: given[name] or (None,) for name in method.model_fields}
     # Noise varies fastest, so that the arms of one table block stand together.
     noise = {name: own.pop(name) for name in reversed(NOISE_SETTINGS) if name in own}
     grid: dict[str, Sequence[Any]] = {

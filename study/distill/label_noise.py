@@ -1,0 +1,34 @@
+"""Random labels for a share of the training images.
+
+Works on labels in memory. Knows nothing of images or of a training.
+"""
+
+import torch
+from torch import Tensor
+
+from study.distill.streams import derived
+
+
+def with_random_labels(labels: Tensor, share: float, classes: int, seed: int) -> Tensor:
+    """The labels, of which a share is replaced by random ones.
+
+    A random label is any class with equal probability, the right one among them, so that a share s makes
+    s·(1 − 1/classes) of the labels wrong. The choice of images and the labels have a generator each: a larger share
+    changes the same images and more.
+
+    Args:
+        labels: of the training images, mirror images among them, (images,) int64. An image and its mirror image count
+            as two.
+        share: in [0, 1].
+        classes: how many classes there are.
+        seed: of the training.
+
+    Returns:
+        (images,) int64 on the same device.
+    """
+    chosen, drawn = (
+        torch.Generator().manual_seed(derived(seed, purpose)) for purpose in ("label noise selection", "label noise")
+    )
+    selected = torch.rand(len(labels), generator=chosen) < share
+    other = torch.randint(classes, (len(labels),), generator=drawn)
+    return torch.where(selected.to(labels.device), other.to(labels.device), labels)
