@@ -1,13 +1,24 @@
 """A service that searches how much noise a teacher should carry so that a small student errs least.
 
-For notebooks: `from study import run, resume, table, load_study`. Importing the package loads nothing; each function
-loads what it needs when it is first used.
+For notebooks: `from study import run, resume, table, load_study`. Importing the package loads no library; each function
+loads what it needs when it is first used. Importing it sets how the threads of OpenMP wait, if the user has not set it.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from study.api import Study, load_study, resume, run, table
+
+# An OpenMP thread that waits for another thread goes to sleep soon, so that other programs can use the processor. A
+# teacher with two threads beside two busy programs is then 15 times as fast (docs/performance.md). On a quiet machine
+# most waits are shorter than 50 microseconds, which is about what the spin count takes; a thread that slept would lose
+# time there. Only GNU's OpenMP reads the count. OpenMP reads both variables when PyTorch is loaded, in every command
+# and in Ray's workers. Python imports this file before any other module of the package, so the setting is always in
+# time.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 __all__ = ["Study", "load_study", "resume", "run", "table"]
 

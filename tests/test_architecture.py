@@ -145,11 +145,11 @@ def _reads_of_the_environment(file: Path) -> Iterator[str]:
 
 
 def test_one_module_reads_environment_variables() -> None:
-    """`study.running` asks whether a variable of OpenMP is set only to set it where it is not."""
+    """`study` checks whether a variable of OpenMP is set, because it sets it only if the user has not."""
     reads = {_module(file): list(_reads_of_the_environment(file)) for file in FILES}
     assert reads.pop("study.environment")
     assert {module: words for module, words in reads.items() if words} == {
-        "study.running": ["'OMP_WAIT_POLICY' not in os.environ"]
+        "study": ["'OMP_WAIT_POLICY' not in os.environ"]
     }
 
 

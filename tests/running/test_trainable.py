@@ -18,15 +18,19 @@ from study.running.trial import TrialJob, TrialRun
 
 ROOT = Path(__file__).parents[2]
 LIKE_A_WORKER = "import ray.tune; import study.running.trainable"
-"""A worker has Ray Tune before it has the trainable."""
+"""A worker loads Ray Tune before the trainable."""
+
+LIKE_AN_EXPORT = "import study.export.files"
+"""`noisy-study export` loads PyTorch without a study that runs."""
 
 
 @pytest.mark.parametrize(("given", "used"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_threads_that_wait_sleep_unless_the_user_says_otherwise(given: str | None, used: str) -> None:
+@pytest.mark.parametrize("program", [LIKE_A_WORKER, LIKE_AN_EXPORT], ids=["worker", "export"])
+def test_threads_that_wait_sleep_unless_the_user_says_otherwise(program: str, given: str | None, used: str) -> None:
     set_here = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
     environment = {name: value for name, value in os.environ.items() if name not in set_here}
     environment |= {"OMP_DISPLAY_ENV": "verbose"} | ({} if given is None else {"OMP_WAIT_POLICY": given})
-    command = [sys.executable, "-c", LIKE_A_WORKER]
+    command = [sys.executable, "-c", program]
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     if "OMP_WAIT_POLICY" not in ran.stderr:
         pytest.skip("this PyTorch's OpenMP does not show its settings")
