@@ -31,10 +31,10 @@ class Column:
         shown: whether a table with these rows shows the column to people.
         name: the key in JSON and the heading in CSV. Empty: programs do not see the column.
         value: what JSON has for one row.
-        has_value: whether JSON has the key for this row.
+        has_value: whether JSON has the key for this row. The CSV of a table without rows has the columns without a
+            condition.
         kind: how CSV writes the value. `interval` gives the columns `NAME_low` and `NAME_high`. `by_seed` gives the
             column `error_seed_SEED` for every seed of the table.
-        optional: whether the CSV of a table without rows leaves the column out.
     """
 
     heading: str = ""
@@ -45,7 +45,6 @@ class Column:
     value: Callable[[Row], Any] = lambda _: None
     has_value: Callable[[Row], bool] = always
     kind: Literal["plain", "interval", "by_seed"] = "plain"
-    optional: bool = False
 
 
 ColumnsOfRows = Callable[[Sequence[Row]], Sequence[Column]]
@@ -163,7 +162,7 @@ def _settings_for_people(rows: Sequence[Row]) -> list[Column]:
 
 def _settings_for_programs(rows: Sequence[Row]) -> list[Column]:
     return [
-        Column(name=name, value=lambda row, name=name: row.settings[name], optional=True)  # type: ignore[misc]
+        Column(name=name, value=lambda row, name=name: row.settings[name])  # type: ignore[misc]
         for name in _setting_names(rows)
     ]
 
@@ -230,7 +229,7 @@ COLUMNS: tuple[Column | ColumnsOfRows, ...] = (
     Column(name="compression_ratio", value=lambda row: row.compression_ratio),
     Column(name="published_error_percent", value=lambda row: row.published_error_percent),
     Column(name="published_improvement_percent", value=lambda row: row.published_improvement_percent),
-    Column(name="p_holm", value=lambda row: row.p_corrected, optional=True),  # the former name of `p_corrected`
+    Column(name="p_holm", value=lambda row: row.p_corrected),  # the former name of `p_corrected`
     Column("epochs to target", _epochs_to_target, shown=_any(_has_speed)),
     Column(
         "s to target",
@@ -244,7 +243,6 @@ COLUMNS: tuple[Column | ColumnsOfRows, ...] = (
         name=schema.MULTIPLICATIONS,
         value=lambda row: row.cost.multiplications if row.cost else None,
         has_value=_has_cost,
-        optional=True,
     ),
     Column(
         "front",
@@ -254,25 +252,21 @@ COLUMNS: tuple[Column | ColumnsOfRows, ...] = (
         name="pareto",
         value=lambda row: row.cost.pareto if row.cost else None,
         has_value=_has_cost,
-        optional=True,
     ),
     Column(
         name="reached_target",
         value=lambda row: row.speed.reached if row.speed else None,
         has_value=_has_speed,
-        optional=True,
     ),
     Column(
         name=schema.EPOCHS_TO_TARGET,
         value=lambda row: row.speed.epochs if row.speed else None,
         has_value=_has_speed,
-        optional=True,
     ),
     Column(
         name=schema.SECONDS_TO_TARGET,
         value=lambda row: row.speed.seconds if row.speed else None,
         has_value=_has_speed,
-        optional=True,
     ),
     Column(
         "compression",

@@ -27,6 +27,13 @@ def test_a_new_column_is_one_entry_and_in_every_format(monkeypatch: pytest.Monke
     assert pd.read_csv(io.StringIO(render(table, "csv")))["seeds_left"].tolist() == [3, 3]
 
 
+def test_csv_without_rows_has_the_columns_of_one_with_rows() -> None:
+    """Only the errors of the seeds are missing, because a table without rows has no seeds."""
+    empty = pd.read_csv(io.StringIO(render(table_of(), "csv")))
+    filled = pd.read_csv(io.StringIO(render(table_of(ARM), "csv")))
+    assert list(empty) == [name for name in filled if not name.startswith("error_seed_")]
+
+
 def test_a_row_has_its_arm_and_json_has_the_arms_fields() -> None:
     """Programs read these keys, in this order, from before a row had an arm."""
     assert list(as_json(table_of(ARM))["rows"][0]) == [

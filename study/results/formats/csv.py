@@ -7,7 +7,7 @@ import json
 
 import pandas as pd
 
-from study.results.columns import for_programs
+from study.results.columns import always, for_programs
 from study.results.rows import Table
 
 
@@ -44,8 +44,10 @@ def frame(table: Table) -> pd.DataFrame:
         return pd.DataFrame.from_records(records)
     names: list[str] = []
     for column in columns:
+        if column.has_value is not always:
+            continue
         if column.kind == "interval":
             names += [f"{column.name}_low", f"{column.name}_high"]
-        elif column.kind == "plain" and not column.optional:
+        elif column.kind == "plain":
             names.append(column.name)
     return pd.DataFrame(columns=[*names, "baseline_kind", "rule"])
