@@ -38,6 +38,17 @@ def _replace(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new), encoding="utf-8")
 
 
+def _touched(copy: Path) -> set[str]:
+    """The source files that are new or changed in the copy."""
+    files = {file for file in copy.rglob("*") if file.is_file() and "__pycache__" not in file.parts}
+    original = {file: ROOT / file.relative_to(copy) for file in files}
+    return {
+        str(file.relative_to(copy))
+        for file, before in original.items()
+        if not before.exists() or before.read_bytes() != file.read_bytes()
+    }
+
+
 def _run(copy: Path, program: str) -> str:
     """What a program prints that uses the changed copy."""
     check = f"import study; assert study.__file__.startswith({str(copy)!r}), study.__file__\n"
@@ -144,3 +155,109 @@ def test_a_method_is_one_file_and_one_line(copy: Path) -> None:
         "print(sorted({trial.delta for trial in arms}), float(HuberRegression(delta=1.0).loss(batch)))\n",
     )
     assert printed == "[1.0, 2.0] 2.625\n"  # 1 * (3 - 1/2) + 0.5^2 / 2
+
+
+def test_a_sampler_is_a_function_and_a_name(copy: Path) -> None:
+    samplers, settings = copy / "study/running/samplers.py", copy / "study/config/search.py"
+    head = "SAMPLERS: Mapping[Sampler, Callable[[Ask], BaseSampler]] = {\n"
+    _replace(samplers, head, f"{_example('sampler')}\n\n{head}")
+    line = _says('"halton": _halton,')
+    _replace(samplers, '    "cmaes": _cmaes,\n', f'    "cmaes": _cmaes,\n    {line}\n')
+    names = 'Sampler = Literal["grid", "random", "qmc", "tpe", "gp", "cmaes"]'
+    _replace(settings, names, _says(names.replace("]", ', "halton"]')))
+    assert _touched(copy) == {"study/running/samplers.py", "study/config/search.py"}
+    printed = _run(
+        copy,
+        "import optuna\n"
+        "from search_spaces.library import recipe_text\n"
+        "from study.adapters.optuna_tpe import EndedTrials\n"
+        "from study.config import parse_study\n"
+        "from study.running.samplers import make_sampler\n"
+        "optuna.logging.set_verbosity(optuna.logging.ERROR)\n"
+        "search = parse_study(recipe_text('quickstart'), 'x', ['search.sampler=halton']).search\n"
+        "drawn = optuna.create_study()\n"
+        "for asked in range(9):\n"
+        "    drawn.sampler = make_sampler(search, 0, asked, EndedTrials())\n"
+        "    trial = drawn.ask()\n"
+        "    drawn.tell(trial, trial.suggest_float('x', 0, 1))\n"
+        "ninths = {int(9 * value) for value in (trial.params['x'] for trial in drawn.trials)}\n"
+        "print(type(drawn.sampler).__name__, len(ninths) > 6)\n",
+    )
+    assert printed.split() == ["QMCSampler", "True"]
+
+
+def test_a_form_of_noise_is_one_file_and_one_line(copy: Path) -> None:
+    (copy / "study/noise/additive.py").write_text(_example("noise"), encoding="utf-8")
+    forms = copy / "study/noise/__init__.py"
+    _replace(
+        forms, "from study.noise.form import", "from study.noise.additive import Additive\nfrom study.noise.form import"
+    )
+    _replace(forms, "= (Multiplicative,)", "= (Multiplicative, Additive)")
+    assert _touched(copy) == {"study/noise/additive.py", "study/noise/__init__.py"}
+    printed = _run(
+        copy,
+        "import torch\n"
+        "from study.distill.streams import Streams\n"
+        "from study.noise import FORMS\n"
+        "from study.noise.perturbation import draw_factors\n"
+        "(form,) = [form for form in FORMS if form.name == 'additive']\n"
+        "drawn = draw_factors(20000, 2, 0.5, 1.0, Streams.of(1), form)\n"
+        "print(round(float(form.applied(torch.full((20000, 2), 3.0), drawn).std()), 1))\n",
+    )
+    assert printed.split() == ["0.5"]
+
+
+def test_a_figure_is_one_file_and_one_line(copy: Path) -> None:
+    (copy / "study/results/figures/seeds.py").write_text(_example("figure"), encoding="utf-8")
+    pictures = copy / "study/results/figures/pictures.py"
+    line = _says("seeds.sketches,")
+    _replace(pictures, "    durations.sketches,\n", f"    durations.sketches,\n    {line}\n")
+    _replace(pictures, "    importance,\n", "    importance,\n    seeds,\n")
+    assert _touched(copy) == {"study/results/figures/seeds.py", "study/results/figures/pictures.py"}
+    printed = _run(
+        copy,
+        f"import sys; sys.path += {[str(ROOT / 'tests/results'), str(ROOT / 'tests')]!r}\n"
+        "from types import SimpleNamespace\n"
+        "from test_render import ARM, BASE, table_of\n"
+        "from study.results.figures.pictures import FIGURES\n"
+        "sketches = FIGURES[-1]\n"
+        "(sketch,) = sketches(SimpleNamespace(table=table_of(BASE, ARM)))\n"
+        "print(sketch.finish().svg.count('<svg '), len(sketches(SimpleNamespace(table=table_of()))))\n",
+    )
+    assert printed.split() == ["1", "0"]
+
+
+def test_a_column_is_one_entry(copy: Path) -> None:
+    columns = copy / "study/results/columns.py"
+    _replace(columns, "    _settings_for_programs,\n", f"{_example('column')}    _settings_for_programs,\n")
+    assert _touched(copy) == {"study/results/columns.py"}
+    printed = _run(
+        copy,
+        f"import sys; sys.path += {[str(ROOT / 'tests/results'), str(ROOT / 'tests')]!r}\n"
+        "import json\n"
+        "from dataclasses import replace\n"
+        "from test_render import ARM, BASE, table_of\n"
+        "from study.results.render import FORMATS, render\n"
+        "table = table_of(BASE, replace(ARM, n_failed=2))\n"
+        "print(all('lost' in render(table, format) for format in FORMATS))\n"
+        "print([row['n_lost'] for row in json.loads(render(table, 'json'))['rows']])\n",
+    )
+    assert printed == "True\n[0, 2]\n"
+
+
+def test_a_command_is_one_file_and_one_line(copy: Path) -> None:
+    (copy / "study/terminal/cli/count.py").write_text(_example("command"), encoding="utf-8")
+    commands = copy / "study/terminal/cli/__init__.py"
+    _replace(commands, "import export, jobs", "import count, export, jobs")
+    line = _says('("count", count.count),')
+    _replace(commands, '    ("ui", ui.ui),\n', f'    ("ui", ui.ui),\n    {line}\n')
+    assert _touched(copy) == {"study/terminal/cli/count.py", "study/terminal/cli/__init__.py"}
+    printed = _run(
+        copy,
+        "import sys\n"
+        "from study.terminal.cli import main\n"
+        "sys.argv = ['noisy-study', 'count', 'quickstart', '--set', 'seeds=[0, 1]']\n"
+        "main()\n",
+    )
+    assert int(printed) > 0
+    assert int(printed) % 2 == 0
