@@ -17,7 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-# pip asks an index for its newest version unless told otherwise, and its cache makes a second environment quick.
+# By default, pip asks an index for its newest version; this turns that off. Its cache makes a second environment quick.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: setup quickstart test test-slow test-faults test-cluster lint browser screenshots docs audit docker-smoke bench clean
@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# A second `make quickstart` goes on with the study of the first and prints its table again.
+# A second `make quickstart` resumes the study of the first one and prints its table again.
 quickstart: setup
 	@if [ -e .noisy-study/studies/quickstart/study.yaml ]; \
 	then $(BIN)/noisy-study resume quickstart; \
@@ -41,7 +41,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Without a browser its tests are skipped and say so; whoever is no root installs one as their system does it.
+# Without a browser, its tests are skipped with a message. Users without root install a browser in their system's own way.
 browser:
 	@command -v chromium >/dev/null || { \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \

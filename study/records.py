@@ -61,13 +61,13 @@ def summary_without_result(outcome: Outcome, history: Sequence[EpochRecord], rea
 
 
 class TrialReport(Model):
-    """What a trial tells its study after a step: the epochs since its last report, and its end if it has come.
+    """The report of a trial after a step: the epochs since its last report, and its result if it has ended.
 
-    After a recovery the epochs start over from 1: whoever listens must bear to hear an epoch twice.
+    After a recovery the epochs start again from 1, so the same epoch may be reported twice.
     """
 
     number: int = Field(description="the trial's number in its stage")
     epochs: tuple[EpochRecord, ...] = ()
     summary: TrainingSummary | None = None
-    fatal: str | None = Field(None, description="why no trial can go on here (a full disk); the trial is not over")
-    messages: tuple[str, ...] = Field((), description="for the person who watches, one line each")
+    fatal: str | None = Field(None, description="why no trial can train here (a full disk); the trial has not ended")
+    messages: tuple[str, ...] = Field((), description="for the user, one line each")

@@ -1,4 +1,4 @@
-# What Ray and its drivers are told on a cluster of virtual machines. Sourced in the containers, before `ray start`.
+# The environment of Ray and its drivers on a cluster of virtual machines. It is sourced in the containers, before `ray start`.
 # The addresses are the head node's own: drivers run there, and nothing else talks to MLflow and PostgreSQL.
 set -a
 . /srv/stack/.env

@@ -147,10 +147,10 @@ class Stack:
         raise Failed(f"{service.name} has no health after {HEALTHY_WITHIN_SECONDS:.0f} s:\n{service.tail()}")
 
     def _keep_up(self) -> None:
-        """Start again what ended and is to come back, as an engine does; a few times.
+        """Restart services that ended, as a container engine does, a few times.
 
         Raises:
-            Failed: it goes on ending, or is not to come back.
+            Failed: a service ended too often, or its settings do not restart it.
         """
         for service in self.services:
             if service.is_one_shot or service.process is None or service.process.poll() is None:
@@ -171,7 +171,7 @@ class Stack:
         try:
             status = service.process.wait(ENDS_WITHIN_SECONDS)
         except subprocess.TimeoutExpired:
-            raise Failed(f"{service.name} goes on after {ENDS_WITHIN_SECONDS:.0f} s:\n{service.tail()}") from None
+            raise Failed(f"{service.name} still runs after {ENDS_WITHIN_SECONDS:.0f} s:\n{service.tail()}") from None
         if status != 0:
             raise Failed(f"{service.name} ended with status {status}:\n{service.tail()}")
 

@@ -116,7 +116,7 @@ class SoleWriter(_CachedStorage):
             setattr(trial, attribute, {**getattr(trial, attribute), **entries})
 
     def _copied(self, trial_id: int) -> FrozenTrial | None:
-        """The trial, for changes: whoever has been given it before keeps it as it was. None where it was not read."""
+        """A copy of the trial for changes; callers that got it before keep the old one. None if it was not read."""
         with self._lock:
             if (known := self._get_cached_trial(trial_id)) is None:
                 return None

@@ -15,7 +15,7 @@ from study.values import (
 class ResourcesConfig(Model):
     """What a trial may use. One thread per CPU of the trial."""
 
-    workers: int | Literal["auto"] = Field("auto", description="trials at once; auto: as many as the cluster bears")
+    workers: int | Literal["auto"] = Field("auto", description="trials at once; auto: as many as fit")
     cpus_per_trial: int = Field(1, ge=1, le=1024)
     gpus_per_trial: float = Field(0, ge=0, le=64)
 

@@ -26,7 +26,7 @@ ONEDNN_IS_FASTER = 1.2
 Zen 5, 0.9 on an Intel Xeon with AMX."""
 
 BF16_IS_SLOWER = 0.95
-"""Below this many times the speed of fp32, somebody who asked for bf16 is told."""
+"""If bf16 is slower than this many times the speed of fp32, a study that uses bf16 prints a line."""
 
 _BATCH, _INPUTS, _OUTPUTS = 64, 784, 800
 _LARGE = (128, 1024, 1024)

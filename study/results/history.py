@@ -1,8 +1,8 @@
 """Metric histories of many runs.
 
-Works on run ids and the name of one metric. MLflow's client has no call for several runs at once: the bulk end points
-of its server are made for its own pages, and ask the database run by run as well. So this asks run by run, several at a
-time, and whoever calls it decides of how many.
+Works on run ids and the name of one metric. MLflow's client has no call for several runs at once. The bulk endpoints of
+its server are for its own pages, and also query the database run by run. So this module sends one request for each run,
+several at the same time. The caller decides for how many runs.
 """
 
 from collections.abc import Sequence

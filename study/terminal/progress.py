@@ -152,7 +152,7 @@ class TerminalProgress(Watcher):
 
 
 class _CountedDown(ProgressColumn):
-    """The time left, which goes on falling between two reports."""
+    """The time left, which also falls between two reports."""
 
     def render(self, task: Task) -> Text:
         end: float | None = task.fields["end"]

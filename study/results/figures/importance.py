@@ -1,7 +1,7 @@
 """Which of the searched parameters mattered, by Optuna's own evaluator.
 
-Works on the search trials that completed, told again to an Optuna study in memory. The ranges are those that were
-tried: the search space itself may be a user's function, which nobody runs for a picture.
+Works on the completed trials of the search, which it adds to an Optuna study in memory. It takes the ranges from the
+values that were tried: the search space may be a user's function, which a picture must not run.
 """
 
 import math
