@@ -33,7 +33,7 @@ from study.planning.plan import grid_trials
 from study.planning.proposals import proposed_arm
 from study.records import TrialReport
 from study.running.journal import StageJournal, open_storage
-from study.running.sources import Planned, Searched, Source
+from study.running.sources import Planned, Searched, TrialSource
 from study.running.stage import StageRun
 from study.running.trial import TrialJob
 from study.running.watcher import Watcher
@@ -115,7 +115,7 @@ class Tracked:
 # ------------------------------------------------------------------------------------------------------------- Optuna
 
 
-def source_of(sampler: str, trials: int) -> tuple[Stage, Source]:
+def source_of(sampler: str, trials: int) -> tuple[Stage, TrialSource]:
     config = study_of(trials, sampler)
     if sampler == "grid":
         return "grid", Planned(grid_trials(config))

@@ -18,7 +18,7 @@ Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Source:
+class Publication:
     """Where a number is printed."""
 
     title: str
@@ -27,13 +27,13 @@ class Source:
     identifier: str
 
 
-NOISY_TEACHER = Source(
+NOISY_TEACHER = Publication(
     "Deep Model Compression: Distilling Knowledge from Noisy Teachers",
     "Sau & Balasubramanian",
     2016,
     "arXiv:1610.09650",
 )
-STETSENKO = Source(
+STETSENKO = Publication(
     "Compression Methods of Deep Learning Models Based on Student-Teacher Method",
     "Stetsenko & Talko",
     2019,
@@ -100,7 +100,7 @@ class PublishedTable:
     """
 
     name: str
-    source: Source
+    source: Publication
     section: str
     dataset: str
     baselines: tuple[PublishedError, ...] = ()

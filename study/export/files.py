@@ -25,10 +25,10 @@ from study.export.weights import OpenedStudent, OpenedTeacher, open_student, ope
 from study.results.read import read_study
 from study.storage import write_whole
 
-Format = Literal["onnx", "torch"]
+FileFormat = Literal["onnx", "torch"]
 
 CARD = "MODEL_CARD.md"
-FILES: dict[Format, str] = {"onnx": "student.onnx", "torch": "student.pt2"}
+FILES: dict[FileFormat, str] = {"onnx": "student.onnx", "torch": "student.pt2"}
 INT8_FILE = "student.int8.onnx"
 
 Logits = npt.NDArray[np.float32]
@@ -48,7 +48,13 @@ class Exported:
 
 
 def export_student(
-    tracking_uri: str, study: str, out: Path, root: Path, data_root: Path, format: Format = "onnx", int8: bool = False
+    tracking_uri: str,
+    study: str,
+    out: Path,
+    root: Path,
+    data_root: Path,
+    format: FileFormat = "onnx",
+    int8: bool = False,
 ) -> Exported:
     """Write the best student of a study and its model card.
 
@@ -113,7 +119,7 @@ def export_student(
     return Exported(tuple(files), out / CARD)
 
 
-def _writers(opened: OpenedStudent, format: Format, int8: bool) -> list[tuple[str, str, Callable[[Path], None]]]:
+def _writers(opened: OpenedStudent, format: FileFormat, int8: bool) -> list[tuple[str, str, Callable[[Path], None]]]:
     """For each file its name, its kind and the function that writes it. The int8 file is made from the first one."""
     example = opened.images[:2]
     facts = {

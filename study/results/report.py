@@ -30,14 +30,14 @@ PAGE = "index.html"
 ARTIFACT_FOLDER = "report"
 """Where the study's parent run keeps the same files."""
 
-Outcome = Tested | Literal["mixed", "unknown"]
+Conclusion = Tested | Literal["mixed", "unknown"]
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What a study says, in one sentence, and in one word."""
 
-    outcome: Outcome
+    outcome: Conclusion
     sentence: str
 
 
@@ -57,7 +57,7 @@ class Report:
 
 
 def default_folder(study: str) -> Path:
-    """Where a study's report goes unless told otherwise: `NAME-report` in the working folder."""
+    """The default folder of a study's report: `NAME-report` in the working folder."""
     return Path(f"{file_name(study)}-report")
 
 
@@ -86,7 +86,7 @@ def write_report_of(tracking_uri: str, tracked: TrackedStudy, folder: Path) -> R
     """
     table = table_of(tracked)
     validation = by_validation(tracked)
-    # Matplotlib takes a second to load: only whoever draws pays for it.
+    # Matplotlib takes a second to load, so it is imported only when a report is drawn.
     from study.results.figures.pictures import sketches_of
 
     drawn = sketches_of(
@@ -173,7 +173,7 @@ def _untested(arms: Sequence[Row], validation: ByValidation, baseline: str) -> s
     return f"Nothing can be said: {why} ({seeds_each(arm.n for arm in arms)}; {baseline})."
 
 
-def _outcome(row: Row) -> Outcome:
+def _outcome(row: Row) -> Conclusion:
     return next(outcome for outcome in TESTED if outcome == row.verdict)
 
 
@@ -254,7 +254,7 @@ def _facts(tracked: TrackedStudy) -> Mapping[str, str]:
 
 
 def _write(folder: Path, contents: Mapping[str, bytes]) -> tuple[Path, ...]:
-    """The page last: whoever sees a new page finds its pictures beside it. Returns the page first."""
+    """Write the files, the page last: when a new page is there, its pictures are there too. Returns the page first."""
     pictures = [name for name in contents if name != PAGE]
     for name in [*pictures, PAGE]:
         write_whole(folder / name, lambda path, content=contents[name]: path.write_bytes(content))  # type: ignore[misc]

@@ -30,7 +30,7 @@ class Speed:
 
 
 @dataclass(frozen=True)
-class Cost:
+class RowCost:
     """The cost of a row's student, in a table with students of different cost.
 
     Attributes:
@@ -92,7 +92,7 @@ class Row:
     published_improvement_percent: float | None
     settings: Mapping[str, Setting | None]
     speed: Speed | None = None
-    cost: Cost | None = None
+    cost: RowCost | None = None
     teacher_label: str | None = None
 
     @property

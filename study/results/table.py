@@ -20,7 +20,7 @@ from study.results.notes import (
     teacher_notes,
 )
 from study.results.read import TrackedStudy, read_study
-from study.results.rows import SIGNIFICANCE, Cost, Row, Speed, Table
+from study.results.rows import SIGNIFICANCE, Row, RowCost, Speed, Table
 from study.results.selection import (
     baseline_kind,
     baselines_of,
@@ -110,7 +110,7 @@ def _row(
     p_corrected: float | None,
     varying: Sequence[str],
     published: str | None,
-    cost: Cost | None,
+    cost: RowCost | None,
     teacher_label: str | None,
 ) -> Row:
     errors = list(seeds.usable_errors.values())
@@ -147,7 +147,7 @@ def _stage(seeds: ArmSeeds) -> str:
     return "grid" if "grid" in stages else "confirm"
 
 
-def _costs(arms: Mapping[Arm, ArmSeeds]) -> dict[Arm, Cost]:
+def _costs(arms: Mapping[Arm, ArmSeeds]) -> dict[Arm, RowCost]:
     """Every row's cost and whether it is on the front; empty where no two are known to cost differently."""
     multiplications = {arm: seeds.any_trial.multiplications for arm, seeds in arms.items()}
     if len(set(multiplications.values()) - {None}) < 2:
@@ -158,12 +158,12 @@ def _costs(arms: Mapping[Arm, ArmSeeds]) -> dict[Arm, Cost]:
         if count is not None and arms[arm].usable_errors
     }
     return {
-        arm: Cost(multiplications[arm], _on_front(points[arm], points.values()) if arm in points else None)
+        arm: RowCost(multiplications[arm], _on_front(points[arm], points.values()) if arm in points else None)
         for arm in arms
     }
 
 
-def _cost_notes(costs: Sequence[Cost]) -> list[str]:
+def _cost_notes(costs: Sequence[RowCost]) -> list[str]:
     unknown = sum(cost.multiplications is None for cost in costs)
     return cost_notes(len(costs), unknown, sum(cost.pareto is None for cost in costs) - unknown)
 

@@ -24,7 +24,7 @@ from study.errors import UserError
 from study.planning.keys import training_key
 from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.running.diverged import OUTCOME, has_diverged
-from study.running.sources import Source
+from study.running.sources import TrialSource
 from study.running.stage_trials import StageTrials
 from study.stages import Stage
 from study.storage import Ownership
@@ -74,7 +74,7 @@ class StageJournal:
         storage: BaseStorage,
         study: str,
         stage: Stage,
-        source: Source,
+        source: TrialSource,
         name: str | None = None,
         owner: Ownership | None = None,
         lost: Callable[[str, Callable[[], TrialConfig]], bool] = lambda trial_id, config: False,
@@ -85,7 +85,7 @@ class StageJournal:
             storage=storage,
             study_name=f"{study}.{self.name}",
             directions=["minimize"] * source.objectives,
-            # Completes a proposal that a crash cut off; `Source.proposals` sets the sampler of each new one.
+            # Completes a proposal that a crash cut off; `TrialSource.proposals` sets the sampler of each new one.
             sampler=RandomSampler(seed=0),
             pruner=source.pruner,
             load_if_exists=True,

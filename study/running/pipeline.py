@@ -39,7 +39,7 @@ from study.planning.keys import digest_of, logits_key, teacher_key
 from study.planning.proposals import proposed_arm, proposed_baseline
 from study.running.engine import Capacity
 from study.running.journal import StageJournal
-from study.running.sources import Planned, Searched, Source
+from study.running.sources import Planned, Searched, TrialSource
 from study.running.stage import Placement, StageRun, run_stage
 from study.running.trainable import NodeRefs
 from study.running.trial import WEIGHTS, FloatArray, TrialJob
@@ -173,7 +173,7 @@ class Pipeline:
             if failures:
                 raise StudyFailed(f"a teacher could not be trained: {failures[0]}")
 
-    def _run(self, stage: Stage, source: Source, placement: Placement, name: str | None = None) -> StageJournal:
+    def _run(self, stage: Stage, source: TrialSource, placement: Placement, name: str | None = None) -> StageJournal:
         lost = self._is_lost_teacher if stage == TEACHER else self._is_lost
         journal = StageJournal(self._context.storage, self._config.name, stage, source, name, self._context.owner, lost)
         run = StageRun(

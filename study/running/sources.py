@@ -31,7 +31,7 @@ GRID_POINT = "point"
 """User attribute of a trial of the sampler `grid`: the number of its grid point."""
 
 
-class Source(Protocol):
+class TrialSource(Protocol):
     """Where the trials of a stage come from, and what their objectives are."""
 
     @property

@@ -1,7 +1,7 @@
-"""How long a running study will still take, from what its trials have reported so far.
+"""The time that a running study still needs, estimated from the reports of its trials.
 
-Works on epochs, their seconds, and a clock that the caller reads; plain arithmetic. Knows nothing of terminals, or of
-what runs the trials. Teachers are left out: how long they take says nothing of the students.
+Works on epochs, their seconds, and a clock that the caller reads. Knows nothing of terminals, or of what runs the
+trials. Teachers are left out, because their times do not help to estimate those of students.
 """
 
 import heapq
@@ -18,14 +18,14 @@ from study.planning import plan
 from study.stages import CONFIRM, GRID, SEARCH, SEARCH_BASELINE
 
 Group = Literal["planned", "searched"]
-"""Trials that end by themselves, and those that a search's scheduler may stop."""
-Kind = tuple[str, int]
+"""Trials that always train all their epochs, and trials that a search's scheduler may stop."""
+Workload = tuple[str, int]
 """What the seconds of an epoch depend on: network and batch size."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """A trial to come: the epochs it has unless it is stopped, and together with which others stops are counted."""
+    """A trial that has not begun: its epochs if it is not stopped, and the group in which stops are counted."""
 
     network: str
     batch_size: int
@@ -37,12 +37,12 @@ class Expected:
         return Expected(trial.network, trial.train.batch_size, trial.train.epochs, group)
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> Workload:
         return self.network, self.batch_size
 
 
 def expected_trials(config: StudyConfig) -> dict[str, list[Expected]]:
-    """The trials of each stage after the teachers, as far as the study file tells."""
+    """The trials of each stage after the teachers, as far as the study file determines them."""
     usual = _usual(config)
     stages: dict[str, list[Expected]] = {}
     if grid := plan.grid_trials(config):
@@ -119,7 +119,7 @@ class _Lengths:
 
 @dataclass
 class _Live:
-    """A trial that is under way; the epoch is the last it told of."""
+    """A trial that is running; `epoch` is the last one that it reported."""
 
     stage: str
     expected: Expected
@@ -127,11 +127,12 @@ class _Live:
 
 
 class TimeLeft:
-    """Hears of trials as they go, and says how long the rest will take; `now` is in seconds of any one clock.
+    """Collects the reports of trials and estimates the time left. `now` is in seconds, always of the same clock.
 
-    Epochs to come are counted trial by trial; where trials are stopped early, by when others were. An epoch costs what
-    those of its network have cost. Workers take trials one after another, so that a last trial during which the others
-    are idle is seen coming. What workers do beside training, and how long a stage takes to start, stays as it was.
+    The remaining epochs are counted for each trial. If trials are stopped early, their number is estimated from earlier
+    stops. An epoch takes the mean time of the epochs of its network. Workers take trials one after another, so the
+    estimate includes a last trial during which other workers are idle. The time that workers do not train, and the time
+    that a stage needs to start, are assumed to stay the same.
 
     Args:
         config: the study.
@@ -144,11 +145,11 @@ class TimeLeft:
         self._lengths: dict[Group, _Lengths] = {"planned": _Lengths(weight=0.25), "searched": _Lengths(weight=2)}
         self._live: dict[str, _Live] = {}
         self._begun: set[str] = set()
-        self._seconds: defaultdict[Kind, float] = defaultdict(float)
-        self._epochs: Counter[Kind] = Counter()
+        self._seconds: defaultdict[Workload, float] = defaultdict(float)
+        self._epochs: Counter[Workload] = Counter()
         self._workers = 1
         self._stage_began = 0.0
-        self._heard: float | None = None  # when last, of a stage that has begun to train
+        self._heard: float | None = None  # when the last report came, in a stage that has begun to train
         self._occupied = 0.0  # worker-seconds since then
         self._starts: list[float] = []  # seconds from a stage's beginning to its first epoch's
 
@@ -171,7 +172,7 @@ class TimeLeft:
     def epochs_pass(self, trial_id: str, epochs: Sequence[tuple[int, float]], now: float) -> None:
         """Epochs of a trial, each with its seconds; they may come twice.
 
-        Of the first that are heard, all but the last may have been trained before: they are not counted.
+        Of a trial's first report, only the last epoch counts: the others may be from before a resume.
         """
         live = self._live.get(trial_id)
         if live is None or not epochs:
@@ -238,7 +239,7 @@ class TimeLeft:
         trained = sum(self._seconds.values())
         return min(1.0, trained / self._occupied) if self._occupied > 0 and trained > 0 else 1.0
 
-    def _pace(self, kind: Kind) -> float:
+    def _pace(self, kind: Workload) -> float:
         """Seconds of an epoch; where there was none of its kind, as they were on average."""
         if self._epochs[kind]:
             return self._seconds[kind] / self._epochs[kind]

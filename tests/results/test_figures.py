@@ -367,7 +367,7 @@ def test_with_one_seed_nothing_is_told_apart() -> None:
     assert [student.ends(0) for student in found.students] == [(0.0, 0.6), (0.0, 0.6)]
     assert [student.gap_ci95 for student in found.students] == [None, None]
     assert found.varies_alpha
-    assert "With one seed nothing is told apart." in gap.sketch(found).caption
+    assert "With one seed no test is possible." in gap.sketch(found).caption
 
 
 def test_a_student_trained_in_two_ways_is_left_out_of_the_gap() -> None:

@@ -19,7 +19,7 @@ from study.results.formats.csv import frame
 from study.results.formats.json import as_json
 from study.results.formats.text import PIPED_WIDTH
 from study.results.render import FORMATS, render
-from study.results.rows import Cost, Row, Table
+from study.results.rows import Row, RowCost, Table
 from study.results.table import build_table
 
 pytest_plugins = ("support.handwritten",)
@@ -186,9 +186,9 @@ def test_published_columns_need_published_values() -> None:
 def test_different_costs_show_multiplications_and_front() -> None:
     """If students differ in cost, the table shows their multiplications and the front."""
     rows = [
-        replace(BASE, cost=Cost(1_275_200, True)),
-        replace(ARM, cost=Cost(65_742_848, False)),
-        replace(ARM, cost=Cost(None, None)),
+        replace(BASE, cost=RowCost(1_275_200, True)),
+        replace(ARM, cost=RowCost(65_742_848, False)),
+        replace(ARM, cost=RowCost(None, None)),
     ]
     head, *body = printed(table_of(*rows))
     shown = [dict(zip(head, cells, strict=True)) for cells in body]
@@ -205,7 +205,7 @@ def test_different_costs_show_multiplications_and_front() -> None:
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_front_is_marked_in_every_format(format: str) -> None:
-    on, off = (render(table_of(replace(ARM, cost=Cost(1_275_200, pareto))), format) for pareto in (True, False))
+    on, off = (render(table_of(replace(ARM, cost=RowCost(1_275_200, pareto))), format) for pareto in (True, False))
     assert on != off
 
 

@@ -14,7 +14,7 @@ from support.handwritten import BASELINE_ERRORS, SEARCHED_BASELINE, Writer
 from study.errors import UserError
 from study.results.formats.json import as_json
 from study.results.render import FORMATS, render
-from study.results.rows import Cost, Row, Table
+from study.results.rows import Row, RowCost, Table
 from study.results.table import build_table
 
 pytest_plugins = ("support.handwritten",)
@@ -393,12 +393,12 @@ def test_rows_say_whether_they_are_on_the_front(widths: Writer, table_of: BuildT
     """The front is that of error against multiplications."""
     table = table_of(widths)
     assert [(row.arm.student, row.arm.role, row.cost) for row in table.rows] == [
-        ("middle", "baseline", Cost(MIDDLE, False)),
-        ("middle", "arm", Cost(MIDDLE, True)),
-        ("narrow", "baseline", Cost(NARROW, False)),
-        ("narrow", "arm", Cost(NARROW, True)),
-        ("wide", "baseline", Cost(WIDE, True)),
-        ("wide", "arm", Cost(WIDE, False)),
+        ("middle", "baseline", RowCost(MIDDLE, False)),
+        ("middle", "arm", RowCost(MIDDLE, True)),
+        ("narrow", "baseline", RowCost(NARROW, False)),
+        ("narrow", "arm", RowCost(NARROW, True)),
+        ("wide", "baseline", RowCost(WIDE, True)),
+        ("wide", "arm", RowCost(WIDE, False)),
     ]
     rows = as_json(table)["rows"]
     assert [(row["multiplications"], row["pareto"]) for row in rows][:2] == [(MIDDLE, False), (MIDDLE, True)]
@@ -430,8 +430,8 @@ def test_unknown_cost_is_neither_on_nor_off_the_front(widths: Writer, table_of: 
     tags = {"noisy_study.kind": "trial", "noisy_study.stage": "grid", "noisy_study.outcome": "completed"}
     widths.run(tags | {"noisy_study.role": "arm"}, params, {"test_error": 0.01})
     table = table_of(widths)
-    assert arm(table, student="own").cost == Cost(None, None)
-    assert arm(table, student="wide", role="baseline").cost == Cost(WIDE, True)
+    assert arm(table, student="own").cost == RowCost(None, None)
+    assert arm(table, student="wide", role="baseline").cost == RowCost(WIDE, True)
     assert note(table, "Front").endswith("Left out: 1 row whose multiplications are not known.")
 
 

@@ -20,7 +20,7 @@ from study.results.wording import count, lost_words, plain, seeds_each
 
 
 @dataclass(frozen=True)
-class Student:
+class CompressedStudent:
     """One student at one compression ratio.
 
     Attributes:
@@ -46,7 +46,7 @@ class Student:
 class Compression:
     """The students of a study, ascending in compression, the front, and how many rows lost seeds."""
 
-    students: tuple[Student, ...]
+    students: tuple[CompressedStudent, ...]
     lost: int
 
     @property
@@ -73,7 +73,7 @@ def compression_of(table: Table, by_validation: ByValidation) -> Compression | N
             arms = [row for row in here if row.arm.role == "arm"]
             chosen = by_validation.best(arms)
             found.append(
-                Student(
+                CompressedStudent(
                     name,
                     ratio,
                     baselines[0] if len(baselines) == 1 else None,
@@ -123,8 +123,8 @@ def _finding(shown: Compression) -> str:
         return f"{count(len(shown.students), 'student')}, without a baseline to compare with"
     if not better and not worse:
         return f"For none of {count(len(pairs), 'student')} does the chosen arm differ from the baseline beyond noise"
-    told = [f"better for {better}"] * (better > 0) + [f"worse for {worse}"] * (worse > 0)
-    return f"The chosen arm is {' and '.join(told)} of {count(len(pairs), 'student')}"
+    verdicts = [f"better for {better}"] * (better > 0) + [f"worse for {worse}"] * (worse > 0)
+    return f"The chosen arm is {' and '.join(verdicts)} of {count(len(pairs), 'student')}"
 
 
 def _draw(shown: Compression) -> Figure:

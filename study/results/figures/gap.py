@@ -1,8 +1,8 @@
 """The best σ, and α, against the gap between the student's baseline and its teacher.
 
 Sau & Balasubramanian, "Deep Model Compression: Distilling Knowledge from Noisy Teachers", section 5.1, claim that both
-grow with the gap. Works on the trials of a grid: one point per student, chosen on validation error, with everything
-that cannot be told from it. No noise (σ = 0, α = 0: the baseline) is one of the settings to choose from.
+grow with the gap. Works on the trials of a grid: one point per student, chosen by validation error, with all settings
+that a test does not distinguish from it. No noise (σ = 0, α = 0: the baseline) is one of the settings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,15 +23,15 @@ from study.results.statistics import Interval, compare, holm
 from study.results.wording import count, lost_words, plain, seeds_each, some
 from study.tracking import schema
 
-Setting = tuple[float, float]
+NoiseSetting = tuple[float, float]
 """(σ, α)."""
 
-_LEGEND = ("lowest validation error", "not told from it", "tried", "95 % interval of the gap")
+_LEGEND = ("lowest validation error", "not different in a test", "tried", "95 % interval of the gap")
 _LABELS = {0: "best σ", 1: "best α"}
 
 
 @dataclass(frozen=True)
-class Student:
+class PlacedStudent:
     """One point.
 
     Attributes:
@@ -46,9 +46,9 @@ class Student:
     name: str
     gap_points: float
     gap_ci95: Interval | None
-    best: Setting
-    alike: frozenset[Setting]
-    tried: frozenset[Setting]
+    best: NoiseSetting
+    alike: frozenset[NoiseSetting]
+    tried: frozenset[NoiseSetting]
     n: int
 
     def ends(self, axis: Literal[0, 1]) -> Interval:
@@ -61,7 +61,7 @@ class Student:
 class Gap:
     """At least two students, ascending in their gap, those that could not be placed, and how many rows lost seeds."""
 
-    students: tuple[Student, ...]
+    students: tuple[PlacedStudent, ...]
     left_out: tuple[str, ...]
     lost: int
 
@@ -137,9 +137,9 @@ def _teacher_errors(tracked: TrackedStudy) -> dict[tuple[str, str | None], float
     return {teacher: errors[0] for teacher, errors in found.items() if len(errors) == 1}
 
 
-def _validation_errors(rows: Sequence[Row], validation: ByValidation) -> dict[Setting, Mapping[int, float]]:
+def _validation_errors(rows: Sequence[Row], validation: ByValidation) -> dict[NoiseSetting, Mapping[int, float]]:
     """Best validation error by setting and seed; the baseline is (0, 0)."""
-    found: dict[Setting, Mapping[int, float]] = {}
+    found: dict[NoiseSetting, Mapping[int, float]] = {}
     for row in rows:
         sigma, alpha = (0.0, 0.0) if row.arm.role == "baseline" else (row.arm.sigma, row.arm.alpha)
         if isinstance(sigma, float) and alpha is not None and (errors := validation.errors(row)):
@@ -147,7 +147,7 @@ def _validation_errors(rows: Sequence[Row], validation: ByValidation) -> dict[Se
     return found
 
 
-def _student(baseline: Row, teacher_error: float, errors: Mapping[Setting, Mapping[int, float]]) -> Student:
+def _student(baseline: Row, teacher_error: float, errors: Mapping[NoiseSetting, Mapping[int, float]]) -> PlacedStudent:
     means = {setting: sum(of_seeds.values()) / len(of_seeds) for setting, of_seeds in errors.items()}
     best = min(means, key=lambda setting: (means[setting], setting))
     others = [setting for setting in errors if setting != best]
@@ -155,7 +155,7 @@ def _student(baseline: Row, teacher_error: float, errors: Mapping[Setting, Mappi
     corrected = holm([found.p_value if found else None for found in compared])
     alike = {setting for setting, p in zip(others, corrected, strict=True) if p is None or p >= SIGNIFICANCE}
     interval = baseline.test_error_ci95
-    return Student(
+    return PlacedStudent(
         name=baseline.arm.student,
         gap_points=(baseline.mean - teacher_error) * 100,
         gap_ci95=None
@@ -187,7 +187,7 @@ def sketch(shown: Gap) -> Sketch:
         "Thin lines: 95 % interval of the gap, from the baseline's seeds."
     ]
     if any(student.n == 1 for student in shown.students):
-        said.append("With one seed nothing is told apart.")
+        said.append("With one seed no test is possible.")
     if shown.left_out:
         said.append(
             "Left out, for want of one baseline, of one teacher's error, or of arms that differ in noise alone: "
@@ -232,7 +232,7 @@ def _draw(shown: Gap) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, students: Sequence[Student], axis: Literal[0, 1]) -> None:
+def _panel(axes: Axes, students: Sequence[PlacedStudent], axis: Literal[0, 1]) -> None:
     highest = max(setting[axis] for student in students for setting in student.tried)
     for index, student in enumerate(students):
         labels = _LEGEND if index == 0 else (None,) * len(_LEGEND)

@@ -9,7 +9,7 @@ from study.lookup import tracking_uri_of
 from study.terminal.cli.options import NameArgument
 
 
-class Format(StrEnum):
+class TableFormat(StrEnum):
     """How a table is written."""
 
     text = "text"
@@ -20,7 +20,7 @@ class Format(StrEnum):
     html = "html"
 
 
-def table(name: NameArgument, format: Annotated[Format, typer.Option("--format")] = Format.text) -> None:
+def table(name: NameArgument, format: Annotated[TableFormat, typer.Option("--format")] = TableFormat.text) -> None:
     """Print the improvement-over-baseline table, read off the tracking server."""
     from study.results.render import render
     from study.results.table import build_table
