@@ -13,7 +13,7 @@ from study.config.training import TrainConfig
 from study.methods import SETTINGS, Method, method_named
 from study.methods.base import DEFAULT_COMBINATION, Combination, largest_sigma
 from study.noise.settings import Noise
-from study.stages import Stage
+from study.stages import SEARCH, TEACHER, Stage
 from study.values import (
     DropProbability,
     NetworkReference,
@@ -54,7 +54,7 @@ class TrialConfig(TrialSettings):
     @property
     def sees_test_set(self) -> bool:
         """Search trials are judged by validation error alone."""
-        return self.stage != "search"
+        return self.stage != SEARCH
 
     @property
     def has_noise(self) -> bool:
@@ -74,7 +74,7 @@ def teacher_trial(teacher: TeacherConfig) -> TrialConfig:
     """The training of one teacher: from labels, or from teachers of its own."""
     method = teacher.method or "labels"
     return TrialConfig(
-        stage="teacher",
+        stage=TEACHER,
         role="teacher",
         network=teacher.network,
         weights=teacher.weights,

@@ -21,7 +21,7 @@ from study.config import (
 from study.config.methods import settings_of
 from study.methods import NOISE_SETTINGS, method_named
 from study.planning.keys import training_key
-from study.stages import Stage
+from study.stages import CONFIRM, GRID, SEARCH, Stage
 
 T = TypeVar("T")
 
@@ -76,8 +76,8 @@ def grid_trials(config: StudyConfig) -> list[TrialConfig]:
     """
     if not config.arms:
         return []
-    arms = [trial for arm in config.arms for trial in expand(config, arm, "grid", "arm", config.seeds)]
-    points = expand(config, config.baseline, "grid", "baseline", config.seeds)
+    arms = [trial for arm in config.arms for trial in expand(config, arm, GRID, "arm", config.seeds)]
+    points = expand(config, config.baseline, GRID, "baseline", config.seeds)
     baselines = _for_students(points, _unique(trial.network for trial in arms))
     return _trainings([*baselines, *arms])
 
@@ -93,8 +93,8 @@ def confirmation_trials(
         baseline: the winner of the baseline's own search; without one, the study's baseline as it is.
     """
     seeds = config.confirmation_seeds
-    arms = [trial for winner in winners for trial in expand(config, winner, "confirm", "arm", seeds)]
-    points = expand(config, baseline or config.baseline, "confirm", "baseline", seeds)
+    arms = [trial for winner in winners for trial in expand(config, winner, CONFIRM, "arm", seeds)]
+    points = expand(config, baseline or config.baseline, CONFIRM, "baseline", seeds)
     # Where no arm was found, the baseline is confirmed alone: that is what the table has to say.
     students = _unique(trial.network for trial in arms) or [config.student.network]
     baselines = _for_students(points, students)
@@ -111,7 +111,7 @@ def search_trial(config: StudyConfig, arm: ArmConfig, role: Role = "arm") -> Tri
     trained = config.baseline.teachers if role == "baseline" else None
     if arm.teachers not in (None, config.teachers, trained):
         raise ValueError("a search space proposes no `teachers` of its own: the study's are trained before it begins")
-    points = expand(config, arm, "search", role, [config.search_seed])
+    points = expand(config, arm, SEARCH, role, [config.search_seed])
     if len(points) != 1:
         raise ValueError(f"a search space proposes one point at a time, not {len(points)}")
     return points[0]
@@ -124,7 +124,7 @@ def is_the_baseline(config: StudyConfig, point: TrialConfig) -> bool:
     searched, its settings of `search.train` are not known yet: then it is compared with those of the point.
     """
     assert config.search is not None
-    (own,) = expand(config, config.baseline, "search", "baseline", [point.seed])
+    (own,) = expand(config, config.baseline, SEARCH, "baseline", [point.seed])
     searched = config.search.train if config.baseline.search is not None else ()
     train = own.train.model_copy(update={setting: getattr(point.train, setting) for setting in searched})
     return training_key(own.model_copy(update={"network": point.network, "train": train})) == training_key(point)

@@ -19,7 +19,7 @@ from study.errors import UserError
 from study.results.read import TrackedStudy
 from study.results.statistics import Interval
 from study.results.wording import count, some
-from study.stages import STAGES_OF_A_TABLE
+from study.stages import CONFIRM, GRID, STAGES_OF_A_TABLE
 from study.tracking import schema
 
 Setting = int | float | str
@@ -201,7 +201,7 @@ def runs_of_lost_arms(tracked: TrackedStudy) -> frozenset[str]:
 
 
 def _ended_notes(tracked: TrackedStudy) -> list[str]:
-    number_of = tracked.counts().reindex(["grid", "confirm"]).sum()
+    number_of = tracked.counts().reindex([GRID, CONFIRM]).sum()
     without = {outcome: int(number) for outcome, number in number_of.items() if outcome != "completed" and number > 0}
     if not without:
         return []
@@ -256,7 +256,7 @@ def _trials_of(tracked: TrackedStudy) -> tuple[list[Trial], int]:
 
 def _planned_seeds(tracked: TrackedStudy, trials: Sequence[Trial]) -> Callable[[Arm], Collection[int]]:
     """The seeds of an arm by the parameters of the parent run; without them, all that its student has in the stage."""
-    said = {"grid": _seeds(tracked, schema.SEEDS), "confirm": _seeds(tracked, schema.CONFIRM_SEEDS)}
+    said = {GRID: _seeds(tracked, schema.SEEDS), CONFIRM: _seeds(tracked, schema.CONFIRM_SEEDS)}
     seen: dict[tuple[str, str], set[int]] = defaultdict(set)
     for trial in trials:
         seen[trial.arm.student, trial.stage].add(trial.seed)
@@ -266,7 +266,7 @@ def _planned_seeds(tracked: TrackedStudy, trials: Sequence[Trial]) -> Callable[[
         return (said[stage] or own) if own else ()
 
     def planned(arm: Arm) -> Collection[int]:
-        stages = ("grid", "confirm") if arm.role == "baseline" else (arm.stage,)
+        stages = STAGES_OF_A_TABLE if arm.role == "baseline" else (arm.stage,)
         return {seed for stage in stages for seed in of_stage(arm, stage)}
 
     return planned
@@ -287,7 +287,7 @@ def _arm(run: Mapping[str, Any], params: Mapping[str, str], where: str) -> Arm:
         has_noise = _number(params[schema.ALPHA], schema.ALPHA, where) > 0
     return Arm(
         role=role,
-        stage="grid" if role == "baseline" else str(run[f"tags.{schema.STAGE}"]),
+        stage=GRID if role == "baseline" else str(run[f"tags.{schema.STAGE}"]),
         student=params.get(schema.STUDENT, ""),
         teacher=params.get(schema.TEACHER, ""),
         teacher_key=params.get(schema.TEACHER_KEY),

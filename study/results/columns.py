@@ -10,6 +10,7 @@ from typing import Any, Literal
 from study.results.cells import error_text, fixed, improvement_text, p_text, plain_text, sigma_text, signed_percent
 from study.results.rows import Row, Table
 from study.results.verdicts import WORDS
+from study.stages import GRID
 from study.tracking import schema
 
 
@@ -208,7 +209,7 @@ COLUMNS: tuple[Column | ColumnsOfRows, ...] = (
         shown=lambda rows: _varies(row.arm.noise for row in rows if row.arm.noise),
     ),
     _settings_for_people,
-    Column("stage", lambda row: row.stage, numeric=False, shown=_any(lambda row: row.stage != "grid")),
+    Column("stage", lambda row: row.stage, numeric=False, shown=_any(lambda row: row.stage != GRID)),
     Column(
         "n",
         lambda row: str(row.n) if row.n == row.n_planned else f"{row.n} of {row.n_planned}",

@@ -18,6 +18,7 @@ from study.results.read import OUTCOMES, TrackedStudy, epochs_trained
 from study.results.statistics import Comparison
 from study.results.teachers import labels_apart, teacher_settings
 from study.results.wording import count, percent, some
+from study.stages import CONFIRM, SEARCH
 from study.tracking import schema
 
 
@@ -173,7 +174,7 @@ def cost_notes(rows: int, unknown: int, without_mean: int) -> list[str]:
 def search_notes(tracked: TrackedStudy, by_arm: Collection[Arm]) -> list[str]:
     """How the confirmed points and the baseline's settings were found."""
     of_arms, of_baseline = tracked.searched()
-    confirmed = [arm for arm in by_arm if arm.stage == "confirm"]
+    confirmed = [arm for arm in by_arm if arm.stage == CONFIRM]
     costs = f"params.{schema.MULTIPLICATIONS}"
     several_costs = costs in of_arms and of_arms[costs].nunique() > 1
     notes = []
@@ -231,7 +232,7 @@ def _number(tracked: TrackedStudy, name: str) -> int | None:
 
 def _found_by(tracked: TrackedStudy, trials: pd.DataFrame) -> str:
     """`40 trials (12 pruned) by validation error on 1 seed, 352 epochs in total`."""
-    counts = dataclasses.replace(tracked, trials=trials).counts().loc["search"].to_dict()
+    counts = dataclasses.replace(tracked, trials=trials).counts().loc[SEARCH].to_dict()
     others = [f"{counts[name]} {name}" for name in OUTCOMES if name != "completed" and counts.get(name)]
     words = count(len(trials), "trial") + (f" ({', '.join(others)})" if others else "") + " by validation error"
     if (seed := f"params.{schema.SEED}") in trials:

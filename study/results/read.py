@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from study.errors import UserError
-from study.stages import STAGES_OF_A_TABLE
+from study.stages import SEARCH, STAGES_OF_A_TABLE
 from study.tracking import schema
 from study.tracking.address import answering, first_opening, retry_read, store_exists, without_credentials
 from study.tracking.entities import fullest_first
@@ -75,7 +75,7 @@ class TrackedStudy:
 
     def searched(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The search's trials of any outcome: those of arms, and those of the baseline."""
-        trials = self.trials[self.trials[f"tags.{schema.STAGE}"] == "search"]
+        trials = self.trials[self.trials[f"tags.{schema.STAGE}"] == SEARCH]
         is_baseline = trials[f"tags.{schema.ROLE}"] == "baseline"
         return trials[~is_baseline], trials[is_baseline]
 

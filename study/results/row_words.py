@@ -5,6 +5,7 @@ Works on rows of a table.
 
 from study.results.rows import Row
 from study.results.wording import LONGEST_LABEL, method_words, plain, setting_words, sigma_words
+from study.stages import CONFIRM
 
 
 def arm_words(row: Row) -> str:
@@ -19,6 +20,6 @@ def arm_words(row: Row) -> str:
     words += [setting_words(name, value) for name, value in row.settings.items() if value is not None]
     if row.teacher_label is not None:
         words.append(f"teacher {plain(row.teacher_label, LONGEST_LABEL)}")
-    if row.stage == "confirm":
+    if row.stage == CONFIRM:
         words.append("confirmed on fresh seeds")
     return ", ".join(words)

@@ -9,6 +9,7 @@ from typing import Any
 from study.results.arms import Arm, ArmSeeds, arms_of
 from study.results.read import TrackedStudy
 from study.results.teachers import Taught, teacher_labels, teacher_settings
+from study.stages import GRID
 from study.tracking import schema
 
 DEFAULT_BASELINE_KIND = "default settings"
@@ -85,7 +86,7 @@ def _order(arm: Arm) -> tuple[Any, ...]:
     return (
         arm.student,
         arm.role != "baseline",
-        arm.stage != "grid",
+        arm.stage != GRID,
         arm.method,
         arm.sigma_mode or "",
         sigma,

@@ -32,6 +32,7 @@ from study.results.statistics import Comparison, compare, holm, mean, student_in
 from study.results.teachers import key_notes
 from study.results.verdicts import Verdict
 from study.results.versions import version_notes
+from study.stages import CONFIRM, GRID
 from study.tracking import schema
 
 
@@ -144,7 +145,7 @@ def _row(
 
 def _stage(seeds: ArmSeeds) -> str:
     stages = {trial.stage for trial in seeds.trials.values()}
-    return "grid" if "grid" in stages else "confirm"
+    return GRID if GRID in stages else CONFIRM
 
 
 def _costs(arms: Mapping[Arm, ArmSeeds]) -> dict[Arm, RowCost]:

@@ -26,7 +26,7 @@ from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.running.diverged import OUTCOME, has_diverged
 from study.running.sources import TrialSource
 from study.running.stage_trials import StageTrials
-from study.stages import Stage
+from study.stages import SEARCH, Stage
 from study.storage import Ownership
 from study.tracking.address import redacted_message, without_credentials
 from study.tracking.ownership import ownership_tags, refuse_another_owner
@@ -164,7 +164,7 @@ class StageJournal:
         Returns:
             the earlier trial's result; None if there is none, or if the trial has begun to train.
         """
-        if self.stage != "search" or self._open(number).epochs:
+        if self.stage != SEARCH or self._open(number).epochs:
             return None
         earlier = self._results.get(self._key(self._open(number).trial))
         if earlier is None or earlier.number == number:
@@ -211,7 +211,7 @@ class StageJournal:
         else:
             self._study.tell(report.number, state=TrialState.FAIL)
         del self._opened[report.number]
-        if values is not None and self.stage == "search":
+        if values is not None and self.stage == SEARCH:
             self._keep_result(self._results, self._storage.get_trial(running.trial_id))
 
     def best(self, count: int, excluded: Callable[[TrialConfig], bool] | None = None) -> list[BaseTrial]:
@@ -309,7 +309,7 @@ class StageJournal:
         """The number and configuration of a trial that starts; `known` is its state in the journal, if it has one."""
         self._opened[trial.number] = _opened(trial, self._stage_trials.storage_id(trial.number), known)
         config = self.source.trial_config(trial)
-        if self.stage == "search":
+        if self.stage == SEARCH:
             self._keys[trial.number] = training_key(config)
         return trial.number, config
 

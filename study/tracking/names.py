@@ -16,6 +16,7 @@ from study.config import (
 )
 from study.methods import NOISE_SETTINGS, Method, method_named
 from study.planning.keys import NO_WEIGHTS, teacher_key, training_key
+from study.stages import SEARCH
 from study.tracking import schema
 
 
@@ -34,7 +35,7 @@ def run_name(trial: TrialConfig) -> str:
     if trial.role == "baseline":
         return (
             f"baseline lr={trial.train.lr:.2g} seed {trial.seed}"
-            if trial.stage == "search"
+            if trial.stage == SEARCH
             else f"baseline seed {trial.seed}"
         )
     words = [] if trial.method == "noisy_teacher" else [trial.method.replace("_", " ")]

@@ -187,24 +187,21 @@ def test_a_sampler_is_a_function_and_a_name(copy: Path) -> None:
 
 
 def test_a_form_of_noise_is_one_file_and_one_line(copy: Path) -> None:
-    (copy / "study/noise/additive.py").write_text(_example("noise"), encoding="utf-8")
+    (copy / "study/noise/log_normal.py").write_text(_example("noise"), encoding="utf-8")
     forms = copy / "study/noise/__init__.py"
-    _replace(
-        forms, "from study.noise.form import", "from study.noise.additive import Additive\nfrom study.noise.form import"
-    )
-    _replace(forms, "= (Multiplicative,)", "= (Multiplicative, Additive)")
-    assert _touched(copy) == {"study/noise/additive.py", "study/noise/__init__.py"}
+    _replace(forms, "\nFORMS: ", "from study.noise.log_normal import LogNormal\n\nFORMS: ")
+    _replace(forms, ", Scaled)\n", ", Scaled, LogNormal)\n")
+    assert _touched(copy) == {"study/noise/log_normal.py", "study/noise/__init__.py"}
     printed = _run(
         copy,
         "import torch\n"
-        "from study.distill.streams import Streams\n"
-        "from study.noise import FORMS\n"
-        "from study.noise.perturbation import draw_factors\n"
-        "(form,) = [form for form in FORMS if form.name == 'additive']\n"
-        "drawn = draw_factors(20000, 2, 0.5, 1.0, Streams.of(1), form)\n"
-        "print(round(float(form.applied(torch.full((20000, 2), 3.0), drawn).std()), 1))\n",
+        "from study.noise import form_named\n"
+        "form = form_named('log_normal')\n"
+        "logits = torch.tensor([[3.0, -2.0]])\n"
+        "noisy = form.applied(logits, form.drawn(torch.tensor([[0.0, 1.0]])))\n"
+        "print(noisy[0, 0].item(), round(noisy[0, 1].item(), 3))\n",
     )
-    assert printed.split() == ["0.5"]
+    assert printed.split() == ["3.0", "-5.437"]
 
 
 def test_a_figure_is_one_file_and_one_line(copy: Path) -> None:

@@ -19,6 +19,7 @@ from study.results.figures.style import Sketch, canvas, colour, legend_below, li
 from study.results.read import TrackedStudy
 from study.results.teachers import Taught, teacher_labels
 from study.results.wording import LONGEST_LABEL, count, method_words, plain, seeds_each, setting_words
+from study.stages import CONFIRM, GRID
 from study.tracking import schema
 
 MAX_ARMS = 5
@@ -112,7 +113,7 @@ def _arms(tracked: TrackedStudy) -> list[ArmRuns]:
     role, stage = f"tags.{schema.ROLE}", f"tags.{schema.STAGE}"
     if trials.empty:
         return []
-    stages = trials[stage].where(trials[role] != "baseline", "grid")
+    stages = trials[stage].where(trials[role] != "baseline", GRID)
     seed = f"params.{schema.SEED}"
     known = trials[["run_id", "end_time", role, *names]].assign(
         **{
@@ -189,7 +190,7 @@ def _label(arm: ArmRuns, names: Sequence[str]) -> str:
             words.append(f"teacher = {plain(value or 'none', LONGEST_LABEL)}")
         elif name != schema.SIGMA_MODE:
             words.append(setting_words(name, value))
-    if arm.stage == "confirm":
+    if arm.stage == CONFIRM:
         words.append("confirmed")
     return ", ".join(word for word in words if word)
 

@@ -21,6 +21,7 @@ from study.results.read import TrackedStudy
 from study.results.rows import SIGNIFICANCE, Row, Table
 from study.results.statistics import Interval, compare, holm
 from study.results.wording import count, lost_words, plain, seeds_each, some
+from study.stages import GRID
 from study.tracking import schema
 
 NoiseSetting = tuple[float, float]
@@ -102,7 +103,7 @@ def _is_point(row: Row) -> bool:
     """Whether a row is of the noisy teacher's grid, with a fixed σ."""
     return (
         row.arm.role == "arm"
-        and row.stage == "grid"
+        and row.stage == GRID
         and row.arm.method == "noisy_teacher"
         and isinstance(row.arm.sigma, float)
     )

@@ -17,6 +17,7 @@ from study.results.figures.material import Material
 from study.results.figures.style import Sketch, canvas, colour
 from study.results.read import TrackedStudy
 from study.results.wording import count, plain
+from study.stages import SEARCH
 from study.tracking import schema
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def importances_of(tracked: TrackedStudy) -> Importances | None:
     """The importances of a search; None below 20 completed trials, or where fewer than two parameters were searched."""
     trials = tracked.trials
     chosen = (
-        (frames.text(trials, f"tags.{schema.STAGE}") == "search")
+        (frames.text(trials, f"tags.{schema.STAGE}") == SEARCH)
         & (frames.text(trials, f"tags.{schema.OUTCOME}") == "completed")
         & (frames.text(trials, f"tags.{schema.ROLE}") == "arm")
         & frames.number(trials, f"metrics.{schema.BEST_VAL_ERROR}").notna()

@@ -12,6 +12,7 @@ from typing import Literal
 from study.results.arms import Setting
 from study.results.rows import Row, Table
 from study.results.wording import sigma_words
+from study.stages import CONFIRM, GRID
 
 Axis = Literal["sigma", "alpha"]
 SYMBOLS: dict[Axis, str] = {"sigma": "σ", "alpha": "α"}
@@ -101,7 +102,7 @@ def _of_student(student: str, axis: Axis, baseline: Row | None, lines: list[Line
         baseline,
         (),
         uniform=tuple(row for row in rows if axis == "sigma" and isinstance(row.arm.sigma, tuple)),
-        confirmed=tuple(row for row in rows if row.stage == "confirm" and isinstance(getattr(row.arm, axis), float)),
+        confirmed=tuple(row for row in rows if row.stage == CONFIRM and isinstance(getattr(row.arm, axis), float)),
     )
     pictures = []
     if paired:
@@ -119,7 +120,7 @@ def _lines(rows: Iterable[Row], axis: Axis) -> list[Line]:
     """Groups of at least two different values of the setting on the axis."""
     groups: dict[tuple[tuple[str, Setting | None], ...], list[Row]] = {}
     for row in rows:
-        if row.stage == "grid" and isinstance(getattr(row.arm, axis), float | int):
+        if row.stage == GRID and isinstance(getattr(row.arm, axis), float | int):
             groups.setdefault(_traits(row, axis), []).append(row)
     lines = [
         Line(traits, tuple(sorted(of_group, key=lambda row: float(getattr(row.arm, axis)))))

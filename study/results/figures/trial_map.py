@@ -23,6 +23,7 @@ from study.results.figures.style import MANY, ORDERED_COLOURS, Sketch, canvas, c
 from study.results.read import TrackedStudy
 from study.results.teachers import Taught, teacher_labels
 from study.results.wording import LONGEST_LABEL, count, method_words, plain, seeds_each
+from study.stages import CONFIRM, GRID, SEARCH
 from study.tracking import schema
 
 Fate = Literal["completed", "pruned", "failed"]
@@ -63,7 +64,7 @@ class TrialMap:
     @property
     def coloured(self) -> list[Spot]:
         """What has a colour: trials of search and grid that came to a result."""
-        return [spot for spot in self.of("completed", "search", "grid") if spot.val_error is not None]
+        return [spot for spot in self.of("completed", SEARCH, GRID) if spot.val_error is not None]
 
 
 def maps_of(tracked: TrackedStudy) -> list[TrialMap]:
@@ -147,7 +148,7 @@ def sketch(shown: TrialMap, several: bool, teachers: bool = False) -> Sketch:
         several: whether the study has more of them.
         teachers: whether those are of other teachers too.
     """
-    confirmed = {(spot.sigma, spot.alpha) for spot in shown.of("completed", "confirm")}
+    confirmed = {(spot.sigma, spot.alpha) for spot in shown.of("completed", CONFIRM)}
     # Few validation images make ties: of equals the title names the one that was confirmed.
     best = min(
         shown.coloured,
@@ -170,9 +171,9 @@ def sketch(shown: TrialMap, several: bool, teachers: bool = False) -> Sketch:
 
 
 def _caption(shown: TrialMap) -> str:
-    searched, pruned = shown.of("completed", "search"), shown.of("pruned", "search")
-    gridded, confirmed = shown.of("completed", "grid"), shown.of("completed", "confirm")
-    failed = sum(spot.n for spot in shown.of("failed", "search", "grid", "confirm"))
+    searched, pruned = shown.of("completed", SEARCH), shown.of("pruned", SEARCH)
+    gridded, confirmed = shown.of("completed", GRID), shown.of("completed", CONFIRM)
+    failed = sum(spot.n for spot in shown.of("failed", SEARCH, GRID, CONFIRM))
     said = ["Colour: best validation error; lighter is lower."]
     if searched:
         said.append(f"Circles: {count(len(searched), 'search trial')}, each on one seed (n = 1 seed).")
@@ -199,7 +200,7 @@ def _draw(shown: TrialMap) -> Figure:
     percents = [100 * (spot.val_error or 0) for spot in shown.coloured]
     bounds = _bounds(percents)
     scale = _colour_bar(figure, axes, bounds, beyond=max(percents) > bounds[-1])
-    for stage, marker, size, label in (("grid", "s", 46, "grid point"), ("search", "o", 34, "search trial")):
+    for stage, marker, size, label in ((GRID, "s", 46, "grid point"), (SEARCH, "o", 34, "search trial")):
         spots = [spot for spot in shown.of("completed", stage) if spot.val_error is not None]
         if spots:
             axes.scatter(
@@ -214,12 +215,12 @@ def _draw(shown: TrialMap) -> Figure:
                 zorder=3,
             )
     for fate, marker, label in (("pruned", "x", "stopped early"), ("failed", "^", "diverged or failed")):
-        if spots := shown.of(fate, "search", "grid", "confirm"):  # type: ignore[arg-type]
+        if spots := shown.of(fate, SEARCH, GRID, CONFIRM):  # type: ignore[arg-type]
             look = (
                 {"color": colour("muted")} if marker == "x" else {"facecolors": "none", "edgecolors": colour("muted")}
             )
             axes.scatter(*_places(spots), marker=marker, s=26, linewidths=1.1, label=label, zorder=2, **look)  # type: ignore[arg-type]
-    if confirmed := shown.of("completed", "confirm"):
+    if confirmed := shown.of("completed", CONFIRM):
         axes.scatter(
             *_places(confirmed),
             marker="o",
