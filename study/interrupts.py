@@ -20,7 +20,7 @@ INTERRUPTED = 130
 PATIENCE = 8.0
 """Seconds that whatever was interrupted may take to shut down."""
 TOGETHER = 1.0
-"""Seconds in which several signals are one request: `timeout` sends two, and so do a shell and a terminal that close."""
+"""Seconds in which several signals are one request: `timeout` sends two, and so does a terminal that closes."""
 
 _interrupted = threading.Event()
 

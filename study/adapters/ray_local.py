@@ -7,8 +7,8 @@ per process, and its processes get the signals of our process group.
 Written for ray 2.60. It replaces three things by private parts. `ray_constants.ENABLE_RAY_CLUSTER` is the switch that
 Ray reads from the environment when it is imported; here it is off for one start only. `AuthenticationTokenLoader` and
 `Config` hold the token; here they forget it when a Ray has ended, so that the next start can have another one.
-`services.ConsolePopen` starts Ray's processes; here each one gets a session of its own. They still end with our process,
-because the kernel kills them then (`detect_fate_sharing_support`).
+`services.ConsolePopen` starts Ray's processes; here each one gets a session of its own. They still end with our
+process, because the kernel kills them then (`detect_fate_sharing_support`).
 
 With another version, or where the private parts have another shape:
 - a local Ray is not started (`study.running.engine` refuses it in one line). The public option that names 127.0.0.1 as
@@ -70,7 +70,7 @@ def can_start_sessions() -> bool:
         and isinstance(popen, type)
         and issubclass(popen, subprocess.Popen)
         and callable(detect_fate_sharing_support)
-        and bool(detect_fate_sharing_support())
+        and bool(detect_fate_sharing_support())  # type: ignore[no-untyped-call]
     )
 
 

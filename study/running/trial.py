@@ -248,20 +248,24 @@ class TrialRun:
         try:
             stored = read_result(self.result_file)
         except Damaged as error:
-            return self._again(f"{self.result_file}: {error}; the trial runs again")
+            self._again(f"{self.result_file}: {error}; the trial runs again")
+            return None
         report = stored.report
         completed = report.summary is not None and report.summary.outcome == "completed"
         if completed and is_damaged(self.weights_file):
-            return self._again(f"{self.weights_file}: {CHANGED}; the trial runs again")
+            self._again(f"{self.weights_file}: {CHANGED}; the trial runs again")
+            return None
         if self.job.trial.stage == "teacher":
             # All studies share the folder of a teacher, which is named by its key. A failed one is trained again,
             # because the reason may be gone.
             failed = report.summary is not None and report.summary.outcome == "failed"
             if not failed and completed and not self._has_logits_or_weights():
-                return self._again(f"{self.job.folder}: the teacher's weights and logits are gone; it is trained again")
+                self._again(f"{self.job.folder}: the teacher's weights and logits are gone; it is trained again")
+                return None
             return None if failed else report.model_copy(update={"number": self.job.number})
         if stored.trial != self.job.trial:  # the journal was lost, and a new one counts from 0 again
-            return self._again(f"{self.result_file}: the result of another trial; this trial runs now")
+            self._again(f"{self.result_file}: the result of another trial; this trial runs now")
+            return None
         return report.model_copy(update={"number": self.job.number})
 
     def _again(self, message: str) -> None:
