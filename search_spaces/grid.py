@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import TrialPruned
 from optuna.trial import BaseTrial, FixedTrial
 
 from study.config import MAX_TRIALS
@@ -39,7 +40,8 @@ def grid_points(space: Callable[[BaseTrial], object], points: int) -> list[dict[
     space asks for it.
 
     Args:
-        space: the same values must make it ask for the same parameters.
+        space: the same values must make it ask for the same parameters. A point for which it raises
+            `optuna.TrialPruned` is left out.
         points: 1 to `MAX_TRIALS`.
 
     Returns:
@@ -58,11 +60,12 @@ def grid_points(space: Callable[[BaseTrial], object], points: int) -> list[dict[
     while waiting:
         _, beginning = heapq.heappop(waiting)
         trial = _GridTrial(beginning, points, room=MAX_TRIALS - len(found) - len(waiting) - 1)
-        space(trial)
+        is_rejected = _rejects(space, trial)
         path = tuple(trial.path)
         if path[: len(beginning)] != beginning:
             raise _other_parameters()
-        found[path] = trial.params
+        if not is_rejected:
+            found[path] = trial.params
         for depth in range(len(beginning), len(path)):
             for index in range(1, trial.sizes[depth]):
                 heapq.heappush(waiting, (depth + 1, (*path[:depth], index)))
@@ -76,7 +79,7 @@ def edge_points(space: Callable[[BaseTrial], object]) -> list[dict[str, Any]]:
     space or its study refuses a value, it refuses one of these points, unless that depends on several parameters.
 
     Args:
-        space: as `grid_points`; it is run once for each point.
+        space: as `grid_points`; it is run once for each point. Rejected points are left out.
 
     Returns:
         the points, at most `MAX_EDGE_POINTS`; there may be equal ones.
@@ -87,13 +90,13 @@ def edge_points(space: Callable[[BaseTrial], object]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     seen: set[tuple[str, int]] = set()
     waiting: deque[Path] = deque([()])
-    is_last = True
-    while waiting and len(found) < MAX_EDGE_POINTS:
+    is_last, tried = True, 0
+    while waiting and tried < MAX_EDGE_POINTS:
         beginning = waiting[0] if is_last else waiting.popleft()
         trial = _GridTrial(beginning, points=2, room=sys.maxsize, takes_last=is_last)
-        is_last = False
-        space(trial)
-        found.append(trial.params)
+        is_last, tried = False, tried + 1
+        if not _rejects(space, trial):
+            found.append(trial.params)
         seen.update(zip(trial.names, trial.path, strict=True))
         for depth, (name, size) in enumerate(zip(trial.names, trial.sizes, strict=True)):
             for index in range(size):
@@ -101,6 +104,15 @@ def edge_points(space: Callable[[BaseTrial], object]) -> list[dict[str, Any]]:
                     seen.add((name, index))
                     waiting.append((*trial.path[:depth], index))
     return found
+
+
+def _rejects(space: Callable[[BaseTrial], object], trial: BaseTrial) -> bool:
+    """Run a space; whether it rejects the point of this trial."""
+    try:
+        space(trial)
+    except TrialPruned:
+        return True
+    return False
 
 
 class _GridTrial(FixedTrial):

@@ -53,7 +53,7 @@ def run_study(
         settings: where it runs.
         watching: gives the watcher while trials run; it is left before results are shown.
         say: takes one line for each result that was kept or could not be kept.
-        show: takes the finished study as soon as it has been read.
+        show: takes the finished study, after its results were kept.
 
     Raises:
         UserError: the study cannot be started or resumed; nothing was changed.
@@ -66,7 +66,9 @@ def run_study(
         else:
             name, dataset = study, service.resume(study, settings, watcher)
     tracked = read_study(settings.tracking_uri, name)
+    # Output may fail: a closed pipe, a full disk behind it. The results are kept before.
+    lines = keep_results(settings.tracking_uri, tracked, settings.root, settings.data_root, dataset)
     if show is not None:
         show(tracked)
-    for line in keep_results(settings.tracking_uri, tracked, settings.root, settings.data_root, dataset):
+    for line in lines:
         say(line)

@@ -25,6 +25,7 @@ from study.tracking.address import answering, bound_requests
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel, Run
     from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION = "champion"
@@ -95,7 +96,8 @@ def register_student(tracking_uri: str, opened: OpenedStudent) -> Registered:
         found = _versions(client, name)
         same = next((each for each in found if each.tags.get(WEIGHTS_DIGEST) == opened.weights_digest), None)
         champion = _champion(client, name, found)
-        registered = same or _log(client, tracking_uri, name, opened)
+        registered = same or _log(client, name, opened)
+        _mark_as_registered(client, name, registered)
         reason = _why_not(opened, champion, registered)
         if reason is None:
             client.set_registered_model_alias(name, CHAMPION, registered.version)
@@ -135,10 +137,12 @@ def _champion(client: "MlflowClient", name: str, found: "list[ModelVersion]") ->
     return next((each for each in found if str(each.version) == str(aliases.get(CHAMPION))), None)
 
 
-def _log(client: "MlflowClient", tracking_uri: str, name: str, opened: OpenedStudent) -> "ModelVersion":
-    """Log the model with the study's parent run, with its trial's parameters, and make a version of it."""
-    from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
-    from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
+def _log(client: "MlflowClient", name: str, opened: OpenedStudent) -> "ModelVersion":
+    """Log the model with the study's parent run, with its trial's parameters, and make a version of it.
+
+    Every step may have been done by a process that was killed. It is not done twice.
+    """
+    from mlflow.entities import LoggedModelOutput, Metric
 
     choice = opened.choice
     trial = client.get_run(choice.run_id)
@@ -150,22 +154,7 @@ def _log(client: "MlflowClient", tracking_uri: str, name: str, opened: OpenedStu
         DATA_DIGEST: opened.data_digest,
         WEIGHTS_DIGEST: opened.weights_digest,
     }
-    logged = client.create_logged_model(
-        trial.info.experiment_id,
-        name=ARTIFACT,
-        source_run_id=parent,
-        tags=facts,
-        params={key: value for key, value in trial.data.params.items() if len(value) <= 500},
-    )
-    try:
-        with tempfile.TemporaryDirectory(prefix="noisy-study-model-") as temporary:
-            folder = Path(temporary) / "model"
-            _save(opened, folder, run_id=parent, model_id=logged.model_id)
-            client.log_model_artifacts(logged.model_id, str(folder))
-    except BaseException:
-        client.finalize_logged_model(logged.model_id, LoggedModelStatus.FAILED)
-        raise
-    client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+    logged = _left_model(client, trial, opened) or _new_model(client, trial, parent, facts, opened)
     now = int(trial.info.end_time or trial.info.start_time)
     client.log_batch(
         parent,
@@ -175,7 +164,9 @@ def _log(client: "MlflowClient", tracking_uri: str, name: str, opened: OpenedStu
         ],
         synchronous=True,
     )
-    client.log_outputs(parent, [LoggedModelOutput(logged.model_id, step=0)])
+    outputs = client.get_run(parent).outputs
+    if logged.model_id not in {each.model_id for each in (outputs.model_outputs if outputs else ())}:
+        client.log_outputs(parent, [LoggedModelOutput(logged.model_id, step=0)])
     if not any(model.name == name for model in client.search_registered_models(f"name = '{name}'")):
         client.create_registered_model(
             name, description=f"The best student of study {choice.study}, chosen by validation error."
@@ -189,10 +180,53 @@ def _log(client: "MlflowClient", tracking_uri: str, name: str, opened: OpenedStu
         description=f"{choice.row.arm.student}: {arm_words(choice.row)}, seed {choice.seed}; trial {choice.trial_id}.",
         model_id=logged.model_id,
     )
-    # With this tag, the model's page shows that it is registered. MLflow's fluent API writes it, its client does not.
-    versions = [{"name": name, "version": registered.version}]
-    client.set_logged_model_tags(logged.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(versions)})
     return registered
+
+
+def _left_model(client: "MlflowClient", trial: "Run", opened: OpenedStudent) -> "LoggedModel | None":
+    """The whole model that a killed process logged and did not register. Models that are not whole are deleted."""
+    from mlflow.entities import LoggedModelStatus
+
+    left = client.search_logged_models(
+        [trial.info.experiment_id], filter_string=f"tags.`{WEIGHTS_DIGEST}` = '{opened.weights_digest}'"
+    )
+    whole = [model for model in left if model.status == LoggedModelStatus.READY]
+    for model in [*(model for model in left if model not in whole), *whole[1:]]:
+        client.delete_logged_model(model.model_id)
+    return whole[0] if whole else None
+
+
+def _new_model(
+    client: "MlflowClient", trial: "Run", parent: str, facts: Mapping[str, str], opened: OpenedStudent
+) -> "LoggedModel":
+    """Log the student as a new model with all its files."""
+    from mlflow.entities import LoggedModelStatus
+
+    logged = client.create_logged_model(
+        trial.info.experiment_id,
+        name=ARTIFACT,
+        source_run_id=parent,
+        tags=dict(facts),
+        params={key: value for key, value in trial.data.params.items() if len(value) <= 500},
+    )
+    try:
+        with tempfile.TemporaryDirectory(prefix="noisy-study-model-") as temporary:
+            folder = Path(temporary) / "model"
+            _save(opened, folder, run_id=parent, model_id=logged.model_id)
+            client.log_model_artifacts(logged.model_id, str(folder))
+    except BaseException:
+        client.finalize_logged_model(logged.model_id, LoggedModelStatus.FAILED)
+        raise
+    return client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+
+
+def _mark_as_registered(client: "MlflowClient", name: str, registered: "ModelVersion") -> None:
+    """Write the tag that a model's page shows it as registered by. MLflow's fluent API does, its client does not."""
+    from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
+
+    versions = [{"name": name, "version": registered.version}]
+    if MODEL in registered.tags:
+        client.set_logged_model_tags(registered.tags[MODEL], {MLFLOW_MODEL_VERSIONS: json.dumps(versions)})
 
 
 def _save(opened: OpenedStudent, folder: Path, run_id: str, model_id: str) -> None:

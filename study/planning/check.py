@@ -7,7 +7,7 @@ student among them. Knows nothing of tensors: costs and shapes are counted.
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -156,14 +156,21 @@ def _check_search(config: StudyConfig, fits: Callable[[TrialConfig], None]) -> N
         if len(proposed) < search.confirm.top:
             proposed.append(arm)
 
-    edge_points(noted)
+    accepted = len(edge_points(noted))
     if search.sampler == "grid":
-        grid_points(propose, search.grid_points)
+        accepted = len(grid_points(propose, search.grid_points))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # Of one study, so that parameters that change from trial to trial are found out.
     asked = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for _ in range(RANDOM_PROPOSALS):
-        propose(asked.ask())
+        with suppress(optuna.TrialPruned):  # the space rejects this point
+            noted(asked.ask())
+            accepted += search.sampler != "grid"
+    if not accepted:
+        raise UserError(
+            f"search.space: {search.space} rejects every point that was tried, those at the edges of its ranges and "
+            f"{RANDOM_PROPOSALS} at random; let it accept more"
+        )
     for trial in plan.confirmation_trials(_over_one_seed(config), proposed, _baselines(config)[-1]):
         fits(trial)
 

@@ -5,6 +5,7 @@ Works on Optuna's trials and a study file. Knows nothing of journals or of how a
 
 from collections.abc import Callable
 
+from optuna.exceptions import TrialPruned
 from optuna.trial import BaseTrial
 
 from search_spaces.spaces import Space
@@ -25,7 +26,8 @@ def proposed_arm(
         fits: raises `UserError` where a proposed training cannot be.
 
     Returns:
-        a function of a trial. It raises `UserError` where the space does not propose one arm that can be trained.
+        a function of a trial. It raises `UserError` where the space does not propose one arm that can be trained, and
+        `optuna.TrialPruned` where the space raises it to reject a point.
     """
     assert config.search is not None
     name, settings = config.search.space, config.search.train
@@ -34,7 +36,7 @@ def proposed_arm(
         try:
             arm = with_training(space(trial, config), suggest_training(trial, settings))
             fits(search_trial(config, arm))
-        except UserError:
+        except (UserError, TrialPruned):
             raise
         except Exception as error:  # noqa: BLE001 - a user's own function may raise anything
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

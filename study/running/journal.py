@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 import optuna
-from optuna.exceptions import OptunaError
+from optuna.exceptions import OptunaError, TrialPruned
 from optuna.pruners import NopPruner
 from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage, RDBStorage
@@ -24,15 +24,16 @@ from study.errors import UserError
 from study.planning.keys import training_key
 from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.running.diverged import OUTCOME, has_diverged
+from study.running.front import pareto_front
 from study.running.sources import TrialSource
-from study.running.stage_trials import StageTrials
+from study.running.stage_trials import REASON, REJECTED, StageTrials, is_rejected
 from study.stages import SEARCH, Stage
 from study.storage import Ownership
 from study.tracking.address import redacted_message, without_credentials
 from study.tracking.ownership import ownership_tags, refuse_another_owner
 
-REASON, REPEATS = "reason", "repeats"
-"""User attributes of a trial: why it failed or diverged, and the id of the earlier trial with the same training."""
+REPEATS = "repeats"
+"""User attribute of a trial: the id of the earlier trial with the same training."""
 
 CHOSEN = "chosen"
 """User attribute of a stage: the numbers of the trials that were chosen to be confirmed, in the order of choice."""
@@ -111,7 +112,29 @@ class StageJournal:
     def unfinished(self) -> list[tuple[int, TrialConfig]]:
         """Trials to run again, oldest first: those that are RUNNING, and completed ones whose files are damaged."""
         trials = [each for each in self._trials() if each.state == TrialState.RUNNING or each.number in self._lost]
-        return [self._taken(self._stage_trials.opened(trial.number), trial) for trial in trials]
+        return [taken for trial in trials if (taken := self._taken_again(trial)) is not None]
+
+    def _taken_again(self, trial: FrozenTrial) -> tuple[int, TrialConfig] | None:
+        """A trial of an earlier process; None if the search space does not accept its parameters, and it never ran.
+
+        Such a trial is closed. The space raised an error for it, or the process died before the space was asked.
+        """
+        opened = self._stage_trials.opened(trial.number)
+        try:
+            return self._taken(opened, trial)
+        except (UserError, TrialPruned) as error:
+            if self.stage != SEARCH or trial.intermediate_values or trial.state.is_finished():
+                if isinstance(error, TrialPruned):
+                    reason = f"search.space rejects the trial {self.trial_id(trial.number)}, which it accepted before"
+                    raise UserError(reason) from None
+                raise
+            del self._opened[trial.number]
+            if isinstance(error, TrialPruned):
+                self._stage_trials.close(opened, REJECTED, str(error))
+            else:
+                self._stage_trials.close(opened, "failed", str(error))
+                self._forgiven.add(trial.number)
+            return None
 
     def is_over(self, number: int) -> bool:
         """Whether a trial ended before, and is trained again only because its files are damaged."""
@@ -229,7 +252,7 @@ class StageJournal:
         in_order = sorted(completed, key=lambda trial: (*trial.values, trial.number))
         if self.source.objectives == 1:
             return [*islice(self._different(in_order, excluded), count)]
-        front = _pareto_front(self._different(in_order, excluded))
+        front = pareto_front(self._different(in_order, excluded))
         if len(front) <= count:
             return [*front]
         if count == 1:
@@ -292,7 +315,8 @@ class StageJournal:
     def finished(self) -> int:
         """How many trials of the stage have ended. Failures before the last resume do not count."""
         left_out = self._forgiven | self._lost
-        return sum(trial.state.is_finished() and trial.number not in left_out for trial in self._trials())
+        ended = [trial for trial in self._trials() if trial.state.is_finished() and not is_rejected(trial)]
+        return sum(trial.number not in left_out for trial in ended)
 
     @cached_property
     def _proposals(self) -> Iterator[optuna.Trial]:
@@ -315,19 +339,6 @@ class StageJournal:
 
     def _trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
-
-
-def _pareto_front(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
-    """The Pareto front of trials with two values that are minimized.
-
-    Args:
-        trials: sorted by their values. Of trials that are equal in both values, the first is kept.
-    """
-    front: list[FrozenTrial] = []
-    for trial in trials:
-        if not front or trial.values[1] < front[-1].values[1]:
-            front.append(trial)
-    return front
 
 
 def _opened(trial: BaseTrial, trial_id: int, known: FrozenTrial | None) -> _Open:

@@ -30,7 +30,7 @@ from study.data.tensors import ImageTensors
 from study.distill.logit_store import LogitStore, tensor_digest
 from study.distill.teachers import combined, load_weights, logits_of
 from study.distill.tensor_files import is_damaged
-from study.distill.threads import worthwhile_threads
+from study.distill.threads import teacher_threads, using_threads, worthwhile_threads
 from study.errors import NothingFound, StudyFailed
 from study.planning import plan
 from study.planning.advice import nothing_completed
@@ -238,7 +238,11 @@ class Pipeline:
         return TrialJob(number, trial, folder, target, self._logits, None, threads, processors)
 
     def _threads(self, trial: TrialConfig) -> int:
-        return worthwhile_threads(self._multiplications(trial.network), trial.train.batch_size)
+        """How many threads train it. That never depends on the CPUs of a node."""
+        multiplications, batch_size = self._multiplications(trial.network), trial.train.batch_size
+        if trial.stage == TEACHER:
+            return teacher_threads(multiplications, batch_size)
+        return min(worthwhile_threads(multiplications, batch_size), self._config.resources.cpus_per_trial)
 
     def _params(self, trial: TrialConfig) -> dict[str, str]:
         teachers = None
@@ -296,7 +300,8 @@ class Pipeline:
                 self._context.watcher.says(f"{store.path(key)}: damaged; the logits are made again from the weights")
             network = zoo.build(teacher.network, images.input_shape, images.class_count)
             load_weights(network, Path(teacher.weights or self._context.root / "teachers" / folder / WEIGHTS))
-            logits = logits_of(network, ImageTensors.of(images, "train"))
+            with using_threads(self._threads(teacher_trial(teacher))):
+                logits = logits_of(network, ImageTensors.of(images, "train"))
             store.write(key, logits)
         return logits
 

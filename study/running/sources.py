@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import optuna
+from optuna.exceptions import TrialPruned
 from optuna.pruners import BasePruner, NopPruner
 from optuna.trial import BaseTrial
 
@@ -22,10 +23,13 @@ from study.planning.plan import search_trial
 from study.records import TrainingSummary
 from study.running.diverged import chance_error
 from study.running.samplers import make_pruner, make_sampler
-from study.running.stage_trials import StageTrials
+from study.running.stage_trials import REJECTED, StageTrials, is_rejected
 
 TRAINING_KEY = "training_key"
 """User attribute of a planned trial: the key of its training. The plan finds the trial by it."""
+
+MAX_REJECTED = 100
+"""How many points in a row a search space may reject (`raise optuna.TrialPruned`)."""
 
 GRID_POINT = "point"
 """User attribute of a trial of the sampler `grid`: the number of its grid point."""
@@ -171,20 +175,44 @@ class Searched:
         return make_pruner(self._search)
 
     def proposals(self, stage: StageTrials, forgiven: Set[int]) -> Iterator[optuna.Trial]:
-        asked = (
-            _grid_points(stage, forgiven, self._grid)
-            if self._search.sampler == "grid"
-            else self._sampled(stage.study, forgiven)
-        )
-        for trial in asked:
-            self.arm(trial)  # suggests its parameters, which writes them to the journal
-            yield trial
+        """The trials that the stage does not have yet.
 
-    def _sampled(self, study: optuna.Study, forgiven: Set[int]) -> Iterator[optuna.Trial]:
-        begun, ended = len(study.get_trials(deepcopy=False)), EndedTrials()
-        for asked in range(begun, self._search.trials + len(forgiven)):
-            study.sampler = make_sampler(self._search, self.config.search_seed, asked, ended)
-            yield study.ask()
+        Raises:
+            UserError: the space raised an error, or rejected too many points. The trial of the error is closed as
+                failed, so that a resume draws another one.
+        """
+        if self._search.sampler == "grid":
+            points = _grid_points(stage, forgiven, self._grid)
+            return (trial for trial in points if self._accepts(stage, trial))
+        return self._sampled(stage, forgiven)
+
+    def _sampled(self, stage: StageTrials, forgiven: Set[int]) -> Iterator[optuna.Trial]:
+        trials, ended = stage.study.get_trials(deepcopy=False), EndedTrials()
+        left = self._search.trials - sum(not is_rejected(each) and each.number not in forgiven for each in trials)
+        asked, rejected = len(trials), 0
+        while left > 0:
+            stage.study.sampler = make_sampler(self._search, self.config.search_seed, asked, ended)
+            trial, asked = stage.study.ask(), asked + 1
+            if self._accepts(stage, trial):
+                left, rejected = left - 1, 0
+                yield trial
+            elif (rejected := rejected + 1) == MAX_REJECTED:
+                raise UserError(
+                    f"search.space: {self._search.space} rejected {rejected} points one after another; let it accept "
+                    "more, then resume"
+                )
+
+    def _accepts(self, stage: StageTrials, trial: optuna.Trial) -> bool:
+        """Suggest a new trial's parameters, which writes them to the journal; whether the space accepts them."""
+        try:
+            self.arm(trial)
+        except TrialPruned as error:
+            stage.close(trial, REJECTED, str(error))
+            return False
+        except UserError as error:
+            stage.close(trial, "failed", str(error))
+            raise
+        return True
 
     def trial_config(self, trial: BaseTrial) -> TrialConfig:
         return search_trial(self.config, self.arm(trial), self.role)

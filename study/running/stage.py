@@ -285,9 +285,7 @@ def run_stage(stage: StageRun, placement: Placement, node_data: NodeRefs) -> Non
     let_workers_start()
     with tempfile.TemporaryDirectory(prefix="noisy-study-ray-") as scratch:
         trainable = tune.with_resources(
-            tune.with_parameters(
-                DistillationTrainable, node_refs=node_data, threads=placement.cpus, device=placement.device
-            ),
+            tune.with_parameters(DistillationTrainable, node_refs=node_data, device=placement.device),
             tune.PlacementGroupFactory([{"CPU": placement.cpus, "GPU": placement.gpus}], strategy="SPREAD"),
         )
         tuner = tune.Tuner(

@@ -11,12 +11,25 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from study.running.diverged import OUTCOME
 
 NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 
+REASON = "reason"
+"""User attribute of a trial: why it failed, diverged or was rejected."""
+
+REJECTED = "rejected"
+"""Outcome of a trial whose point the search space rejected. It was never run, and the tracking server has no run."""
+
 FIXED = "fixed_params"
 """System attribute in which Optuna keeps the fixed parameters of a queued trial."""
+
+
+def is_rejected(trial: FrozenTrial) -> bool:
+    """Whether the search space rejected the point of this trial."""
+    return trial.user_attrs.get(OUTCOME) == REJECTED
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,19 @@ class StageTrials:
     def opened(self, number: int) -> optuna.Trial:
         """A trial by its number, for suggesting parameters."""
         return optuna.Trial(self.study, self.storage_id(number))
+
+    def close(self, trial: optuna.Trial, outcome: str, reason: str) -> None:
+        """End a trial before it runs.
+
+        Args:
+            trial: RUNNING in the journal.
+            outcome: `failed`, or `REJECTED`. Optuna has the states FAIL and PRUNED for them, so samplers that learn
+                from pruned trials avoid what the space rejects.
+            reason: one line.
+        """
+        trial.set_user_attr(OUTCOME, outcome)
+        trial.set_user_attr(REASON, reason)
+        self.study.tell(trial.number, state=TrialState.PRUNED if outcome == REJECTED else TrialState.FAIL)
 
     def enter(self, attributes: Mapping[str, Any], params: Mapping[str, Any] = NO_PARAMS) -> optuna.Trial:
         """Write a new trial to the journal in one step: running, with its attributes and parameters.

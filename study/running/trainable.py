@@ -35,12 +35,9 @@ class DistillationTrainable(tune.Trainable):
     Each result has `val_error` and `epoch` for schedulers, `done`, and the whole report.
     """
 
-    def setup(
-        self, config: dict[str, Any], node_refs: NodeRefs | None = None, threads: int = 1, device: str = "cpu"
-    ) -> None:
+    def setup(self, config: dict[str, Any], node_refs: NodeRefs | None = None, device: str = "cpu") -> None:
         assert node_refs is not None
         keep_freed_memory()
-        self._threads = threads
         self._targets: dict[str, FloatArray] = ray.get(node_refs.targets)
         self._images = DeviceImages(ray.get(node_refs.dataset), device)
         self._run: TrialRun | None = None
@@ -59,7 +56,7 @@ class DistillationTrainable(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         if self._run is None:
-            torch.set_num_threads(min(self._threads, self._job.threads))
+            torch.set_num_threads(self._job.threads)
             self._run = TrialRun(self._job, self._targets, self._images)
         report = self._run.step()
         if report.summary is not None or report.fatal is not None:

@@ -96,7 +96,7 @@ class TrialJob:
     logit_key: str | None = None
     """For a teacher: under which key its logits are stored."""
     threads: int = 1
-    """The most threads that speed up its network."""
+    """How many threads train it, and make its logits if it is a teacher."""
     processors: Path | None = None
     """The study's file with the measurements of processors; None: this process measures for itself."""
 

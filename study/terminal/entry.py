@@ -16,6 +16,9 @@ def main() -> None:
     except UserError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the console comes with the command line, which cannot be loaded
         sys.exit(2)
+    from study.terminal.streams import make_streams_safe
+
+    make_streams_safe()
     from study.terminal.cli import main as command_line
 
     command_line()

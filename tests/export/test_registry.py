@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -114,6 +115,66 @@ def test_champion_is_who_errs_less_on_the_same_images(contested: Ran) -> None:
         "compared"
     )
     assert MlflowClient(contested.uri).get_model_version_by_alias("contested-student", CHAMPION).version in (4, "4")
+
+
+class _Killed(BaseException):
+    """Nothing is done after it, as after `kill -9`."""
+
+
+STEPS = (
+    "create_logged_model",
+    "log_model_artifacts",
+    "finalize_logged_model",
+    "log_batch",
+    "log_outputs",
+    "create_model_version",
+    "set_logged_model_tags",
+    "set_registered_model_alias",
+)
+
+
+def test_a_killed_registration_leaves_nothing_twice(contested: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever step it was killed after, the next one finishes it: one logged model, one version, one output."""
+    client, first = MlflowClient(contested.uri), contested.opened()
+    experiment = client.get_experiment_by_name(contested.name)
+    assert experiment is not None
+    for place, step in enumerate(STEPS):
+        student = _other(first, 0.2 - place / 100, f"killed-{step}")
+        is_dead: list[bool] = []
+
+        def killed(name: str, killer: str, is_dead: list[bool]) -> Callable[..., object]:
+            act = getattr(MlflowClient, name)
+
+            def call(*args: object, **options: object) -> object:
+                if is_dead:
+                    raise _Killed
+                done = act(*args, **options)
+                if name == killer:
+                    is_dead.append(True)
+                    raise _Killed
+                return done
+
+            return call
+
+        with monkeypatch.context() as patched:
+            for name in STEPS:
+                patched.setattr(MlflowClient, name, killed(name, step, is_dead))
+            with pytest.raises(_Killed):
+                register_student(contested.uri, student)
+        assert is_dead
+        registered = register_student(contested.uri, student)
+        assert registered.is_champion
+        of_these = f"tags.weights_digest = '{student.weights_digest}'"
+        (logged,) = client.search_logged_models([experiment.experiment_id], filter_string=of_these)
+        assert str(logged.status) == "READY"
+        assert json.loads(logged.tags["mlflow.modelVersions"])[0]["name"] == "contested-student"
+        versions = client.search_model_versions("name = 'contested-student'")
+        assert [v.tags["model_id"] for v in versions if v.tags["weights_digest"] == student.weights_digest] == [
+            logged.model_id
+        ]
+        outputs = client.get_run(str(logged.source_run_id)).outputs
+        assert outputs is not None
+        assert [output.model_id for output in outputs.model_outputs].count(logged.model_id) == 1
 
 
 def test_a_server_that_is_away_is_one_line(ran: Ran) -> None:

@@ -7,7 +7,6 @@ Exit status: 0 done; 1 the study failed; 2 the command or the study file is wron
 error that a user can cause is one line on standard error; a traceback is a bug.
 """
 
-import os
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -19,6 +18,7 @@ from study.errors import Interrupted, StudyFailed, UserError
 from study.interrupts import INTERRUPTED, end_at_once
 from study.terminal.cli import export, jobs, net, recipes, report, run, status, sync, table, ui, validate
 from study.terminal.cli.output import say
+from study.terminal.streams import drop_output
 from study.tracking.address import bound_requests
 
 COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
@@ -73,6 +73,7 @@ def main() -> None:
     exit_status = 0
     try:
         exit_status = app(standalone_mode=False) or 0
+        sys.stdout.flush()  # an error of the output is noticed here, and not at the end of Python
     except UserError as error:
         exit_status = _ended(str(error), 2)
     except typer.TyperException as error:
@@ -86,9 +87,11 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         exit_status = _ended("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
     except OSError as error:  # a file or folder that the user named, or the disk that it is on
         exit_status = _ended(f"{error.filename or 'the system'}: {error.strerror or error}", 2)
+        if not error.filename:  # it may be the output's, and what is left of it would fail again
+            drop_output()
     sys.exit(exit_status)
 
 

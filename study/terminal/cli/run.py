@@ -30,6 +30,7 @@ from study.terminal.cli.options import (
     VerboseOption,
 )
 from study.terminal.cli.output import errors, say
+from study.terminal.streams import unread_output_allowed
 from study.tracking.address import tracking_uri
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ def _print_table(tracked: "TrackedStudy") -> None:
     from study.results.render import render
     from study.results.table import table_of
 
-    print(render(table_of(tracked)), flush=True)  # noqa: T201 - the table and nothing else
+    with unread_output_allowed():
+        print(render(table_of(tracked)), flush=True)  # noqa: T201 - the table and nothing else
 
 
 def _tracked_study(run_id: str, overrides: list[str] | None, name: str | None) -> StudyConfig:

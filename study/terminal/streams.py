@@ -1,0 +1,76 @@
+"""Standard output and standard error that take every text: on any encoding, closed, or a pipe that nobody reads.
+
+Works on the process's own streams, once, before anything is printed. Knows nothing of commands.
+"""
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+
+def make_streams_safe() -> None:
+    """Have no output end in a traceback.
+
+    A closed stream becomes `/dev/null`; otherwise the next file that is opened would take its number, and output would
+    go into it. A character that the encoding does not have is written as its escape (`\\u03c3`), which JSON and YAML
+    read back. Messages for a standard error that nobody reads any more are dropped, so that a study does not stop for
+    them. A broken standard output stays an error: it ends a command that prints without end.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            if opened != descriptor:
+                os.dup2(opened, descriptor)
+                os.close(opened)
+    sys.stdout = _safe(sys.stdout, 1)
+    sys.stderr = _unbreakable(_safe(sys.stderr, 2))
+
+
+def _safe(stream: TextIO | None, descriptor: int) -> TextIO:
+    if stream is None:  # it was closed when Python started
+        return open(descriptor, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return stream
+
+
+class _DroppingFile(io.FileIO):
+    """A file that drops what is written when nobody can read it."""
+
+    def write(self, content: object) -> int:  # type: ignore[override]
+        try:
+            return super().write(content)  # type: ignore[arg-type]
+        except (BrokenPipeError, ConnectionResetError):
+            return len(memoryview(content))  # type: ignore[arg-type]
+
+
+def _unbreakable(stream: TextIO) -> TextIO:
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    raw = _DroppingFile(stream.fileno(), "wb", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding=stream.encoding, errors=stream.errors, line_buffering=True, write_through=True
+    )
+
+
+@contextmanager
+def unread_output_allowed() -> Iterator[None]:
+    """Around the output of a command whose work is done: where nobody reads it, it is dropped."""
+    try:
+        yield
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        drop_output()
+
+
+def drop_output() -> None:
+    """Send what is left of standard output to `/dev/null`, so that the end of Python does not fail for it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)

@@ -1,0 +1,150 @@
+"""A search space that raises an error or rejects a point: another point is drawn, and the search keeps its number."""
+
+from collections.abc import Callable
+
+import optuna
+import pytest
+from optuna.trial import BaseTrial, TrialState
+from support.reopened import Reopened
+from support.study_files import search_with_effect
+
+from search_spaces.spaces import sigma_alpha
+from study.config import ArmConfig, Sampler, StudyConfig, TrialConfig, parse_study
+from study.errors import UserError
+from study.planning.proposals import proposed_arm
+from study.records import EpochRecord, TrainingSummary, TrialReport
+from study.running.journal import StageJournal
+from study.running.sources import MAX_REJECTED, Searched
+
+FILE = """
+name: small
+data: {name: digits}
+teachers: [{network: digits-cnn}]
+student: {network: digits-fc32}
+train: {lr: 0.01}
+"""
+SAMPLERS: tuple[Sampler, ...] = ("grid", "random", "qmc", "tpe", "gp", "cmaes")
+
+Space = Callable[[BaseTrial, StudyConfig], ArmConfig]
+
+
+def _searched(space: Space, sampler: Sampler = "random", trials: int = 9) -> Searched:
+    search = search_with_effect({"sampler": sampler, "trials": trials, "grid_points": 3, "startup_trials": 3})
+    study = parse_study(FILE, "test", [f"search={search}".replace("'", '"').replace("None", "null")])
+    return Searched(study, proposed_arm(study, space), multiplications=len, classes=10)
+
+
+def _sigma(trial: TrialConfig) -> float:
+    assert isinstance(trial.sigma, float)
+    return trial.sigma
+
+
+def _raises_above(highest: float) -> Space:
+    def space(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
+        arm = sigma_alpha(trial, study)
+        if trial.params["sigma"] > highest:
+            raise ZeroDivisionError("a mistake in the space")
+        return arm
+
+    return space
+
+
+def _rejects_above(highest: float) -> Space:
+    def space(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
+        arm = sigma_alpha(trial, study)
+        if trial.params["sigma"] > highest:
+            raise optuna.TrialPruned(f"σ above {highest:g}")
+        return arm
+
+    return space
+
+
+def _ended(number: int, trial: TrialConfig) -> TrialReport:
+    summary = TrainingSummary(outcome="completed", epochs=1, best_val_error=_sigma(trial) / 4, train_seconds=1.0)
+    return TrialReport(number=number, summary=summary)
+
+
+def _run(journal: StageJournal) -> list[TrialConfig]:
+    """Every trial of a stage, one after another."""
+    trials = []
+    waiting = journal.unfinished()
+    while (asked := waiting.pop(0) if waiting else journal.ask()) is not None:
+        trials.append(asked[1])
+        journal.tell(_ended(*asked))
+    return trials
+
+
+def _states(storage: Reopened) -> list[TrialState]:
+    return [trial.state for trial in optuna.load_study(study_name="s.search", storage=storage()).trials]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_space_that_raised_an_error_can_be_resumed(storage: Reopened, sampler: Sampler) -> None:
+    """The value for which it raised is closed as failed, and another one is drawn after the space was changed."""
+    before = StageJournal(storage(), "s", "search", _searched(_raises_above(1.0), sampler))
+    with pytest.raises(
+        UserError, match=r"does not propose one ArmConfig \(ZeroDivisionError: a mistake in the space\)"
+    ):
+        _run(before)
+    assert _states(storage)[-1] == TrialState.FAIL
+    again = StageJournal(storage(), "s", "search", _searched(sigma_alpha, sampler))
+    _run(again)
+    states = _states(storage)
+    assert states.count(TrialState.COMPLETE) == again.finished() == again.source.total == 9
+    assert states.count(TrialState.FAIL) == 1
+    assert TrialState.RUNNING not in states
+
+
+def test_a_value_left_running_by_an_error_is_drawn_anew(storage: Reopened) -> None:
+    """Earlier versions left it RUNNING, and so does a kill before the space was asked."""
+    journal = StageJournal(storage(), "s", "search", _searched(sigma_alpha))
+    left = optuna.load_study(study_name="s.search", storage=storage(), sampler=optuna.samplers.RandomSampler(3)).ask()
+    highest = left.suggest_float("sigma", 0.01, 2.0) - 0.01
+    journal = StageJournal(storage(), "s", "search", _searched(_raises_above(highest)))
+    assert journal.unfinished() == []
+    assert _states(storage) == [TrialState.FAIL]
+    rest = _run(StageJournal(storage(), "s", "search", _searched(sigma_alpha)))
+    assert len(rest) == 9
+
+
+def test_a_trial_that_has_begun_is_not_thrown_away(storage: Reopened) -> None:
+    journal = StageJournal(storage(), "s", "search", _searched(sigma_alpha))
+    asked = journal.ask()
+    assert asked is not None
+    epoch = EpochRecord(epoch=1, train_loss=1, val_error=0.5, images_per_second=1, seconds=1, timestamp_ms=1)
+    journal.report(asked[0], [epoch])
+    for space, said in ((_raises_above(0.0), "does not propose"), (_rejects_above(0.0), "accepted before")):
+        with pytest.raises(UserError, match=said):
+            StageJournal(storage(), "s", "search", _searched(space)).unfinished()
+    assert _states(storage) == [TrialState.RUNNING]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_rejected_points_are_replaced(storage: Reopened, sampler: Sampler) -> None:
+    """`raise TrialPruned` rejects a point: it is not run, and it takes no place in the search."""
+    source = _searched(_rejects_above(1.5), sampler)
+    journal = StageJournal(storage(), "s", "search", source)
+    trials = _run(journal)
+    assert len(trials) == source.total == journal.finished() == (6 if sampler == "grid" else 9)
+    assert max(map(_sigma, trials)) <= 1.5
+    assert journal.reasons("failed") == []
+
+
+def test_a_resumed_search_counts_no_rejected_point(storage: Reopened) -> None:
+    source = _searched(_rejects_above(1.0))
+    undisturbed = _run(StageJournal(storage(), "other", "search", source))
+    first = StageJournal(storage(), "s", "search", source)
+    trials = []
+    for _ in range(4):
+        asked = first.ask()
+        assert asked is not None
+        trials.append(asked[1])
+        first.tell(_ended(*asked))
+    assert [*trials, *_run(StageJournal(storage(), "s", "search", source))] == undisturbed
+
+
+def test_a_space_that_rejects_everything_ends_in_one_line(storage: Reopened) -> None:
+    journal = StageJournal(storage(), "s", "search", _searched(_rejects_above(0.0)))
+    with pytest.raises(UserError, match=f"rejected {MAX_REJECTED} points one after another; let it accept more"):
+        journal.ask()
+    assert len(_states(storage)) == MAX_REJECTED
