@@ -17,6 +17,9 @@ RAY_ADDRESS = "RAY_ADDRESS"
 RAY_API_SERVER_ADDRESS = "RAY_API_SERVER_ADDRESS"
 """The command line reads these two as defaults of `--address`."""
 
+RAY_FOLDER = "RAY_TMPDIR"
+"""The folder of a local Ray's own files."""
+
 JOB = "NOISY_STUDY_JOB"
 """Set in the environment of a job that runs a submitted study."""
 
@@ -60,8 +63,13 @@ def is_job() -> bool:
 
 
 def ray_temporary_folder() -> str:
-    """`RAY_TMPDIR`, the folder in which a local Ray makes its own; `/tmp` if it is not set."""
-    return os.environ.get("RAY_TMPDIR") or "/tmp"
+    """`RAY_TMPDIR` (`RAY_FOLDER`), the folder in which a local Ray makes its own; `/tmp` if it is not set."""
+    return os.environ.get(RAY_FOLDER) or "/tmp"
+
+
+def refused_by_ray() -> str | None:
+    """The name of a variable with which Ray Tune refuses to start; None if none is set."""
+    return next((name for name in ("TUNE_RESULT_DIR", "RAY_AIR_LOCAL_CACHE_DIR") if os.environ.get(name)), None)
 
 
 def ray_token() -> str | None:

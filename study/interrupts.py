@@ -20,7 +20,7 @@ INTERRUPTED = 130
 PATIENCE = 8.0
 """Seconds that whatever was interrupted may take to shut down."""
 TOGETHER = 1.0
-"""Seconds in which several signals are one request: `timeout` sends two, and so does a terminal that closes."""
+"""Seconds in which several signals are one request. `timeout` sends two. A closing terminal and its shell do too."""
 
 _interrupted = threading.Event()
 

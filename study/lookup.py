@@ -12,6 +12,7 @@ from search_spaces.library import recipe_names, recipe_text
 from study import environment
 from study.config import StudyConfig, nearest, parse_study, read_text
 from study.errors import UserError
+from study.locks import is_held
 from study.storage import DEFAULT_ROOT, StudyFolder, can_be_study_name
 from study.tracking.address import tracking_uri
 
@@ -48,6 +49,11 @@ def local_studies(root: Path = DEFAULT_ROOT) -> list[str]:
     """The names of the studies in a folder, sorted."""
     found = (path.parent.name for path in (root / "studies").glob("*/study.yaml"))
     return sorted(filter(can_be_study_name, found))
+
+
+def running_studies(root: Path = DEFAULT_ROOT) -> list[str]:
+    """The names of the studies in a folder that a process on this machine runs or resumes now."""
+    return [name for name in local_studies(root) if is_held(StudyFolder(root, name).lock)]
 
 
 def find_study(name: str, root: Path = DEFAULT_ROOT) -> StudyFolder:

@@ -21,7 +21,7 @@ LAYERS: list[set[str]] = [
         "study.datasets",
         "study.digests",
     },
-    {"study.shadows", "study.values"},
+    {"study.shadows", "study.values", "study.locks"},
     {"study.methods", "study.noise"},
     {"study.config"},
     {"study.records", "study.storage"},

@@ -1,7 +1,9 @@
-"""What a signal becomes, in a process of its own: a wind-down that hangs would end the one that asks."""
+"""What a signal becomes, in a process of its own: a shutdown that hangs would end the one that asks."""
 
 import subprocess
 import sys
+
+import pytest
 
 SWALLOWED = """
 import signal
@@ -22,3 +24,51 @@ def test_swallowed_interrupt_is_raised_again() -> None:
     """An interrupt that a library takes for its own is raised all the same."""
     ran = subprocess.run([sys.executable, "-c", SWALLOWED], capture_output=True, text=True, timeout=60, check=False)
     assert (ran.returncode, ran.stderr) == (130, "")
+
+
+RAISED = """
+import signal
+import sys
+
+if sys.argv[2] == "ignored":
+    signal.signal(signal.Signals[sys.argv[1]], signal.SIG_IGN)
+from study.interrupts import INTERRUPTED, interruptible
+
+try:
+    with interruptible(str):
+        signal.raise_signal(signal.Signals[sys.argv[1]])
+except KeyboardInterrupt:
+    sys.exit(INTERRUPTED)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(("how", "status"), [("once", 130), ("ignored", 0)])
+def test_signal_interrupts_unless_it_is_ignored(name: str, how: str, status: int) -> None:
+    """`nohup` starts a program with SIGHUP ignored, and a shell starts one in the background with SIGINT ignored."""
+    command = [sys.executable, "-c", RAISED, name, how]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stderr) == (status, "")
+
+
+TWO_AT_ONCE = """
+import os
+import signal
+import sys
+
+from study.interrupts import INTERRUPTED, interruptible
+
+try:
+    with interruptible(str):
+        os.kill(os.getpid(), signal.SIGTERM)
+except KeyboardInterrupt:
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("shut down", flush=True)
+    sys.exit(INTERRUPTED)
+"""
+
+
+def test_two_signals_at_once_are_one_request() -> None:
+    """GNU `timeout` sends SIGTERM to its child and then to the group, which the child is in too."""
+    ran = subprocess.run([sys.executable, "-c", TWO_AT_ONCE], capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "shut down\n", "")

@@ -46,6 +46,7 @@ class TrackedStudy:
             values are NaN or None, as in pandas.
         teachers: the same for teacher runs.
         params, tags, status: of the parent run; empty and None if there is none.
+        deleted_runs: ids of the runs of trials and teachers that somebody deleted and that have no other run.
 
     Raises:
         UserError: an error metric of a run is outside [0, 1]; the message names the run.
@@ -57,6 +58,7 @@ class TrackedStudy:
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     status: str | None = None
+    deleted_runs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for runs in (self.trials, self.teachers):
@@ -135,16 +137,29 @@ def read_study(tracking_uri: str, study: str) -> TrackedStudy:
         with first_opening(tracking_uri):
             client = MlflowClient(tracking_uri=tracking_uri)
         experiment = client.get_experiment_by_name(study)
-        if experiment is None or experiment.lifecycle_stage != "active":
+        if experiment is not None and experiment.lifecycle_stage != "active":
+            raise UserError(
+                f"the study `{study}` was deleted on the tracking server {without_credentials(tracking_uri)}; restore "
+                f"it: mlflow experiments restore --experiment-id {experiment.experiment_id}"
+            )
+        if experiment is None:
             raise UserError(
                 f"there is no study `{study}` on the tracking server {without_credentials(tracking_uri)}"
                 f"{_nearest_names(study, _study_names(client))}"
             )
         with _no_garbage_collection():
             runs = list(_runs(tracking_uri, client, experiment.experiment_id))
+            deleted = list(_runs(tracking_uri, client, experiment.experiment_id, deleted=True))
 
     parents = fullest_first(_of_kind(runs, "study"))
     parent = parents[0] if parents else None
+    if parent is None and (deleted_parents := _of_kind(deleted, "study")):
+        raise UserError(
+            f"the parent run of study {study} was deleted on the tracking server; restore it: "
+            f"mlflow runs restore --run-id {fullest_first(deleted_parents)[0].info.run_id}"
+        )
+    there = {run.data.tags.get(schema.TRIAL_ID) for run in runs}
+    missing = [run for run in deleted if run.data.tags.get(schema.TRIAL_ID, None) not in {None, *there}]
     return TrackedStudy(
         study,
         trials=_frame(_of_kind(runs, "trial")),
@@ -152,10 +167,13 @@ def read_study(tracking_uri: str, study: str) -> TrackedStudy:
         params=dict(parent.data.params) if parent is not None else {},
         tags=dict(parent.data.tags) if parent is not None else {},
         status=parent.info.status if parent is not None else None,
+        deleted_runs=tuple(run.info.run_id for run in missing),
     )
 
 
-def _runs(tracking_uri: str, client: "MlflowClient", experiment_id: str) -> Iterator["Run"]:
+def _runs(tracking_uri: str, client: "MlflowClient", experiment_id: str, deleted: bool = False) -> Iterator["Run"]:
+    from mlflow.entities import ViewType
+
     token: str | None = None
     while True:
         # Oldest first: trials that begin while we read come behind what was read, so that no page shifts.
@@ -163,6 +181,7 @@ def _runs(tracking_uri: str, client: "MlflowClient", experiment_id: str) -> Iter
             tracking_uri,
             client.search_runs,
             [experiment_id],
+            run_view_type=ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY,
             max_results=RUNS_PER_PAGE,
             order_by=["attributes.start_time ASC"],
             page_token=token,

@@ -1,7 +1,8 @@
 """How far studies are: trials by stage and outcome, epochs and the best so far, off the tracking server."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 
 from rich.console import Console
 from rich.live import Live
@@ -13,29 +14,43 @@ from study.stages import STAGES_OF_STUDENTS
 from study.tracking import schema
 
 
-def study_status(uris: Mapping[str, str]) -> RichTable:
+def study_status(uris: Mapping[str, str], running: Collection[str] = ()) -> RichTable:
     """One line per study and stage.
 
     Epochs are those of the trials that have ended, where the runs tell them.
 
     Args:
         uris: each study's tracking address, by its name.
+        running: studies that a process on this machine runs. The server may not know of a resume yet.
 
     Raises:
         UserError: a server does not answer or does not know its study.
     """
-    return _table([read_study(uri, name) for name, uri in uris.items()])
+    return _table(_studies(uris, running))
 
 
-def watch_status(uris: Mapping[str, str], console: Console, seconds: float = 2.0) -> None:
-    """Show the status again and again until no study is running any more."""
+def watch_status(
+    uris: Mapping[str, str],
+    console: Console,
+    seconds: float = 2.0,
+    running: Callable[[], Collection[str]] = tuple,
+) -> None:
+    """Show the status again and again until no study is running any more; see `study_status`."""
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            studies = [read_study(uri, name) for name, uri in uris.items()]
+            studies = _studies(uris, running())
             live.update(_table(studies), refresh=True)
             if all(study.status != "RUNNING" for study in studies):
                 return
             time.sleep(seconds)
+
+
+def _studies(uris: Mapping[str, str], running: Collection[str]) -> list[TrackedStudy]:
+    studies = [read_study(uri, name) for name, uri in uris.items()]
+    return [
+        replace(each, status="RUNNING") if each.name in running and each.status != "FINISHED" else each
+        for each in studies
+    ]
 
 
 def _table(studies: list[TrackedStudy]) -> RichTable:

@@ -6,7 +6,6 @@ files in a folder that no other user can read, and ends with the study.
 
 import logging
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -35,6 +34,7 @@ from study.adapters.ray_paths import job_config, keeps_folders_out
 from study.config import ResourcesConfig
 from study.errors import UserError
 from study.interrupts import SIGNALS, end_at_once, is_interrupted
+from study.running.machine_limits import refuse_small_address_space, temporary_folder
 from study.shadows import refuse_shadows_in
 
 # Ray reads these when it starts. They turn off its usage statistics, its display, its signal handling and its result
@@ -126,6 +126,13 @@ def ray_engine(address: str | None, verbose: bool, resume_hint: Callable[[], str
     Raises:
         UserError: no Ray answers at the address.
     """
+    if ray.is_initialized():
+        raise UserError("this process has started Ray already, and a study starts its own; call ray.shutdown() first")
+    if (refused := environment.refused_by_ray()) is not None:
+        raise UserError(
+            f"{refused} is set, and Ray Tune does not start with it; unset it (NOISY_STUDY_ROOT chooses the folder of "
+            "studies)"
+        )
     if not keeps_folders_out():
         refuse_shadows_in(Path.cwd())
     for name, value in _ENVIRONMENT.items():
@@ -168,12 +175,13 @@ def _local(verbose: bool) -> Iterator[None]:
             f"ray {ray.__version__}: other machines could reach this version of Ray; install ray {WRITTEN_FOR}, or "
             "join a running cluster with --address"
         )
+    refuse_small_address_space()
     # A short path: the path of a socket may have about 100 characters.
-    folder = Path(tempfile.mkdtemp(prefix="ray-", dir=environment.ray_temporary_folder()))
+    ray_folder = temporary_folder("ray-", environment.RAY_FOLDER, environment.ray_temporary_folder())
     try:
-        with environment.restored("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
-            # Ray requires a token by default, unless RAY_AUTH_MODE turns it off. Only the owner of a process can read
-            # its environment.
+        # Ray requires a token by default, unless RAY_AUTH_MODE turns it off. Only the owner of a process can read its
+        # environment.
+        with ray_folder as folder, environment.restored("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
             os.environ["RAY_AUTH_TOKEN"] = environment.ray_token() or new_token()
             with only_this_machine(), sessions_of_its_own(), _starting("Ray does not start here"):
                 # Ray makes this folder readable for all users. The folder above it stays private.
@@ -181,7 +189,6 @@ def _local(verbose: bool) -> Iterator[None]:
             yield
     finally:
         forget_token()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from optuna.exceptions import OptunaError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,6 +22,7 @@ from study.distill.logit_store import file_digest
 from study.distill.processor import recorded_processor
 from study.distill.teachers import check_given_weights
 from study.errors import StudyFailed, Undelivered, UserError
+from study.locks import file_lock, naming_the_file_system
 from study.lookup import find_study
 from study.planning import plan
 from study.planning.check import check_study
@@ -355,10 +356,11 @@ def _locked(folder: StudyFolder) -> Iterator[None]:
 
     If no study was created, the folder is removed again.
     """
-    lock = FileLock(folder.lock)
+    lock = file_lock(folder.lock)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        with naming_the_file_system(folder.lock):
+            lock.acquire(timeout=0)
     except OSError as error:
         if not isinstance(error, Timeout):
             raise UserError(f"cannot write {folder.path}: {error.strerror}; run in another folder") from None

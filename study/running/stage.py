@@ -6,11 +6,12 @@ to the journal second: after a crash in between it is written to both again, so 
 trials early. It reads only the journal; Ray sees it as a scheduler.
 """
 
-import tempfile
+import errno
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -21,9 +22,10 @@ from ray.tune.search import Searcher
 
 from study.adapters.ray_workers import let_workers_start
 from study.config import TrialConfig
-from study.errors import StudyFailed
+from study.errors import StorageFull, StudyFailed
 from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
 from study.running.journal import StageJournal
+from study.running.machine_limits import kernel_memory_kills, temporary_folder
 from study.running.nodes import alive_nodes, copies
 from study.running.trainable import JOB, REPORT, DistillationTrainable, NodeRefs
 from study.running.trial import TrialJob, discard_checkpoints
@@ -78,6 +80,7 @@ class StageRun:
     """How many trials ended on each node, by its address."""
 
     def __post_init__(self) -> None:
+        self._memory_kills = kernel_memory_kills()
         self._again = self.journal.unfinished()
 
     def next_job(self, ray_trial: str) -> TrialJob | str | None:
@@ -195,6 +198,11 @@ class StageRun:
             self._again.append((number, trial))
             return
         reason = f"its worker was lost {self._losses[number]} times in a row without a new epoch"
+        if (kills := kernel_memory_kills() - self._memory_kills) > 0:
+            reason += (
+                f"; memory ran out: the kernel killed {kills} processes meanwhile; lower resources.workers or "
+                "train.batch_size, or allow more memory"
+            )
         passed = self._histories.get(number, {})
         summary = summary_without_result("failed", [passed[epoch] for epoch in sorted(passed)], reason)
         self.on_report(ray_trial, TrialReport(number=number, summary=summary))
@@ -283,7 +291,7 @@ def run_stage(stage: StageRun, placement: Placement, node_data: NodeRefs) -> Non
     if finished >= total:
         return
     let_workers_start()
-    with tempfile.TemporaryDirectory(prefix="noisy-study-ray-") as scratch:
+    with temporary_folder("noisy-study-ray-", "TMPDIR") as scratch:
         trainable = tune.with_resources(
             tune.with_parameters(DistillationTrainable, node_refs=node_data, device=placement.device),
             tune.PlacementGroupFactory([{"CPU": placement.cpus, "GPU": placement.gpus}], strategy="SPREAD"),
@@ -298,7 +306,7 @@ def run_stage(stage: StageRun, placement: Placement, node_data: NodeRefs) -> Non
             ),
             run_config=tune.RunConfig(
                 name=stage.journal.name,
-                storage_path=scratch,
+                storage_path=str(scratch),
                 stop=StopOnError(stage),
                 # The searcher handles lost workers: it suggests the same trial again.
                 failure_config=tune.FailureConfig(max_failures=0),
@@ -308,7 +316,7 @@ def run_stage(stage: StageRun, placement: Placement, node_data: NodeRefs) -> Non
                 progress_reporter=tune.CLIReporter(),
             ),
         )
-        with _memory_in_one_line():
+        with _machine_in_one_line(scratch):
             tuner.fit()
     if stage.error is not None:
         raise stage.error
@@ -318,14 +326,24 @@ def run_stage(stage: StageRun, placement: Placement, node_data: NodeRefs) -> Non
 
 
 @contextmanager
-def _memory_in_one_line() -> Iterator[None]:
-    """Turn Ray's error about a full memory into one line. Ray ends a worker when a node's memory is nearly full.
+def _machine_in_one_line(scratch: Path) -> Iterator[None]:
+    """Turn Ray Tune's errors about a full memory and a full folder of temporary files into one line.
+
+    Ray ends a worker when a node's memory is nearly full.
 
     Raises:
         StudyFailed: Ray ended a worker for that reason.
+        StorageFull: Ray Tune's files have no room.
     """
     try:
         yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StorageFull(
+            f"{scratch.parent}: the disk of temporary files is full; make room there, or choose another folder with "
+            "TMPDIR"
+        ) from None
     except RuntimeError as error:
         if "running low on memory" not in str(error):
             raise

@@ -36,6 +36,7 @@ from study.distill.trainer import (
     predicted_classes_of,
 )
 from study.errors import UserError
+from study.locks import file_lock, naming_the_file_system
 from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
 from study.running.checkpoint import read_checkpoint, write_checkpoint
 from study.running.result import read_result, write_result
@@ -155,7 +156,8 @@ class TrialRun:
             return True
         self.job.folder.mkdir(parents=True, exist_ok=True)
         try:
-            self._lock.acquire(timeout=WAIT_SECONDS)
+            with naming_the_file_system(self.job.folder / "lock"):
+                self._lock.acquire(timeout=WAIT_SECONDS)
         except Timeout:
             return False
         remove_temporary_files(self.job.folder)
@@ -284,7 +286,7 @@ class TrialRun:
 
     @cached_property
     def _lock(self) -> FileLock:
-        return FileLock(self.job.folder / "lock", thread_local=False)
+        return file_lock(self.job.folder / "lock")
 
     @property
     def result_file(self) -> Path:

@@ -5,18 +5,19 @@ it.
 """
 
 import json
+import logging
 import os
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 from urllib.parse import unquote
 
-from filelock import FileLock
-
 from study import environment
-from study.errors import TrackingUnavailable, UserError
+from study.errors import StorageFull, TrackingUnavailable, UserError
+from study.locks import held
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 
@@ -40,6 +41,8 @@ def bound_requests() -> None:
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    # It prints a traceback for each error of a database, which is also raised and becomes one line.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 def tracking_uri() -> str:
@@ -99,6 +102,8 @@ def answering(uri: str) -> Iterator[None]:
         reason, server = redacted_message(error, uri), f"the tracking server {without_credentials(uri)}"
         if isinstance(error, MlflowException) and error.error_code in _REFUSALS:
             raise UserError(f"{server} refuses ({reason})") from None
+        if (of_file := _sqlite_trouble(error, uri)) is not None:
+            raise of_file from None
         silence = f"{server} does not answer ({reason}); check that it runs and that MLFLOW_TRACKING_URI names it"
         # An address that cannot be used, or a driver that is not installed. An answer that is no
         # JSON is a ValueError too, but that one comes from the server.
@@ -106,6 +111,22 @@ def answering(uri: str) -> Iterator[None]:
         if of_address and not isinstance(error, requests.RequestException | json.JSONDecodeError):
             raise UserError(silence) from None
         raise TrackingUnavailable(silence) from None
+
+
+def _sqlite_trouble(error: BaseException, uri: str) -> UserError | None:
+    """What is wrong with a SQLite store whose error lies under another one; None where neither reason is the cause."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    file = _sqlite_file(uri)
+    under: BaseException | None = error
+    while under is not None and not isinstance(under, sqlite3.Error):
+        under = under.__cause__ or under.__context__
+    code = getattr(under, "sqlite_errorcode", None)
+    if code == sqlite3.SQLITE_FULL:
+        return StorageFull(f"the disk under {file} is full; make room on it")
+    if code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):  # the low byte is the kind
+        return TrackingUnavailable(f"another process has locked the database {file}; end it, or wait until it is done")
+    return None
 
 
 P = ParamSpec("P")
@@ -158,7 +179,7 @@ def first_opening(uri: str) -> Iterator[None]:
         yield
         return
     database = _sqlite_file(uri)
-    with FileLock(database.with_name(f"{database.name}.lock")):
+    with held(database.with_name(f"{database.name}.lock")):
         yield
 
 

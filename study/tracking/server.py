@@ -3,15 +3,21 @@
 Works on a store's address, a host and a port. Knows nothing of studies.
 """
 
+import errno
 import ipaddress
 import os
 import secrets
+import signal
+import socket
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from importlib.util import find_spec
 
 from study import environment
-from study.errors import UserError
+from study.errors import StudyFailed, UserError
+from study.interrupts import PATIENCE, taken_signals
 
 PASSWORD_LENGTH = 12
 """The fewest characters of the password of MLflow's user `admin`."""
@@ -47,8 +53,10 @@ def server_environment(uri: str, auth: bool) -> dict[str, str]:
     return variables | _auth_variables() if auth else variables
 
 
-def serve(host: str, port: int, variables: dict[str, str], auth: bool) -> int:
-    """Run the MLflow server until it ends.
+def serve(host: str, port: int, variables: dict[str, str], auth: bool) -> None:
+    """Run the MLflow server until a signal comes. The signal ends MLflow and all its processes.
+
+    For the main thread.
 
     Args:
         host: the address to listen on.
@@ -56,14 +64,64 @@ def serve(host: str, port: int, variables: dict[str, str], auth: bool) -> int:
         variables: as `server_environment` returns them.
         auth: whether users must log in.
 
-    Returns:
-        its exit status.
+    Raises:
+        UserError: this machine does not have the host, or the port is reserved.
+        StudyFailed: the port is in use, or MLflow ended by itself.
+        KeyboardInterrupt: a signal ended it.
     """
+    _check_port(host, port)
     command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
     if auth:
         command += ["--app-name", "basic-auth"]
     # With a login, the server makes files that only their owner may read: the users' database is one of them.
-    return subprocess.run(command, env=variables, check=False, umask=0o077 if auth else -1).returncode
+    stopped = threading.Event()
+    process: subprocess.Popen[bytes] | None = None
+
+    def stop(*_: object) -> None:
+        """The first signal asks MLflow to end, a second one or a hanging end kills it."""
+        again = stopped.is_set()
+        stopped.set()
+        if process is not None:
+            _signal_group(process.pid, signal.SIGKILL if again else signal.SIGTERM)
+
+    former = {each: signal.signal(each, stop) for each in taken_signals()}
+    try:
+        # A session of its own: the signals of our process group reach it once, through us.
+        process = subprocess.Popen(command, env=variables, umask=0o077 if auth else -1, start_new_session=True)
+        while not stopped.is_set() and process.poll() is None:
+            stopped.wait(0.2)
+        if stopped.is_set():
+            _signal_group(process.pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE)
+    finally:
+        if process is not None:
+            _signal_group(process.pid, signal.SIGKILL)  # what is left of it
+            process.wait()
+        for each, handler in former.items():
+            signal.signal(each, handler)
+    if stopped.is_set():
+        raise KeyboardInterrupt
+    raise StudyFailed(f"MLflow ended by itself with status {process.returncode}; its own messages above say why")
+
+
+def _signal_group(group: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, number)
+
+
+def _check_port(host: str, port: int) -> None:
+    """Refuse an address on which nothing can listen; MLflow itself ends with status 0 then."""
+    where = server_address(host, port)
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise StudyFailed(f"{where}: another program listens there; choose another port with --port") from None
+        raise UserError(f"{where}: cannot listen there ({error.strerror or error}); change --host or --port") from None
 
 
 def _is_loopback(host: str) -> bool:

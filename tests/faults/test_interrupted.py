@@ -36,6 +36,45 @@ def test_interrupted_study_resumes_by_its_command(tmp_path: Path, undisturbed: U
     unharmed(study, undisturbed(SMALL), how, 1)
 
 
+GROUPS: dict[str, Callable[[Driver], None]] = {
+    "SIGTERM to the process group": lambda driver: driver.signal_group(signal.SIGTERM),
+    "SIGTERM to every process of the job": lambda driver: driver.signal_all(signal.SIGTERM),
+    "SIGHUP to the process group": lambda driver: driver.signal_group(signal.SIGHUP),
+}
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("how", GROUPS)
+def test_a_signal_to_a_group_interrupts_the_study(tmp_path: Path, undisturbed: Undisturbed, how: str) -> None:
+    """Four of four: the study and each of three resumes. `timeout`, systemd, Slurm and a dropped ssh send it so."""
+    study = Study(tmp_path, SMALL)
+    for number in range(4):
+        with study.command(*(("resume", "small") if number else ("run", "small.yaml"))) as driver:
+            checkpoint = study.trials / f"grid-{number:04d}" / "checkpoint.pt"
+            driver.until(checkpoint.exists, f"trial {number} has a checkpoint")
+            GROUPS[how](driver)
+            assert driver.ends(within=15) == 130, driver.stderr
+            assert driver.stderr.endswith(HOW_TO_GO_ON)
+            assert "died" not in driver.stderr
+    study.finish("resume", "small")
+    unharmed(study, undisturbed(SMALL), how, 4)
+
+
+@pytest.mark.faults
+def test_sighup_ignored_at_the_start_stays_ignored(tmp_path: Path, undisturbed: Undisturbed) -> None:
+    """As under `nohup`: the study is not interrupted."""
+    study = Study(tmp_path, SMALL)
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a child inherits this
+    try:
+        with study.start() as driver:
+            _until_training(study, driver)
+            driver.signal_group(signal.SIGHUP)
+            driver.finishes()
+    finally:
+        signal.signal(signal.SIGHUP, former)
+    unharmed(study, undisturbed(SMALL), "SIGHUP under `nohup`", 1)
+
+
 def test_second_ctrl_c_ends_the_study_at_once(tmp_path: Path) -> None:
     """Ray's head is held still, so that the first one waits for it until it is cut off."""
     study = Study(tmp_path, SMALL)

@@ -13,6 +13,7 @@ from support.handwritten import Writer
 from study.errors import UserError
 from study.results import read
 from study.results.read import read_study
+from study.tracking import schema
 from study.tracking.address import without_credentials
 
 pytest_plugins = ("support.handwritten",)
@@ -86,8 +87,27 @@ def test_a_deleted_study_is_not_there(uri: str, client: MlflowClient, new_study:
     experiment = client.get_experiment_by_name(study.name)
     assert experiment is not None
     client.delete_experiment(experiment.experiment_id)
-    with pytest.raises(UserError, match="no study"):
+    with pytest.raises(UserError, match=f"was deleted .* restore --experiment-id {experiment.experiment_id}$"):
         read_study(uri, study.name)
+
+
+def test_a_deleted_parent_run_is_named(uri: str, client: MlflowClient, new_study: NewStudy) -> None:
+    study = new_study()
+    client.delete_run(study.parent)
+    with pytest.raises(UserError, match=f"mlflow runs restore --run-id {study.parent}$"):
+        read_study(uri, study.name)
+
+
+def test_deleted_trials_are_named(uri: str, client: MlflowClient, new_study: NewStudy) -> None:
+    """A deleted copy of a trial that has another run is not missed."""
+    study = new_study()
+    tags = {schema.KIND: "trial", schema.STAGE: "grid", schema.ROLE: "arm"}
+    lost, _, copy = (
+        study.run({**tags, schema.TRIAL_ID: trial_id}, {}, {}) for trial_id in ("grid-0000", "grid-0001", "grid-0001")
+    )
+    client.delete_run(lost)
+    client.delete_run(copy)
+    assert read_study(uri, study.name).deleted_runs == (lost,)
 
 
 @pytest.mark.parametrize("scheme", ["sqlite:///", "file://", ""])

@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,17 @@ class Driver:
 
     def ctrl_c(self) -> None:
         """What a terminal does: SIGINT to everything in the foreground."""
-        os.killpg(self._command.pid, signal.SIGINT)
+        self.signal_group(signal.SIGINT)
+
+    def signal_group(self, number: int) -> None:
+        """A signal to its process group, as a shell, a terminal that closes and `timeout` send it."""
+        os.killpg(self._command.pid, number)
+
+    def signal_all(self, number: int) -> None:
+        """A signal to it and every process of its Ray, as systemd and Slurm send it to all processes of a job."""
+        for process in [*self.ray(), self.process]:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
     def ends(self, within: float = PATIENCE) -> int:
         """Its exit status."""

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from study.errors import UserError
-from study.lookup import local_studies, tracking_uri_of, tracking_uris_of
+from study.lookup import local_studies, running_studies, tracking_uri_of, tracking_uris_of
 from study.storage import DEFAULT_ROOT
 from study.terminal.cli.options import complete_study
 from study.terminal.cli.output import standard_output
@@ -26,6 +26,6 @@ def status(
     if not uris:
         raise UserError(f"no studies in {DEFAULT_ROOT / 'studies'}; `noisy-study run quickstart` makes one")
     if watch:
-        watch_status(uris, standard_output())
+        watch_status(uris, standard_output(), running=running_studies)
     else:
-        standard_output().print(study_status(uris))
+        standard_output().print(study_status(uris, running_studies()))

@@ -7,6 +7,7 @@ import typer
 
 from study.lookup import tracking_uri_of
 from study.terminal.cli.options import NameArgument
+from study.terminal.cli.output import say
 
 
 class TableFormat(StrEnum):
@@ -22,7 +23,15 @@ class TableFormat(StrEnum):
 
 def table(name: NameArgument, format: Annotated[TableFormat, typer.Option("--format")] = TableFormat.text) -> None:
     """Print the improvement-over-baseline table, read off the tracking server."""
+    from study.results.read import read_study
     from study.results.render import render
-    from study.results.table import build_table
+    from study.results.table import table_of
 
-    print(render(build_table(tracking_uri_of(name), name), format.value))  # noqa: T201 - the table and nothing else
+    tracked = read_study(tracking_uri_of(name), name)
+    if deleted := tracked.deleted_runs:
+        ids = ", ".join(deleted[:3]) + ", ..." * (len(deleted) > 3)
+        say(
+            f"{len(deleted)} runs of study {name} were deleted on the tracking server and are not in the table; to "
+            f"restore them: mlflow runs restore --run-id RUN_ID ({ids})"
+        )
+    print(render(table_of(tracked), format.value))  # noqa: T201 - the table and nothing else

@@ -27,4 +27,4 @@ def ui(
     studies = pages(uri)
     for line in [f"MLflow on {address} (Ctrl-C ends it)", *(f"{name}: {address}/{studies[name]}" for name in studies)]:
         errors.print(line, highlight=False, markup=False, soft_wrap=True)
-    raise typer.Exit(server.serve(host, port, variables, auth))
+    server.serve(host, port, variables, auth)
