@@ -2,35 +2,17 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from support.disturbed import SMALL, WIDE, Study, unharmed
+from support.full_disk import small_disk
 from support.undisturbed import Undisturbed
 
 pytestmark = [
     pytest.mark.faults,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system"),
 ]
-
-
-@contextmanager
-def _small_disk(folder: Path, size: str) -> Iterator[None]:
-    folder.mkdir(parents=True)
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def _grow(folder: Path, size: str) -> None:
@@ -49,7 +31,7 @@ def _ended_in_one_line(stderr: str, disk: Path, name: str) -> None:
 )
 def test_a_disk_too_small_for_a_checkpoint(tmp_path: Path, undisturbed: Undisturbed, size: str, what: str) -> None:
     study, disk = Study(tmp_path, WIDE), tmp_path / ".noisy-study"
-    with _small_disk(disk, size):
+    with small_disk(disk, size):
         with study.start() as driver:
             assert driver.ends() == 1
             _ended_in_one_line(driver.stderr, disk, "wide")
@@ -62,7 +44,7 @@ def test_a_disk_too_small_for_a_checkpoint(tmp_path: Path, undisturbed: Undistur
 def test_a_disk_that_something_else_fills_to_the_last_byte(tmp_path: Path, undisturbed: Undisturbed) -> None:
     """Whatever comes next has no room: a checkpoint, or an entry in the journal."""
     study, disk = Study(tmp_path, SMALL), tmp_path / ".noisy-study"
-    with _small_disk(disk, "8m"):
+    with small_disk(disk, "8m"):
         with study.start() as driver:
             driver.until((study.trials / "grid-0001" / "checkpoint.pt").exists, "the second trial has a checkpoint")
             filled = subprocess.run(["dd", "if=/dev/zero", f"of={disk / 'filler'}", "bs=4096"], capture_output=True)

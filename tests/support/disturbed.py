@@ -8,11 +8,11 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 import yaml
@@ -59,6 +59,23 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = PATIEN
         time.sleep(every)
 
 
+Launch = Callable[[Sequence[str], Path, Mapping[str, str], IO[str], IO[str]], Any]
+"""Starts a command: its words, folder, environment, standard output and standard error. It returns a
+`subprocess.Popen`, or what has its methods."""
+
+
+def command(words: Sequence[str], folder: Path, environment: Mapping[str, str], out: IO[str], err: IO[str]) -> Any:
+    """`noisy-study` with these words, in a session of its own."""
+    return subprocess.Popen(
+        [NOISY_STUDY, *words],
+        cwd=folder,
+        env={**HERE, **environment},
+        stdout=out,
+        stderr=err,
+        start_new_session=True,
+    )
+
+
 class Driver:
     """A `noisy-study` command in a session of its own, as in a terminal, and the processes of its Ray.
 
@@ -66,16 +83,16 @@ class Driver:
         folder: where it runs, and where its output goes.
         words: of its command line.
         environment: beside this machine's.
+        launch: starts the command.
     """
 
-    def __init__(self, folder: Path, *words: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, *words: str, environment: Mapping[str, str], launch: "Launch | None" = None
+    ) -> None:
         self._out, self._err = (folder / f"{words[0]}-{time.monotonic_ns()}.{kind}" for kind in ("out", "err"))
         # Files and no pipes: whatever outlives the command would hold a pipe open.
         with open(self._out, "w") as out, open(self._err, "w") as err:
-            command = [NOISY_STUDY, *words]
-            self._command = subprocess.Popen(
-                command, cwd=folder, env={**HERE, **environment}, stdout=out, stderr=err, start_new_session=True
-            )
+            self._command = (launch or command)(words, folder, environment, out, err)
         self.process = psutil.Process(self._command.pid)
         self._seen: set[psutil.Process] = set()
 
@@ -195,11 +212,14 @@ class Study:
         folder: made if it is not there.
         document: the study file.
         server: address of the tracking server; without, a store in the folder.
+        launch: starts its commands.
     """
 
-    def __init__(self, folder: Path, document: Document, server: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, document: Document, server: str | None = None, launch: Launch | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.name = folder, str(document["name"])
+        self.folder, self.name, self._launch = folder, str(document["name"]), launch
         self.uri = server or f"sqlite:///{folder / 'mlflow.db'}"
         self._environment = {} if server is None else {"MLFLOW_TRACKING_URI": server}
         self.file = folder / f"{self.name}.yaml"
@@ -211,11 +231,15 @@ class Study:
 
     @contextmanager
     def command(self, *words: str) -> Iterator[Driver]:
-        driver = Driver(self.folder, *words, environment=self._environment)
+        driver = self.open(*words)
         try:
             yield driver
         finally:
             driver.close()
+
+    def open(self, *words: str) -> Driver:
+        """Start a command on it; close it afterwards."""
+        return Driver(self.folder, *words, environment=self._environment, launch=self._launch)
 
     def start(self, *words: str) -> Any:
         """`run` it, as a context."""
@@ -272,14 +296,31 @@ class Harm:
     changed: int
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a study left: its tracked runs, the weights of every trial by its id, and the rows of its table."""
+
+    tracked: Tracked
+    weights: dict[str, bytes]
+    table: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, study: Study) -> "Kept":
+        return cls(study.tracked(), study.weights(), study.table())
+
+
 def harm(study: Study, undisturbed: Study, beside: Collection[str] = ()) -> Harm:
     """Compare with the same study undisturbed: tracked runs, epochs, test errors, and the bytes of all weights.
 
     Args:
         beside: trials that only the disturbed study has.
     """
-    found, right = study.tracked(), undisturbed.tracked()
-    weights, right_weights = study.weights(), undisturbed.weights()
+    return harm_of(Kept.of(study), Kept.of(undisturbed), beside)
+
+
+def harm_of(kept: Kept, undisturbed: Kept, beside: Collection[str] = ()) -> Harm:
+    """The same, of what both studies left."""
+    found, right = kept.tracked, undisturbed.tracked
 
     def doubled(trial: str) -> bool:
         epochs = found.epochs[trial]
@@ -289,7 +330,7 @@ def harm(study: Study, undisturbed: Study, beside: Collection[str] = ()) -> Harm
         return (
             found.epochs.get(trial) != right.epochs[trial]
             or found.test_errors.get(trial) != right.test_errors[trial]
-            or weights.get(trial) != right_weights.get(trial)
+            or kept.weights.get(trial) != undisturbed.weights.get(trial)
         )
 
     return Harm(

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Any
 
 import requests
 
@@ -44,11 +45,16 @@ class MLflowServer:
     artifacts: str | None = None
     options: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    _process: "subprocess.Popen[bytes] | None" = None
+    _process: Any = None  # a `subprocess.Popen`, or what has its methods
 
     @property
     def uri(self) -> str:
         return f"http://{self.host}:{self.port}"
+
+    @property
+    def started(self) -> bool:
+        """Whether its process was started, and not killed since."""
+        return self._process is not None
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -59,20 +65,24 @@ class MLflowServer:
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
         }
-        where = ("--host", self.host, "--port", str(self.port), "--workers", "1")
         with open(said, "ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "mlflow", "server", *where, *self.options],
-                env={**os.environ, **environment, **self.environment},
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+            self._process = self._launch(environment, output)
         deadline = time.monotonic() + SECONDS
         while not self.answers():
             assert self._process.poll() is None, said.read_text()[-3000:]
             assert time.monotonic() < deadline, said.read_text()[-3000:]
             time.sleep(0.2)
+
+    def _launch(self, environment: Mapping[str, str], output: IO[bytes]) -> Any:
+        """Start its process, in a session of its own."""
+        where = ("--host", self.host, "--port", str(self.port), "--workers", "1")
+        return subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", *where, *self.options],
+            env={**os.environ, **environment, **self.environment},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
 
     def answers(self) -> bool:
         try:
