@@ -115,24 +115,18 @@ class StageJournal:
         return [taken for trial in trials if (taken := self._taken_again(trial)) is not None]
 
     def _taken_again(self, trial: FrozenTrial) -> tuple[int, TrialConfig] | None:
-        """A trial of an earlier process; None if the search space does not accept its parameters, and it never ran.
-
-        Such a trial is closed. The space raised an error for it, or the process died before the space was asked.
-        """
+        """A trial of an earlier process; None, and closed, if it never ran and the search space does not accept it."""
         opened = self._stage_trials.opened(trial.number)
         try:
             return self._taken(opened, trial)
         except (UserError, TrialPruned) as error:
+            is_rejected_now = isinstance(error, TrialPruned)
             if self.stage != SEARCH or trial.intermediate_values or trial.state.is_finished():
-                if isinstance(error, TrialPruned):
-                    reason = f"search.space rejects the trial {self.trial_id(trial.number)}, which it accepted before"
-                    raise UserError(reason) from None
-                raise
+                before = f"search.space rejects {self.trial_id(trial.number)}, which it accepted before"
+                raise (UserError(before) if is_rejected_now else error) from None
             del self._opened[trial.number]
-            if isinstance(error, TrialPruned):
-                self._stage_trials.close(opened, REJECTED, str(error))
-            else:
-                self._stage_trials.close(opened, "failed", str(error))
+            self._stage_trials.close(opened, REJECTED if is_rejected_now else "failed", str(error))
+            if not is_rejected_now:
                 self._forgiven.add(trial.number)
             return None
 
