@@ -4,7 +4,7 @@
     ├── UserError                  a user mistake: exit status 2
     │   ├── TrackingUnavailable    (also a StudyFailed)
     │   └── StorageFull            (also a StudyFailed)
-    ├── StudyFailed                a study started and did not finish: exit status 1
+    ├── StudyFailed                a study, or MLflow under `ui`, started and did not finish: exit status 1
     │   ├── NothingFound           a search has no result
     │   ├── Undelivered            the study finished, but the tracking server does not have everything
     │   ├── TrackingUnavailable    the tracking server does not answer
