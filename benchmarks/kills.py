@@ -74,7 +74,8 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     """The table of the page."""
 
     def cells(row: dict[str, Any]) -> list[object]:
-        limit = f"{100 * row['bound']:.1f} %" if "bound" in row else f"{len(row['wrong'])} studies were harmed"
+        harmed = f"{len(row['wrong'])} of {row['studies']} studies were harmed"
+        limit = f"{100 * row['bound']:.1f} %" if "bound" in row else harmed
         return [*(row[name] for name in ("fault", "injected", "lost", "doubled", "changed")), limit]
 
     return table(HEAD, map(cells, rows))
