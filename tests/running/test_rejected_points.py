@@ -86,12 +86,13 @@ def test_a_space_that_raised_an_error_can_be_resumed(storage: Reopened, sampler:
         UserError, match=r"does not propose one ArmConfig \(ZeroDivisionError: a mistake in the space\)"
     ):
         _run(before)
-    assert _states(storage)[-1] == TrialState.FAIL
+    failed = 0 if sampler == "grid" else 1  # the space is asked for the whole grid before the first trial
+    assert _states(storage).count(TrialState.FAIL) == failed
     again = StageJournal(storage(), "s", "search", _searched(sigma_alpha, sampler))
     _run(again)
     states = _states(storage)
     assert states.count(TrialState.COMPLETE) == again.finished() == again.source.total == 9
-    assert states.count(TrialState.FAIL) == 1
+    assert states.count(TrialState.FAIL) == failed
     assert TrialState.RUNNING not in states
 
 
