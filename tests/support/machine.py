@@ -333,8 +333,8 @@ def undisturbed(folder: Path) -> Kept:
         with study.command("run", study.file.name) as driver:
             if driver.ends() == 0:
                 break
-        exists = study.trials.with_name("study.yaml").exists()
-        assert not exists and number + 1 < LAST_RESUMES, f"the undisturbed study: {driver.stderr}"
+        is_retried = number + 1 < LAST_RESUMES and not study.trials.with_name("study.yaml").exists()
+        assert is_retried, f"the undisturbed study: {driver.stderr}"
     return in_child(lambda: Kept.of(study))
 
 
