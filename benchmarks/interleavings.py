@@ -15,8 +15,8 @@ from typing import Any
 
 from support import plans
 
-from benchmarks import lanes
 from benchmarks.lanes import carry_out
+from benchmarks.page import ROOT
 
 LINES = 40
 """So many kinds of printed lines the summary has, the most frequent first."""
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200, help="how many interleavings")
     parser.add_argument("--lanes", type=int, default=2, help="how many at the same time")
     parser.add_argument("--seed", type=int, default=0, help="of the first one")
-    parser.add_argument("--out", type=Path, default=lanes.ROOT / "benchmarks" / "interleavings.json")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "interleavings.json")
     given = parser.parse_args()
     drawn = [plans.interleaving(seed) for seed in range(given.seed, given.seed + given.count)]
     found = summary(carry_out(drawn, given.lanes, given.out.with_suffix(".jsonl")))

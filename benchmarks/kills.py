@@ -15,9 +15,8 @@ from typing import Any
 from support import plans
 from support.plans import KILLS, START, Plan
 
-from benchmarks import lanes
 from benchmarks.lanes import carry_out
-from benchmarks.page import table
+from benchmarks.page import ROOT, table
 
 ROUNDS = 6
 """So often further studies are drawn for injections that could not happen."""
@@ -87,7 +86,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=30, help="how often each fault is injected, at least")
     parser.add_argument("--lanes", type=int, default=2, help="how many studies run at the same time")
     parser.add_argument("--only", choices=list(KILLS), help="one fault alone")
-    parser.add_argument("--out", type=Path, default=lanes.ROOT / "benchmarks" / "kills.json")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "kills.json")
     given = parser.parse_args()
     kinds = [given.only] if given.only else list(KILLS)
     rows = summary(carried_out(kinds, given.count, given.lanes, given.out.with_suffix(".jsonl")))

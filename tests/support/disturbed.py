@@ -156,7 +156,8 @@ class Driver:
 
     def ends(self, within: float = PATIENCE) -> int:
         """Its exit status."""
-        return self._command.wait(within)
+        status: int = self._command.wait(within)
+        return status
 
     def finishes(self) -> None:
         """Assert that it comes to its table, and prints nothing else."""

@@ -106,8 +106,8 @@ class Machine:
             plans.KILL_RAYLET: lambda step: self._stop(lambda driver: kill(driver.server("raylet"))),
             plans.KILL_GCS: lambda step: self._stop(lambda driver: kill(driver.server("gcs_server"))),
             plans.KILL_WORKER: self._kill_worker,
-            plans.STOP_SERVER: lambda step: self._serving() and self.server.kill(),
-            plans.START_SERVER: lambda step: not self._serving() and self.server.start(),
+            plans.STOP_SERVER: lambda step: self._stop_server(),
+            plans.START_SERVER: lambda step: self._start_server(),
             plans.HANG_SERVER: lambda step: self.server.hang(),
             plans.WAKE_SERVER: lambda step: self.server.wake(),
             plans.RESTORE: self._restore,
@@ -207,6 +207,18 @@ class Machine:
         except StopIteration:  # Ray has not started yet
             return False
         return f"status {self.driver.ends(30)}"
+
+    def _stop_server(self) -> bool:
+        served = self._serving()
+        self.server.kill()
+        return served
+
+    def _start_server(self) -> bool:
+        """False where it runs already."""
+        if self._serving():
+            return False
+        self.server.start()
+        return True
 
     def _kill_worker(self, step: Step) -> bool:
         workers = self.driver.workers() if self.driver is not None and self._runs() else []
