@@ -1,7 +1,5 @@
 """Carries out plans one after another, in one warmed-up process.
 
-    PYTHONPATH=.:tests python -m support.lane FOLDER < plans.jsonl > happened.jsonl
-
 Works on lines of JSON: a plan comes in, and what happened goes out at once. Several lanes run side by side.
 """
 
@@ -18,6 +16,9 @@ from support.plans import Plan, read_plan
 
 ROOT = Path(__file__).parents[2]
 
+# No PYTHONPATH: Ray's own processes would inherit it, and find the folders of tests beside their packages.
+_PROGRAM = f"import sys; sys.path += [{str(ROOT)!r}, {str(ROOT / 'tests')!r}]; from support.lane import main; main()"
+
 
 def carried_out(plans: Iterable[Plan], folder: Path) -> Iterator[dict[str, Any]]:
     """Each study's `Happened`, as soon as it ended; in a process of its own.
@@ -31,15 +32,13 @@ def carried_out(plans: Iterable[Plan], folder: Path) -> Iterator[dict[str, Any]]
     folder.mkdir(parents=True, exist_ok=True)
     given = folder / "plans.jsonl"
     given.write_text("".join(json.dumps(plan.document()) + "\n" for plan in plans), encoding="utf-8")
-    path = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
     with open(given, encoding="utf-8") as lines, open(folder / "lane-stderr", "w", encoding="utf-8") as said:
         lane = subprocess.Popen(
-            [sys.executable, "-m", "support.lane", str(folder)],
+            [sys.executable, "-c", _PROGRAM, str(folder)],
             stdin=lines,
             stdout=subprocess.PIPE,
             stderr=said,
             text=True,
-            env={**os.environ, "PYTHONPATH": path},
         )
         assert lane.stdout is not None
         with lane:
@@ -72,7 +71,3 @@ def _set_up(store: Path) -> None:
     from mlflow import MlflowClient
 
     MlflowClient(f"sqlite:///{store}").search_experiments()
-
-
-if __name__ == "__main__":
-    main()
