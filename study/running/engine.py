@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
 
 from study import environment
@@ -53,6 +54,10 @@ _ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_GLOBAL_CHECKPOINT_S": "inf",
 }
+
+START_ATTEMPTS = 3
+TOO_SLOW = "timed out during startup"
+"""In the message of the plain `Exception` that Ray raises when its node is not there after 30 seconds."""
 
 
 @dataclass(frozen=True)
@@ -184,11 +189,28 @@ def _local(verbose: bool) -> Iterator[None]:
         with ray_folder as folder, environment.restored("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
             os.environ["RAY_AUTH_TOKEN"] = environment.ray_token() or new_token()
             with only_this_machine(), sessions_of_its_own(), _starting("Ray does not start here"):
-                # Ray makes this folder readable for all users. The folder above it stays private.
-                ray.init(address="local", include_dashboard=False, _temp_dir=str(folder / "ray"), **_quiet(verbose))
+                _start_locally(folder, verbose)
             yield
     finally:
         forget_token()
+
+
+def _start_locally(folder: Path, verbose: bool) -> None:
+    """Start a local Ray. Ray gives its node 30 seconds, which is too short on a busy machine, so a slow start is
+    retried."""
+    for attempt in range(1, START_ATTEMPTS + 1):
+        before = set(psutil.Process().children())
+        try:
+            # Ray makes this folder readable for all users. The folder above it stays private.
+            place = str(folder / f"ray{attempt}")
+            ray.init(address="local", include_dashboard=False, _temp_dir=place, **_quiet(verbose))
+            return
+        except Exception as error:
+            if attempt == START_ATTEMPTS or TOO_SLOW not in str(error):
+                raise
+            for process in set(psutil.Process().children()) - before:  # Ray forgets the parts that have started
+                process.kill()
+                process.wait()
 
 
 @contextmanager

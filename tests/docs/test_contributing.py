@@ -174,7 +174,8 @@ def test_a_sampler_is_a_function_and_a_name(copy: Path) -> None:
         "from study.config import parse_study\n"
         "from study.running.samplers import make_sampler\n"
         "optuna.logging.set_verbosity(optuna.logging.ERROR)\n"
-        "search = parse_study(recipe_text('quickstart'), 'x', ['search.sampler=halton']).search\n"
+        "given = ['search={space: sigma_alpha, sampler: halton, trials: 9}']\n"
+        "search = parse_study(recipe_text('quickstart'), 'x', given).search\n"
         "drawn = optuna.create_study()\n"
         "for asked in range(9):\n"
         "    drawn.sampler = make_sampler(search, 0, asked, EndedTrials())\n"
@@ -226,7 +227,7 @@ def test_a_figure_is_one_file_and_one_line(copy: Path) -> None:
 
 def test_a_column_is_one_entry(copy: Path) -> None:
     columns = copy / "study/results/columns.py"
-    _replace(columns, "    _settings_for_programs,\n", f"{_example('column')}    _settings_for_programs,\n")
+    _replace(columns, "    _settings_for_programs,\n", f"{_example('column').rstrip()},\n    _settings_for_programs,\n")
     assert _touched(copy) == {"study/results/columns.py"}
     printed = _run(
         copy,

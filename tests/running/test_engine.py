@@ -2,10 +2,13 @@
 
 import os
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import ray
 from support.processes import is_here, sockets, tree
@@ -63,3 +66,19 @@ def test_a_ray_that_others_could_reach_is_not_started(rays_folder: Path, monkeyp
         raise AssertionError("it was started")
     assert not ray.is_initialized()
     assert list(rays_folder.iterdir()) == []
+
+
+def test_a_slow_start_of_ray_is_retried(workspace: Path, rays_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray gives its node 30 seconds, which is too short on a busy machine. A failed attempt leaves no process."""
+    start, left = ray.init, list[subprocess.Popen[bytes]]()
+
+    def slow_at_first(**options: object) -> object:
+        if not left:
+            left.append(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE))
+            raise Exception("The current node timed out during startup. This could happen because …")
+        return start(**options)
+
+    monkeypatch.setattr(ray, "init", slow_at_first)
+    with ray_engine(None, False, str) as capacity:
+        assert capacity.nodes
+    assert not psutil.pid_exists(left[0].pid)
