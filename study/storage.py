@@ -132,10 +132,19 @@ class StudyFolder:
         """Address of the Optuna storage that a study has to itself: which trials there are and how they ended."""
         return f"sqlite:///{self.path / 'journal.db'}"
 
+    def may_own(self, journal: str) -> bool:
+        """Whether an address is that of a study's own journal, in this folder or where the folder lay before."""
+        return journal.startswith("sqlite:") and journal.endswith(f"studies/{self.name}/journal.db")
+
     @property
     def outbox(self) -> Path:
         """The events that the tracking server does not have yet."""
         return self.path / "outbox.db"
+
+    @property
+    def parent_record(self) -> Path:
+        """What was tracked of the study's parent run, for a tracking server that lost it."""
+        return self.path / "parent.json"
 
     @property
     def lock(self) -> Path:

@@ -2,6 +2,7 @@
 lie in."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -53,6 +54,23 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Reopened:
     if request.param == "postgresql":
         address = request.getfixturevalue("postgresql")()
     return lambda: open_storage(address)
+
+
+@pytest.fixture(scope="session")
+def new_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tracking store with nothing in it. MLflow takes seconds to make one, and a copy is as good."""
+    from mlflow import MlflowClient
+
+    file = tmp_path_factory.mktemp("new-store") / "mlflow.db"
+    MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
+@pytest.fixture
+def own_store(workspace: Path, new_store: Path) -> str:
+    """Address of a new tracking store in the working folder."""
+    shutil.copy(new_store, workspace / "mlflow.db")
+    return f"sqlite:///{workspace / 'mlflow.db'}"
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql", "server"])

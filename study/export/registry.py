@@ -22,6 +22,7 @@ from study.export.weights import OpenedStudent, refuse_another_error
 from study.results.row_words import arm_words
 from study.tracking import schema
 from study.tracking.address import answering, bound_requests
+from study.tracking.artifacts import misplaced
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -96,12 +97,19 @@ def register_student(tracking_uri: str, opened: OpenedStudent) -> Registered:
         found = _versions(client, name)
         same = next((each for each in found if each.tags.get(WEIGHTS_DIGEST) == opened.weights_digest), None)
         champion = _champion(client, name, found)
+        if same is None:
+            _refuse_another_place(client, tracking_uri, opened.choice.run_id)
         registered = same or _log(client, name, opened)
         _mark_as_registered(client, name, registered)
         reason = _why_not(opened, champion, registered)
         if reason is None:
             client.set_registered_model_alias(name, CHAMPION, registered.version)
         return Registered(name, str(registered.version), reason is None, same is None, reason)
+
+
+def _refuse_another_place(client: "MlflowClient", tracking_uri: str, run_id: str) -> None:
+    if (why_not := misplaced(tracking_uri, client.get_run(run_id).info.artifact_uri)) is not None:
+        raise UserError(why_not)
 
 
 def _why_not(opened: OpenedStudent, champion: "ModelVersion | None", candidate: "ModelVersion") -> str | None:

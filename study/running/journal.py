@@ -23,14 +23,16 @@ from study.config import Outcome, TrialConfig
 from study.errors import UserError
 from study.planning.keys import training_key
 from study.records import EpochRecord, TrainingSummary, TrialReport
+from study.running.claims import claim_stage
 from study.running.diverged import OUTCOME, has_diverged
+from study.running.ended_runs import RUN
 from study.running.front import pareto_front
 from study.running.sources import TrialSource
 from study.running.stage_trials import REASON, REJECTED, StageTrials, is_rejected
 from study.stages import SEARCH, Stage
 from study.storage import Ownership
 from study.tracking.address import redacted_message, without_credentials
-from study.tracking.ownership import ownership_tags, refuse_another_owner
+from study.tracking.ended import EndedRun
 
 REPEATS = "repeats"
 """User attribute of a trial: the id of the earlier trial with the same training."""
@@ -92,7 +94,7 @@ class StageJournal:
             load_if_exists=True,
         )
         if owner is not None:
-            _claim_stage(self._study, study, owner)
+            claim_stage(self._study, study, owner)
         self._stage_trials = StageTrials(self._study, storage)
         # Trials that failed in an earlier run are replaced by new ones: the reason may be fixed by now.
         self._forgiven = {
@@ -200,12 +202,16 @@ class StageJournal:
         """A trial's id on the tracking server."""
         return f"{self.name}-{number:04d}"
 
-    def tell(self, report: TrialReport) -> None:
+    def tell(self, report: TrialReport, run: EndedRun | None = None) -> None:
         """Write a trial's end to the journal: COMPLETE with its objectives, PRUNED, or FAIL.
 
         A pruned trial gets no value, so Optuna treats it as partly trained. A diverged trial of a search is COMPLETE
         with the error of a network that guesses. Optuna's samplers ignore failed trials, so they would propose similar
         values again.
+
+        Args:
+            report: of the trial, with its end.
+            run: what the tracking server gets of it; a server that lost it gets it again from here.
         """
         summary = report.summary
         assert summary is not None
@@ -214,6 +220,8 @@ class StageJournal:
             self._lost.discard(report.number)
             del self._opened[report.number]
             return
+        if run is not None:
+            self._storage.set_trial_user_attr(running.trial_id, RUN, run.model_dump_json())
         self._storage.set_trial_user_attr(running.trial_id, OUTCOME, summary.outcome)
         if summary.outcome in ("diverged", "failed"):
             self._storage.set_trial_user_attr(running.trial_id, REASON, summary.reason or "")
@@ -377,22 +385,3 @@ def open_storage(url: str, of_one_host: bool = True) -> BaseStorage:
 def is_taken(storage: BaseStorage, study: str) -> bool:
     """Whether a storage already holds stages of a study with this name. Several studies may share one storage."""
     return any(name.rpartition(".")[0] == study for name in optuna.get_all_study_names(storage))
-
-
-def claim_journal(storage: BaseStorage, study: str, owner: Ownership) -> None:
-    """Write down in every stage of a study whose it is; stages that were made before there was an owner get one.
-
-    Raises:
-        UserError: the journal belongs to another study of this name, or another folder has resumed the study.
-    """
-    for name in optuna.get_all_study_names(storage):
-        if name.rpartition(".")[0] == study:
-            _claim_stage(optuna.load_study(study_name=name, storage=storage), study, owner)
-
-
-def _claim_stage(stage: optuna.Study, study: str, owner: Ownership) -> None:
-    found = stage.user_attrs
-    refuse_another_owner(found, owner, study, f"the stage {stage.study_name} in the journal")
-    for name, value in ownership_tags(owner).items():
-        if found.get(name) != value:
-            stage.set_user_attr(name, value)

@@ -183,6 +183,7 @@ class Pipeline:
             track=self._context.track,
             watcher=self._context.watcher,
             workers=placement.workers,
+            root=self._context.root,
         )
         images = self._whole_ref if stage == TEACHER else self._dataset_ref
         run_stage(run, placement, NodeRefs(images, self._targets_ref))

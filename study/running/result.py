@@ -12,6 +12,9 @@ from study.digests import PLACEHOLDER, Damaged, read_checked, with_digest
 from study.records import TrialReport
 from study.storage import write_whole
 
+RESULT = "result.json"
+"""Its name in the trial's folder."""
+
 
 class StoredResult(Model):
     """A trial's result on the disk, and what it is the result of.

@@ -27,16 +27,19 @@ from study.lookup import find_study
 from study.planning import plan
 from study.planning.check import check_study
 from study.running.bf16 import slow_precision
+from study.running.claims import claim_journal
+from study.running.delivered import delivery_of, opened_outbox
 from study.running.engine import ray_engine
-from study.running.journal import claim_journal, is_taken, open_storage
+from study.running.journal import is_taken, open_storage
 from study.running.nodes import check_storage
 from study.running.ownership import resumed_ownership
 from study.running.pipeline import Pipeline, StudyContext
 from study.running.watcher import Watcher
 from study.storage import DEFAULT_ROOT, Ownership, StartRecord, StudyFolder
-from study.tracking.address import redacted_message, store_exists, without_credentials
+from study.tracking.address import redacted_message, same_address, store_exists, without_credentials
 from study.tracking.client import TrackingClient
-from study.tracking.events import StudyBegan, StudyEnded, StudyStatus, now_ms
+from study.tracking.ended import keep_parent
+from study.tracking.events import Event, StudyBegan, StudyEnded, StudyStatus, now_ms
 from study.tracking.machine import measured_machine
 from study.tracking.outbox import Outbox
 from study.tracking.provenance import datasets_of, provenance, this_start
@@ -100,11 +103,7 @@ def resume(name: str, settings: Settings, watcher: Watcher) -> Dataset:
     folder = find_study(name, settings.root)
     record = folder.start_record()
     _check_tracked_there(folder, settings)
-    given = without_credentials(settings.optuna_storage or folder.own_journal)
-    if record.journal != given:
-        raise UserError(
-            f"study {name} has its journal in {record.journal}, not in {given}: set OPTUNA_STORAGE to {record.journal}"
-        )
+    _check_journal(folder, record, settings)
     with _locked(folder):
         config = _unchanged_study_file(folder, record)
         dataset = load_dataset(config.data, settings.data_root)
@@ -121,7 +120,7 @@ def sync(name: str, settings: Settings) -> int:
     """Send the events that the tracking server missed while it was unavailable.
 
     Returns:
-        how many events waited in the outbox; all of them were sent.
+        how many events were sent: those that waited in the outbox, and those of trials that the server did not have.
 
     Raises:
         UserError: there is no such study here, or another process runs it.
@@ -130,14 +129,22 @@ def sync(name: str, settings: Settings) -> int:
     folder = find_study(name, settings.root)
     _check_tracked_there(folder, settings)
     with _locked(folder):
-        tracking = TrackingClient(settings.tracking_uri, name, folder.start_record().ownership)
+        record = folder.start_record()
+        _check_journal(folder, record, settings)
+        journal = settings.optuna_storage or folder.own_journal
+        delivery = delivery_of(folder, record.ownership, settings.tracking_uri, journal, Watcher().says)
         try:
-            tracking.find_study()
+            delivery.client.find_study()
         except UserError as error:
             raise Undelivered(f"{error}; the events that it missed wait in {folder.outbox}") from None
-        outbox = Outbox(folder.outbox, tracking.apply, Watcher().says)
+        outbox = opened_outbox(folder, delivery, Watcher().says)
         _close(outbox, PATIENCE, folder)
-        return outbox.found
+        if not delivery.is_checked:
+            try:
+                delivery.check()
+            except UserError as error:
+                raise Undelivered(str(error)) from None
+        return outbox.found + delivery.again
 
 
 def _run_study(
@@ -183,8 +190,13 @@ def _run_study(
             claim_journal(storage, config.name, owner)
             folder.start_again(folder.start_record(), owner)
         status: StudyStatus = "FAILED"
-        tracking = TrackingClient(settings.tracking_uri, config.name, owner)
-        outbox = Outbox(folder.outbox, tracking.apply, watcher.says)
+        delivery = delivery_of(folder, owner, settings.tracking_uri, journal, watcher.says)
+        outbox = opened_outbox(folder, delivery, watcher.says)
+
+        def track(event: Event) -> None:
+            keep_parent(folder.parent_record, event)
+            outbox.put(event)
+
         try:
             if settings.address is None:  # on a cluster, the first trial on each kind of processor measures and reports
                 processor, _ = recorded_processor(folder.processors)
@@ -193,7 +205,7 @@ def _run_study(
             start = this_start()
             params, tags = provenance(config, dataset.digest, start)
             used = datasets_of(config.data, dataset)
-            outbox.put(StudyBegan(study_file=dump_study(config), params=params, tags=tags, datasets=used, start=start))
+            track(StudyBegan(study_file=dump_study(config), params=params, tags=tags, datasets=used, start=start))
             if is_new and not outbox.settle(PATIENCE) and outbox.trouble is not None:
                 if outbox.refused:
                     folder.unclaim()  # another study of this name was started at the same moment
@@ -212,7 +224,7 @@ def _run_study(
                         storage=storage,
                         owner=owner,
                         watcher=watcher,
-                        track=outbox.put,
+                        track=track,
                         capacity=capacity,
                     )
                 ).run()
@@ -239,7 +251,10 @@ def _end(outbox: Outbox, status: StudyStatus, folder: StudyFolder, watcher: Watc
     """Track how the study ended, and send everything. If the study stopped early, its own error is reported instead."""
     try:
         try:
-            outbox.put(StudyEnded(status=status, timestamp_ms=now_ms()))
+            ended = StudyEnded(status=status, timestamp_ms=now_ms())
+            if folder.exists():
+                keep_parent(folder.parent_record, ended)
+            outbox.put(ended)
         finally:
             _close(outbox, PATIENCE if status == "FINISHED" else SHORT_PATIENCE, folder)
     except Undelivered as error:
@@ -269,9 +284,19 @@ def _close(outbox: Outbox, patience: float, folder: StudyFolder) -> None:
 
 def _check_tracked_there(folder: StudyFolder, settings: Settings) -> None:
     recorded, given = folder.tracking_uri(), without_credentials(settings.tracking_uri)
-    if recorded != given:
+    if recorded is None or not same_address(recorded, given):
         raise UserError(
             f"study {folder.name} is tracked on {recorded}, not on {given}: set MLFLOW_TRACKING_URI to {recorded}"
+        )
+
+
+def _check_journal(folder: StudyFolder, record: StartRecord, settings: Settings) -> None:
+    given = without_credentials(settings.optuna_storage or folder.own_journal)
+    moved = settings.optuna_storage is None and folder.may_own(record.journal)
+    if not moved and not same_address(record.journal, given):
+        raise UserError(
+            f"study {folder.name} has its journal in {record.journal}, not in {given}: set OPTUNA_STORAGE to "
+            f"{record.journal}"
         )
 
 

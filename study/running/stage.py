@@ -27,9 +27,11 @@ from study.records import EpochRecord, TrainingSummary, TrialReport, summary_wit
 from study.running.journal import StageJournal
 from study.running.machine_limits import kernel_memory_kills, temporary_folder
 from study.running.nodes import alive_nodes, copies
+from study.running.result import RESULT
 from study.running.trainable import JOB, REPORT, DistillationTrainable, NodeRefs
 from study.running.trial import TrialJob, discard_checkpoints
 from study.running.watcher import Watcher
+from study.tracking.ended import EndedRun
 from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded, now_ms
 from study.tracking.names import run_name
 
@@ -63,6 +65,7 @@ class StageRun:
         track: takes an event for the tracking server; the event is on disk when this returns.
         watcher: is called when something happens.
         workers: how many trials run at once.
+        root: the folder of all studies. Without it the journal keeps the epochs of every trial.
     """
 
     journal: StageJournal
@@ -71,10 +74,12 @@ class StageRun:
     track: Callable[[Event], None]
     watcher: Watcher
     workers: int
+    root: Path | None = None
     error: Exception | None = None
     _live: dict[str, tuple[int, TrialConfig]] = field(default_factory=dict)
     _again: list[tuple[int, TrialConfig]] = field(default_factory=list)
     _losses: dict[int, int] = field(default_factory=dict)
+    _began: dict[int, tuple[RunBegan, TrialConfig]] = field(default_factory=dict)
     _histories: dict[int, dict[int, EpochRecord]] = field(default_factory=dict)
     trials_of_nodes: Counter[str] = field(default_factory=Counter)
     """How many trials ended on each node, by its address."""
@@ -109,17 +114,17 @@ class StageRun:
         if self.journal.is_over(number):
             self.watcher.says(f"{trial_id}: its files are damaged; it is trained again")
             return
-        self.track(
-            RunBegan(
-                trial_id=trial_id,
-                kind="teacher" if trial.stage == "teacher" else "trial",
-                role=trial.role,
-                stage=trial.stage,
-                name=run_name(trial),
-                params=self.params(trial),
-                timestamp_ms=now_ms(),
-            )
+        began = RunBegan(
+            trial_id=trial_id,
+            kind="teacher" if trial.stage == "teacher" else "trial",
+            role=trial.role,
+            stage=trial.stage,
+            name=run_name(trial),
+            params=self.params(trial),
+            timestamp_ms=now_ms(),
         )
+        self.track(began)
+        self._began[number] = (began, trial)
         self.watcher.trial_begins(self.journal.name, trial_id, trial)
 
     def _end_trial(self, report: TrialReport, summary: TrainingSummary) -> None:
@@ -133,8 +138,18 @@ class StageRun:
                 )
             self.journal.tell(report)
             return
-        self.track(RunEnded(trial_id=trial_id, summary=summary, timestamp_ms=_end(report)))
-        self.journal.tell(report)
+        began, trial = self._began.pop(report.number)
+        ended = RunEnded(trial_id=trial_id, summary=summary, timestamp_ms=_end(report), params=began.params)
+        self.track(ended)
+        self.journal.tell(report, self._run_of(report, trial, began, ended))
+
+    def _run_of(self, report: TrialReport, trial: TrialConfig, began: RunBegan, ended: RunEnded) -> EndedRun:
+        """What the journal keeps of a run. Its epochs are in the trial's result, or here if it has no result."""
+        if self.root is not None and ended.summary.outcome in ("completed", "diverged"):
+            folder = self.job(report.number, began.trial_id, trial).folder
+            return EndedRun(began=began, ended=ended, result=str((folder / RESULT).relative_to(self.root.absolute())))
+        passed = self._histories.get(report.number, {})
+        return EndedRun(began=began, ended=ended, epochs=tuple(passed[epoch] for epoch in sorted(passed)))
 
     def on_report(self, ray_trial: str, report: TrialReport) -> None:
         """Handle a report of a running trial. The same report may come more than once."""

@@ -39,7 +39,7 @@ from study.errors import UserError
 from study.locks import file_lock, naming_the_file_system
 from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
 from study.running.checkpoint import read_checkpoint, write_checkpoint
-from study.running.result import read_result, write_result
+from study.running.result import RESULT, read_result, write_result
 from study.storage import remove_temporary_files
 
 WEIGHTS = "weights.safetensors"
@@ -290,7 +290,7 @@ class TrialRun:
 
     @property
     def result_file(self) -> Path:
-        return self.job.folder / "result.json"
+        return self.job.folder / RESULT
 
     @property
     def weights_file(self) -> Path:

@@ -100,7 +100,7 @@ def answering(uri: str) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, requests.RequestException, OSError, ImportError, ValueError) as error:
         reason, server = redacted_message(error, uri), f"the tracking server {without_credentials(uri)}"
-        if isinstance(error, MlflowException) and error.error_code in _REFUSALS:
+        if isinstance(error, MlflowException) and error.error_code in _REFUSALS and not _of_another_server(error):
             raise UserError(f"{server} refuses ({reason})") from None
         if (of_file := _sqlite_trouble(error, uri)) is not None:
             raise of_file from None
@@ -111,13 +111,36 @@ def answering(uri: str) -> Iterator[None]:
         if of_address and not isinstance(error, requests.RequestException | json.JSONDecodeError):
             raise UserError(silence) from None
         raise TrackingUnavailable(silence) from None
+    except Exception as error:
+        if not _is_of_library(error):
+            raise
+        raise TrackingUnavailable(
+            f"{without_credentials(uri)} does not answer as an MLflow server does ({type(error).__name__}); check that "
+            "MLFLOW_TRACKING_URI names an MLflow server"
+        ) from None
+
+
+def _of_another_server(error: Exception) -> bool:
+    """Whether an error comes from a server that is not MLflow, such as a proxy: its answer is no JSON.
+
+    MLflow makes one of its own error codes of the answer's status; of these, "forbidden" is a refusal all the same.
+    """
+    return str(error).startswith("API request to endpoint") and "error code 403" not in str(error)
+
+
+def _is_of_library(error: BaseException) -> bool:
+    """Whether a library raised an error: it could not read an answer. Our own mistakes are no outages."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    module = str(trace.tb_frame.f_globals.get("__name__", "")) if trace is not None else ""
+    return module.partition(".")[0] in ("mlflow", "google", "requests", "urllib3", "sqlalchemy", "json")
 
 
 def _sqlite_trouble(error: BaseException, uri: str) -> UserError | None:
     """What is wrong with a SQLite store whose error lies under another one; None where neither reason is the cause."""
-    if not uri.startswith("sqlite:///"):
+    if (file := sqlite_file(uri)) is None:
         return None
-    file = _sqlite_file(uri)
     under: BaseException | None = error
     while under is not None and not isinstance(under, sqlite3.Error):
         under = under.__cause__ or under.__context__
@@ -163,9 +186,8 @@ def store_exists(uri: str) -> bool:
     Raises:
         UserError: the folder for a SQLite file does not exist.
     """
-    if not uri.startswith("sqlite:///"):
+    if (database := sqlite_file(uri)) is None:
         return True
-    database = _sqlite_file(uri)
     if not database.parent.is_dir():
         raise UserError(f"MLFLOW_TRACKING_URI {uri}: the folder {database.parent} does not exist; create it first")
     return database.exists()
@@ -175,13 +197,23 @@ def store_exists(uri: str) -> bool:
 def first_opening(uri: str) -> Iterator[None]:
     """Hold a lock while a SQLite store may be created. Two processes at the same time would break MLflow's
     migration."""
-    if not uri.startswith("sqlite:///"):
+    if (database := sqlite_file(uri)) is None:
         yield
         return
-    database = _sqlite_file(uri)
     with held(database.with_name(f"{database.name}.lock")):
         yield
 
 
-def _sqlite_file(uri: str) -> Path:
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a SQLite address; None for another address."""
+    if not uri.startswith("sqlite:///"):
+        return None
     return Path(uri.removeprefix("sqlite:///").partition("?")[0])
+
+
+def same_address(one: str, other: str) -> bool:
+    """Whether two addresses mean the same store. Of a SQLite file, relative and absolute paths are the same."""
+    files = sqlite_file(one), sqlite_file(other)
+    if files[0] is None or files[1] is None:
+        return one == other
+    return files[0].resolve() == files[1].resolve()

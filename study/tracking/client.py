@@ -6,7 +6,7 @@ that are already there are left out. Knows nothing of waiting; the outbox retrie
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ from study.records import EpochRecord
 from study.storage import Ownership
 from study.tracking import schema, view
 from study.tracking.address import answering
+from study.tracking.artifacts import misplaced
+from study.tracking.ended import EndedRun
 from study.tracking.entities import LoggedMetric, as_input, portions
 from study.tracking.events import (
     EpochsPassed,
@@ -27,7 +29,7 @@ from study.tracking.events import (
     StudyParams,
     now_ms,
 )
-from study.tracking.known import KnownRun, StudyOnServer
+from study.tracking.known import KnownRun, StudyOnServer, differ
 from study.tracking.ownership import ownership_tags
 
 if TYPE_CHECKING:
@@ -51,15 +53,26 @@ class TrackingClient:
         study: the experiment's name.
         owner: the study's id and its starts: nothing is written to a study of another id, or to one that another folder
             has resumed. Without it, whatever has this name is the study.
+        parent: gives the events that make the parent run, for a server that lost it.
+        says: takes a line when a run is replaced.
 
     Raises:
         TrackingUnavailable: from every method, if the server does not answer.
         UserError: from every method, if the server refuses. No message contains credentials.
     """
 
-    def __init__(self, uri: str, study: str, owner: Ownership | None = None) -> None:
+    def __init__(
+        self,
+        uri: str,
+        study: str,
+        owner: Ownership | None = None,
+        parent: Callable[[], Sequence[Event]] = tuple,
+        says: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._there = StudyOnServer(uri, study, owner)
+        self._parent_events, self._says = parent, says
         self._stumbled = False
+        self._outdated: set[str] = set()  # trials whose events are older than their runs on the server
 
     def find_study(self) -> str | None:
         """The parent run's id, or None if the server has no study of this name."""
@@ -83,13 +96,39 @@ class TrackingClient:
                 raise
             self._apply(events)
 
-    def _apply(self, events: Iterable[Event]) -> None:
+    def missing(self, ended: Sequence[EndedRun]) -> list[EndedRun]:
+        """Of runs that have ended, those that the server does not have with their outcome and their parameters."""
+        if not ended:
+            return []
+        there = self._there
+        try:
+            with answering(there.uri):
+                there.read()
+        except UserError:
+            self._stumbled = True
+            there.forget()
+            raise
+
+        def is_there(run: EndedRun) -> bool:
+            known = there.runs.get(run.began.trial_id)
+            return (
+                there.parent is not None
+                and known is not None
+                and known.outcome == run.ended.summary.outcome
+                and not differ(known.params, run.began.params)
+            )
+
+        return [run for run in ended if not is_there(run)]
+
+    def _apply(self, events: Sequence[Event]) -> None:
         gathered: defaultdict[str, _Gathered] = defaultdict(_Gathered)
         try:
             with answering(self._there.uri):
                 self._there.find_experiment()
                 if not self._there.is_read:
                     self._there.read()
+                if self._there.parent is None and not isinstance(next(iter(events), None), StudyBegan):
+                    events = (*self._parent_events(), *events)
                 for event in events:
                     match event:
                         case StudyBegan():
@@ -132,7 +171,8 @@ class TrackingClient:
             run = self._client.create_run(
                 there.experiment_id, tags={schema.KIND: "study", **event.tags, **tags}, run_name=there.study
             )
-            there.parent = run.info.run_id
+            there.parent = there.run_id(run)
+            there.adopt()
         else:
             self._log(there.parent, tags=tags)
         self._client.update_run(there.parent, status="RUNNING")
@@ -142,7 +182,11 @@ class TrackingClient:
             self._log(there.parent, tags={name: event.start.model_dump_json()})
         if schema.DATASET not in self._params_of(there.parent):
             # The parameters are written last: if they are there, everything before them is there too.
-            self._client.log_text(there.parent, event.study_file, schema.STUDY_FILE)
+            location = "" if there.experiment is None else str(there.experiment.artifact_location)
+            if (why_not := misplaced(there.uri, location)) is None:
+                self._client.log_text(there.parent, event.study_file, schema.STUDY_FILE)
+            else:
+                self._says(f"the study's run does not keep {schema.STUDY_FILE}: {why_not}")
             self._client.set_experiment_tag(there.experiment_id, view.TAG, view.saved_view(now_ms()))
             if event.datasets:
                 self._client.log_inputs(there.parent, [as_input(dataset) for dataset in event.datasets])
@@ -173,6 +217,18 @@ class TrackingClient:
 
     def _begin(self, event: RunBegan) -> None:
         parent = self._begun_study()
+        known = self._there.runs.get(event.trial_id)
+        self._outdated.discard(event.trial_id)
+        if known is not None and differ(known.params, event.params):
+            if event.timestamp_ms < known.began_ms:  # an outbox from a backup: the run is newer
+                self._outdated.add(event.trial_id)
+                return
+            self._client.delete_run(known.run_id)
+            del self._there.runs[event.trial_id]
+            self._says(
+                f"{event.trial_id} has other parameters now than its run {known.run_id} on the tracking server; that "
+                "run is deleted, and the trial gets a new one"
+            )
         if event.trial_id not in self._there.runs:
             run = self._client.create_run(
                 self._there.experiment_id,
@@ -186,10 +242,18 @@ class TrackingClient:
                 },
                 run_name=event.name,
             )
-            self._there.runs[event.trial_id] = KnownRun(run.info.run_id)
+            self._there.runs[event.trial_id] = KnownRun(
+                self._there.run_id(run), parent=parent, began_ms=event.timestamp_ms
+            )
 
     def _end(self, event: RunEnded, gathered: _Gathered) -> None:
-        summary = event.summary
+        summary, run = event.summary, self._there.runs.get(event.trial_id)
+        if run is None or event.trial_id in self._outdated:
+            return  # the run was deleted, or is newer; the comparison with the journal finds what is missing
+        if event.params is not None:
+            params = run.params or gathered.params
+            if not params or differ(params, event.params) or len(run.epochs | set(gathered.epochs)) < summary.epochs:
+                return  # an event before the end is lost; the comparison with the journal finds the trial
         metrics = {
             schema.BEST_VAL_ERROR: summary.best_val_error,
             schema.BEST_EPOCH: summary.best_epoch,
@@ -215,10 +279,9 @@ class TrackingClient:
                 **({schema.REPEATS: summary.repeats} if summary.repeats else {}),
             },
         )
-        if (run := self._there.runs.get(event.trial_id)) is not None:
-            run.outcome = summary.outcome
-            status = {"completed": "FINISHED", "pruned": "KILLED"}.get(summary.outcome, "FAILED")
-            self._client.set_terminated(run.run_id, status=status, end_time=event.timestamp_ms)
+        run.outcome = summary.outcome
+        status = {"completed": "FINISHED", "pruned": "KILLED"}.get(summary.outcome, "FAILED")
+        self._client.set_terminated(run.run_id, status=status, end_time=event.timestamp_ms)
 
     def _send(
         self,
@@ -229,8 +292,8 @@ class TrackingClient:
     ) -> None:
         """Write what was gathered for a run, then these metrics, then these tags."""
         run = self._there.runs.get(trial_id)
-        if run is None:
-            return  # somebody has deleted it
+        if run is None or trial_id in self._outdated:
+            return  # somebody has deleted it, or it is newer
         new = [gathered.epochs[epoch] for epoch in sorted(gathered.epochs) if epoch not in run.epochs]
         of_epochs = [
             (name, float(value), record.timestamp_ms, record.epoch)

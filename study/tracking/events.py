@@ -99,6 +99,11 @@ class RunEnded(Model):
     trial_id: str
     summary: TrainingSummary
     timestamp_ms: int
+    params: dict[str, str] | None = Field(
+        None,
+        description="of its run: the end is written only to a run that has these parameters and all its epochs. "
+        "None: it is written to any",
+    )
 
 
 Event = StudyBegan | StudyParams | MachineMeasured | StudyEnded | RunBegan | EpochsPassed | RunEnded

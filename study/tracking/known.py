@@ -7,12 +7,13 @@ of events.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from study.errors import TrackingUnavailable, UserError
 from study.storage import Ownership
 from study.tracking import schema
-from study.tracking.address import bound_requests, first_opening, without_credentials
+from study.tracking.address import bound_requests, first_opening, sqlite_file, without_credentials
 from study.tracking.entities import fullest_first
 from study.tracking.ownership import refuse_another_owner
 
@@ -24,6 +25,24 @@ RUNS_PER_PAGE = 250
 """The most runs in one page of a search. A busy server needs seconds for 1,000, and the limit of a request is 3 s."""
 
 
+def _identity(file: Path) -> tuple[int, int] | None:
+    """What tells a file from another one of the same name; None where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+CUT = 250
+"""How many characters of a parameter every MLflow server keeps; old ones cut what is longer."""
+
+
+def differ(known: Mapping[str, str], params: Mapping[str, str]) -> bool:
+    """Whether a parameter that two runs both have differs."""
+    return any(known[name][:CUT] != params[name][:CUT] for name in known.keys() & params.keys())
+
+
 @dataclass
 class KnownRun:
     """A trial's run.
@@ -32,12 +51,16 @@ class KnownRun:
         run_id: MLflow's.
         params: its parameters; empty until they were written.
         outcome: its outcome, None while it runs.
+        parent: its parent run's id.
+        began_ms: when it began, Unix time in milliseconds.
         epochs: those that it has.
     """
 
     run_id: str
     params: Mapping[str, str] = field(default_factory=dict)
     outcome: str | None = None
+    parent: str | None = None
+    began_ms: int = 0
     epochs: set[int] = field(default_factory=set)
 
 
@@ -59,6 +82,7 @@ class StudyOnServer:
     def __init__(self, uri: str, study: str, owner: Ownership | None) -> None:
         self.uri, self.study, self.owner = uri, study, owner
         self._opened: MlflowClient | None = None
+        self._file: tuple[int, int] | None = None
         self.forget()
 
     def forget(self) -> None:
@@ -79,12 +103,30 @@ class StudyOnServer:
             with first_opening(self.uri):
                 self._opened = MlflowClient(tracking_uri=self.uri)
                 self._opened.get_experiment_by_name(self.study)  # the first request creates a store that is missing
+            if (file := sqlite_file(self.uri)) is not None:
+                self._file = _identity(file)
         return self._opened
 
     @property
     def where(self) -> str:
         """The server, for messages."""
         return f"the tracking server {without_credentials(self.uri)}"
+
+    def no_answer(self) -> TrackingUnavailable:
+        """The error for an answer without what was asked for."""
+        return TrackingUnavailable(
+            f"{self.where} does not answer as an MLflow server does; check that MLFLOW_TRACKING_URI names one"
+        )
+
+    def run_id(self, run: "Run") -> str:
+        """The id of a run that was created.
+
+        Raises:
+            TrackingUnavailable: the answer has none.
+        """
+        if not run.info.run_id:
+            raise self.no_answer()
+        return str(run.info.run_id)
 
     @property
     def experiment_id(self) -> str:
@@ -98,12 +140,17 @@ class StudyOnServer:
             UserError: the name belongs to another study, another folder has resumed the study, or the experiment was
                 deleted.
         """
-        found = self.client.get_experiment_by_name(self.study)
+        client = self.client
+        if (file := sqlite_file(self.uri)) is not None and _identity(file) != self._file:
+            raise UserError(f"{self.where}: its file was deleted or replaced while this process had it open")
+        found = client.get_experiment_by_name(self.study)
         if found is None:
+            if file is None:
+                client.search_experiments(max_results=1)  # MLflow takes any "404 not found", a proxy's too, for None
             self.forget()
             return
         if found.name != self.study or not found.experiment_id:
-            raise TrackingUnavailable(f"{self.where} does not answer as an MLflow server does; check its address")
+            raise self.no_answer()
         if found.lifecycle_stage != "active":
             raise UserError(
                 f"the experiment {self.study} was deleted on {self.where}; restore it (mlflow experiments restore "
@@ -156,7 +203,7 @@ class StudyOnServer:
         for run_id in self._doubled_parents:
             self.client.delete_run(run_id)
         of_trials: dict[str, list[Run]] = {}
-        for run in self._search(f"tags.`{schema.PARENT}` = '{self.parent}'") if self.parent is not None else ():
+        for run in self._search(""):
             if schema.TRIAL_ID in run.data.tags:
                 of_trials.setdefault(run.data.tags[schema.TRIAL_ID], []).append(run)
         for trial_id, runs in of_trials.items():
@@ -164,10 +211,25 @@ class StudyOnServer:
             for other in doubled:
                 self.client.delete_run(other.info.run_id)
             self.runs[trial_id] = self._known(run)
+        self.adopt()
         self.is_read = True
 
+    def adopt(self) -> None:
+        """Make the parent run the parent of every trial's run. The one before it may have been deleted."""
+        for run in self.runs.values():
+            if self.parent is not None and run.parent != self.parent:
+                self.client.set_tag(run.run_id, schema.PARENT, self.parent)
+                run.parent = self.parent
+
     def _known(self, run: "Run") -> KnownRun:
-        known = KnownRun(run.info.run_id, run.data.params, run.data.tags.get(schema.OUTCOME))
+        tags = run.data.tags
+        known = KnownRun(
+            run.info.run_id,
+            run.data.params,
+            tags.get(schema.OUTCOME),
+            tags.get(schema.PARENT),
+            run.info.start_time or 0,
+        )
         if known.outcome is None and schema.VAL_ERROR in run.data.metrics:
             history = self.client.get_metric_history(known.run_id, schema.VAL_ERROR)
             known.epochs = {metric.step for metric in history}

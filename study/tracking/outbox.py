@@ -6,17 +6,23 @@ Knows nothing of MLflow. An event leaves the file after it was sent, so a crash 
 `TrackingClient` handles that.
 """
 
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from study.errors import StorageFull, TrackingUnavailable, UserError
 from study.tracking.events import Event, RunEnded, StudyEnded, parse_event
 
 BATCH = 200
 """How many events are sent together, at most."""
+
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""SQLite's codes for a file that is no database, or no whole one."""
 
 LONGEST_WAIT = 8.0
 """The longest time between two attempts, in seconds."""
@@ -56,14 +62,14 @@ class Outbox:
         self._error: Exception | None = None  # what ended the thread: its file, or a mistake in our code
         self._stopped = False
         try:
-            self._database = sqlite3.connect(file, timeout=60, check_same_thread=False)
-            # One process has it, so that the log beside it needs no shared memory, which network drives lack.
-            self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._database.execute("PRAGMA journal_mode = WAL")
-            with self._database:
-                self._database.execute("CREATE TABLE IF NOT EXISTS event (number INTEGER PRIMARY KEY, body TEXT)")
-            self.found = int(self._database.execute("SELECT COUNT(*) FROM event").fetchone()[0])
-        except sqlite3.Error as error:
+            try:
+                self._database, self.found = self._opened()
+            except sqlite3.DatabaseError as error:
+                if getattr(error, "sqlite_errorcode", None) not in DAMAGED:
+                    raise
+                self._set_file_aside()
+                self._database, self.found = self._opened()
+        except (sqlite3.Error, OSError) as error:
             raise self._unusable(error) from None
         self._waiting = self.found
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
@@ -83,6 +89,10 @@ class Outbox:
     def refused(self) -> bool:
         """Whether the server refused; then this process sends nothing more."""
         return self._refused
+
+    def answered(self) -> None:
+        """Note that the server has answered just now, so that a long delivery is not taken for an outage."""
+        self._answered_at = time.monotonic()
 
     def put(self, event: Event) -> None:
         """Write an event to the disk; it is sent after all events before it."""
@@ -131,6 +141,50 @@ class Outbox:
                 raise self._error
             return self._waiting
 
+    def _opened(self) -> tuple[sqlite3.Connection, int]:
+        """The file's database, and how many events it holds."""
+        database = sqlite3.connect(self._file, timeout=60, check_same_thread=False)
+        try:
+            database.text_factory = bytes  # a damaged row need not be text
+            # One process has it, so that the log beside it needs no shared memory, which network drives lack.
+            database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            database.execute("PRAGMA journal_mode = WAL")
+            with database:
+                database.execute("CREATE TABLE IF NOT EXISTS event (number INTEGER PRIMARY KEY, body TEXT)")
+            return database, int(database.execute("SELECT COUNT(*) FROM event").fetchone()[0])
+        except sqlite3.Error:
+            database.close()
+            raise
+
+    def _set_file_aside(self) -> None:
+        """Move a damaged file away. The comparison with the journal finds what the tracking server does not have."""
+        aside = self._file.with_name(f"{self._file.name}.damaged")
+        os.replace(self._file, aside)
+        for log in ("-wal", "-shm"):
+            self._file.with_name(self._file.name + log).unlink(missing_ok=True)
+        self._says(f"{self._file}: the file is damaged; it is now {aside}, and a new one is used")
+
+    def _events(self, rows: Sequence[tuple[int, bytes]]) -> list[Event]:
+        """The events of rows. A row that is no event is moved to a file, so that it does not block those after it."""
+        events: list[Event] = []
+        for number, body in rows:
+            try:
+                events.append(parse_event(body))
+            except (ValidationError, TypeError, UnicodeError):
+                self._set_row_aside(number, body)
+        return events
+
+    def _set_row_aside(self, number: int, body: object) -> None:
+        aside = self._file.with_name(f"{self._file.name}.damaged-rows")
+        with open(aside, "ab") as file:
+            file.write((body if isinstance(body, bytes) else repr(body).encode()) + b"\n")
+        with self._changed:
+            with self._database:
+                self._database.execute("DELETE FROM event WHERE number = ?", (number,))
+            self._waiting -= 1
+            self._changed.notify_all()
+        self._says(f"{self._file}: row {number} is damaged; it was moved to {aside}")
+
     # --------------------------------------------------------------------------------------------------- the thread
 
     def _run(self) -> None:
@@ -169,8 +223,10 @@ class Outbox:
         with self._changed:
             rows = self._database.execute("SELECT number, body FROM event ORDER BY number LIMIT ?", (BATCH,)).fetchall()
         before = self._trouble
+        if not (events := self._events(rows)):
+            return True
         try:
-            self._deliver([parse_event(body) for _, body in rows])
+            self._deliver(events)
         except UserError as error:  # TrackingUnavailable is one too
             with self._changed:
                 self._trouble, self._refused = str(error), not isinstance(error, TrackingUnavailable)
@@ -183,14 +239,14 @@ class Outbox:
         with self._changed:
             with self._database:
                 self._database.execute("DELETE FROM event WHERE number <= ?", (rows[-1][0],))
-            self._waiting -= len(rows)
+            self._waiting -= len(events)
             self._answered_at, self._trouble = time.monotonic(), None
             self._changed.notify_all()
         if before is not None:
             self._says("the tracking server answers again; the events that waited are being sent")
         return True
 
-    def _unusable(self, error: sqlite3.Error) -> UserError:
+    def _unusable(self, error: sqlite3.Error | OSError) -> UserError:
         is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL  # not every error has a code
         kind = StorageFull if is_full else UserError
         return kind(f"{self._file}: events for the tracking server cannot be kept there ({error})")

@@ -12,7 +12,8 @@ from study.config import dump_study, parse_study
 from study.data.load import load_dataset
 from study.errors import UserError
 from study.planning.plan import grid_trials
-from study.running.journal import StageJournal, claim_journal
+from study.running.claims import claim_journal
+from study.running.journal import StageJournal
 from study.running.ownership import resumed_ownership
 from study.running.service import Settings, resume, start
 from study.running.sources import Planned
@@ -31,6 +32,9 @@ seeds: [0]
 """
 CONFIG = parse_study(STUDY, "study.yaml")
 BEGAN = StudyBegan(study_file=STUDY, params={"dataset": "digits"}, tags={})
+
+
+pytestmark = pytest.mark.usefixtures("own_store")
 
 
 def claimed(workspace: Path, ownership: Ownership | None = None) -> tuple[StudyFolder, Settings]:

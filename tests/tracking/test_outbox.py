@@ -173,10 +173,39 @@ def test_a_full_disk_is_one_line_with_the_file(tmp_path: Path) -> None:
     outbox.close(0.0)
 
 
-def test_a_file_that_is_no_outbox_is_named(tmp_path: Path) -> None:
-    (tmp_path / "outbox.db").write_bytes(b"something else, and long enough to be looked at" * 100)
-    with pytest.raises(UserError, match=r"outbox\.db"):
-        Outbox(tmp_path / "outbox.db", Server(), lambda _: None)
+def test_a_damaged_file_is_set_aside_with_a_line(
+    opened: Callable[[Server], Outbox], tmp_path: Path, said: list[str]
+) -> None:
+    damaged = b"something else, and long enough to be looked at" * 100
+    (tmp_path / "outbox.db").write_bytes(damaged)
+    server = Server()
+    outbox = opened(server)
+    outbox.put(event(1))
+    assert outbox.close(LONG) == 0
+    assert server.heard == [1]
+    (line,) = said
+    assert "outbox.db: the file is damaged" in line
+    assert (tmp_path / "outbox.db.damaged").read_bytes() == damaged
+
+
+@pytest.mark.parametrize("body", ["{", b"\xff\xfe", "", None, 3, '{"event": "unknown"}'])
+def test_a_damaged_row_does_not_hold_up_those_after_it(
+    opened: Callable[[Server], Outbox], tmp_path: Path, said: list[str], body: object
+) -> None:
+    away = opened(Server(answers=False))
+    for number in range(3):
+        away.put(event(number))
+    away.close(0.0)
+    with sqlite3.connect(tmp_path / "outbox.db") as database:
+        database.execute("UPDATE event SET body = ? WHERE number = 2", (body,))
+    database.close()
+    said.clear()
+    server = Server()
+    assert opened(server).close(LONG) == 0
+    assert server.heard == [0, 2]
+    (line,) = said
+    assert "row 2 is damaged; it was moved to" in line
+    assert (tmp_path / "outbox.db.damaged-rows").exists()
 
 
 def test_the_file_holds_events_that_can_be_read(tmp_path: Path) -> None:

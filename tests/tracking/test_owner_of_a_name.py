@@ -15,8 +15,8 @@ BEGAN = StudyBegan(study_file="name: it\n", params={"dataset": "digits"}, tags={
 
 
 @pytest.fixture
-def uri(workspace: Path) -> str:
-    return f"sqlite:///{workspace / 'mlflow.db'}"
+def uri(own_store: str) -> str:
+    return own_store
 
 
 @pytest.fixture
