@@ -41,6 +41,13 @@ class TrainingSummary(Model):
     )
     epochs_to_target: int | None = Field(None, description="until `target_error` was reached; None where it never was")
     seconds_to_target: float | None = Field(None, description="the same in seconds, validation included")
+    logit_rms: float | None = Field(
+        None, ge=0, description="root mean square of the teachers' combined logits for the training images"
+    )
+    noise_rms: float | None = Field(None, ge=0, description="root mean square of the perturbation of a logit")
+    teacher_agreement: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="share of validation images on which student and teachers choose the same class"
+    )
     reason: str | None = Field(None, description="one line, where the outcome is failed or diverged")
     repeats: str | None = Field(
         None, description="id of the trial that was the same training: its result was taken and nothing was trained"

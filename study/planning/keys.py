@@ -75,6 +75,12 @@ def logits_key(teacher: TrialConfig, images: str, weights: Mapping[str, str] = N
     return digest_of(training_key(teacher, weights), images)
 
 
+def validation_key(key: str) -> str:
+    """What identifies logits for the validation images, by the key of the same teachers' logits for the training
+    images."""
+    return digest_of(key, "validation")
+
+
 def _settings(trial: TrialConfig, weights: Mapping[str, str]) -> dict[str, Any]:
     """Every relevant setting that differs from its default."""
     if trial.weights is not None:  # nothing is trained, so nothing else matters

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import ray
 from optuna.storages import BaseStorage
@@ -35,7 +36,7 @@ from study.errors import NothingFound, StudyFailed
 from study.planning import plan
 from study.planning.advice import nothing_completed
 from study.planning.check import Fits
-from study.planning.keys import digest_of, logits_key, teacher_key
+from study.planning.keys import digest_of, logits_key, teacher_key, validation_key
 from study.planning.proposals import proposed_arm, proposed_baseline
 from study.running.engine import Capacity
 from study.running.journal import StageJournal
@@ -49,6 +50,9 @@ from study.storage import Ownership, StudyFolder
 from study.tracking import schema
 from study.tracking.events import Event, StudyParams
 from study.tracking.names import Cost, run_params
+
+LogitSplit = Literal["train", "validation"]
+"""Images that logits are stored of."""
 
 
 @dataclass(frozen=True)
@@ -275,34 +279,41 @@ class Pipeline:
             target = combined([self._logits_for_students(teacher) for teacher in teachers], how)
             targets[self._target_key(teachers, how)] = target.numpy()
             digests[self._target_key(teachers, how)] = tensor_digest(target)
+            judged = combined([self._logits_for_students(teacher, "validation") for teacher in teachers], how)
+            targets[validation_key(self._target_key(teachers, how))] = judged.numpy()
         self._targets_ref = ray.put(targets)
         self._context.track(StudyParams(params={schema.LOGITS_DIGESTS: json.dumps(digests)}))
 
-    def _logits_of(self, teacher: TeacherConfig) -> Tensor:
-        """A trained teacher's logits for the images that teachers learn from."""
+    def _logits_of(self, teacher: TeacherConfig, split: LogitSplit = "train") -> Tensor:
+        """A trained teacher's logits for the images that teachers learn from, or are judged by."""
         key = self._logits_key(teacher)
-        return self._stored_logits(teacher, key, key, self._whole)
+        return self._stored_logits(teacher, key, key, self._whole, split)
 
-    def _logits_for_students(self, teacher: TeacherConfig) -> Tensor:
-        """A trained teacher's logits for the images that students learn from."""
+    def _logits_for_students(self, teacher: TeacherConfig, split: LogitSplit = "train") -> Tensor:
+        """A trained teacher's logits for the images that students learn from, or are judged by."""
         if self._whole is self._dataset:
-            return self._logits_of(teacher)
+            return self._logits_of(teacher, split)
         key = self._logits_key(teacher)
         # The teacher's input stays as in its training: the mean image of all training images is subtracted.
         share = replace(self._dataset, pixel_mean=self._whole.pixel_mean)
-        return self._stored_logits(teacher, key, digest_of(key, self._dataset.digest), share)
+        return self._stored_logits(teacher, key, digest_of(key, self._dataset.digest), share, split)
 
-    def _stored_logits(self, teacher: TeacherConfig, folder: str, key: str, images: Dataset) -> Tensor:
+    def _stored_logits(
+        self, teacher: TeacherConfig, folder: str, key: str, images: Dataset, split: LogitSplit
+    ) -> Tensor:
         """Logits from the store. If they are missing there, they are computed and stored."""
         store = LogitStore(self._logits)
-        logits = store.read(key, images.train_size, images.class_count)
+        if split == "validation":
+            key = validation_key(key)
+        count = images.train_size if split == "train" else len(images.validation.labels)
+        logits = store.read(key, count, images.class_count)
         if logits is None:
             if store.path(key).exists():
                 self._context.watcher.says(f"{store.path(key)}: damaged; the logits are made again from the weights")
             network = zoo.build(teacher.network, images.input_shape, images.class_count)
             load_weights(network, Path(teacher.weights or self._context.root / "teachers" / folder / WEIGHTS))
             with using_threads(self._threads(teacher_trial(teacher))):
-                logits = logits_of(network, ImageTensors.of(images, "train"))
+                logits = logits_of(network, ImageTensors.of(images, split))
             store.write(key, logits)
         return logits
 

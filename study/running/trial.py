@@ -37,6 +37,7 @@ from study.distill.trainer import (
 )
 from study.errors import UserError
 from study.locks import file_lock, naming_the_file_system
+from study.planning.keys import validation_key
 from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
 from study.running.checkpoint import read_checkpoint, write_checkpoint
 from study.running.result import RESULT, read_result, write_result
@@ -109,7 +110,8 @@ class TrialRun:
     job: TrialJob
     targets: Mapping[str, FloatArray]
     """Combined teacher logits by key, each of shape (training images, classes), float32. Trials share them and must not
-    change them."""
+    change them. Those for the validation images have the key `validation_key`. If they are missing, no agreement is
+    measured."""
     images: DeviceImages
     _trainer: DistillationTrainer | None = field(default=None, init=False)
     _unreported: list[EpochRecord] = field(default_factory=list, init=False)
@@ -196,6 +198,7 @@ class TrialRun:
         if self.job.trial.stage == "teacher":
             self._store_logits(trainer.network)
         epochs_to_target, seconds_to_target = trainer.to_target or (None, None)
+        teachers = self.targets.get(validation_key(self.job.target)) if self.job.target is not None else None
         summary = TrainingSummary(
             outcome="completed",
             epochs=trainer.epoch,
@@ -206,6 +209,9 @@ class TrialRun:
             predicted_classes=predicted_classes,
             epochs_to_target=epochs_to_target,
             seconds_to_target=seconds_to_target,
+            logit_rms=trainer.logit_rms,
+            noise_rms=trainer.noise_rms(),
+            teacher_agreement=None if teachers is None else trainer.agreement_with(shared_tensor(teachers)),
         )
         write_tensors(self.weights_file, trainer.network.state_dict())
         return self._keep(tuple(trainer.history), summary)
@@ -321,7 +327,7 @@ class TrialRun:
                 continue
             try:
                 state = read_checkpoint(file)
-                if state["trial"] != self.job.trial.model_dump_json():
+                if TrialConfig.model_validate_json(state["trial"]) != self.job.trial:
                     raise ValueError("it belongs to another trial")
                 trainer.load_state_dict(state["trainer"])
             except Exception as error:  # noqa: BLE001 - a damaged file may raise anything
@@ -370,6 +376,7 @@ class TrialRun:
             if not bool(logits.isfinite().all()):
                 raise Diverged("the teacher's logits are not finite numbers")
             self._logit_store.write(self.job.logit_key, logits)
+            self._logit_store.write(validation_key(self.job.logit_key), logits_of(network, self.images.validation))
 
     def _training_data(self) -> TrainingData:
         dataset = self.images.dataset

@@ -261,6 +261,9 @@ class TrackingClient:
             schema.EPOCHS_TRAINED: summary.epochs,
             schema.TEST_ERROR: summary.test_error,
             schema.PREDICTED_CLASSES: summary.predicted_classes,
+            schema.LOGIT_RMS: summary.logit_rms,
+            schema.NOISE_RMS: summary.noise_rms,
+            schema.TEACHER_AGREEMENT: summary.teacher_agreement,
             schema.EPOCHS_TO_TARGET: summary.epochs_to_target,
             schema.SECONDS_TO_TARGET: summary.seconds_to_target,
         }

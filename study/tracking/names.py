@@ -14,7 +14,9 @@ from study.config import (
     TrialConfig,
     Uniform,
 )
+from study.config.methods import settings_of
 from study.methods import NOISE_SETTINGS, Method, method_named
+from study.noise.settings import Noise, noise_words, reading_of
 from study.planning.keys import NO_WEIGHTS, teacher_key, training_key
 from study.stages import SEARCH
 from study.tracking import schema
@@ -45,10 +47,9 @@ def run_name(trial: TrialConfig) -> str:
         words.append(trial.combine.replace("_", " "))
     method = method_named(trial.method)
     words += _setting_words(method, trial, method.always_named, method.never_named)
-    if trial.alpha > 0 or "alpha" in method.always_named:
-        words += [f"σ={_short(trial.sigma)}", f"α={trial.alpha:.2f}"]
-    if trial.noise == "frozen":
-        words.append("frozen")
+    if trial.has_noise or "alpha" in method.always_named:
+        words += [_sigma_word(trial), f"α={trial.alpha:.2f}"]
+    words += noise_words(trial.noise)
     if trial.dropout > 0:
         words.append(f"dropout={trial.dropout:g}")
     if trial.train.weight_decay > 0:
@@ -83,9 +84,8 @@ def _how_it_learns(teacher: TeacherConfig) -> str:
     if teacher.method is not None:
         words += _setting_words(method_named(teacher.method), teacher)
     if teacher.sigma is not None and teacher.alpha is not None:
-        words += [f"σ={_short(teacher.sigma)}", f"α={teacher.alpha:.2f}"]
-    if teacher.noise == "frozen":
-        words.append("frozen")
+        words += [_sigma_word(teacher), f"α={teacher.alpha:.2f}"]
+        words += noise_words(settings_of(teacher)["noise"] or Noise())
     if teacher.seed != 0:
         words.append(f"seed {teacher.seed}")
     return f"({' '.join(words)})" if words else ""
@@ -116,7 +116,9 @@ def _setting_words(
     return words
 
 
-_HANDLED = frozenset({"stage", "role", "network", "method", "teachers", "combine", "seed", "train", *NOISE_SETTINGS})
+_HANDLED = frozenset(
+    {"stage", "role", "network", "method", "teachers", "combine", "seed", "train", "sigma", "alpha", "noise"}
+)
 """Fields of `TrialConfig` that `run_params` and the tags of a run handle by name. Every other field is tracked as a
 parameter if it is not its default. So a new setting is tracked, and has its own row, without a change here."""
 
@@ -143,7 +145,7 @@ def run_params(
         schema.METHOD: trial.method,
         schema.SIGMA: json.dumps(list(trial.sigma.uniform)) if isinstance(trial.sigma, Uniform) else trial.sigma,
         schema.SIGMA_MODE: "uniform" if isinstance(trial.sigma, Uniform) else "fixed",
-        schema.NOISE: trial.noise,
+        schema.NOISE: "frozen" if trial.noise.per == "image" else "fresh",
         schema.ALPHA: trial.alpha,
         schema.SEED: trial.seed,
         schema.MULTIPLICATIONS: student.multiplications,
@@ -168,8 +170,16 @@ def run_params(
     for name, field in type(trial).model_fields.items():
         if name not in _HANDLED and (value := getattr(trial, name)) != field.default:
             params[name] = value
+    params |= {schema.NOISE_SETTING + name: value for name, value in trial.noise.changes.items()}
+    if trial.has_noise and (reading := reading_of(trial.noise)) is not None:
+        params[schema.READING] = reading
     params |= trial.train.model_dump(exclude_none=True)
     return {name: str(value) for name, value in params.items()}
+
+
+def _sigma_word(of: TrialConfig | TeacherConfig) -> str:
+    """`σ=0.50`; `σ=0.50 rms` where it is in units of the logits' root mean square."""
+    return f"σ={_short(of.sigma)}" + (" rms" if of.sigma_unit == "logit_rms" else "")
 
 
 def _short(sigma: Sigma) -> str:

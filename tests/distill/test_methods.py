@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.special import log_softmax, rel_entr, softmax
 from scipy.stats import gmean
+from support.noise import draw_factors
 from support.small_training import CLASSES, logits_for, small_data, trained, trainer_of, trial
 from torch import nn
 
@@ -15,7 +16,6 @@ from study.distill.streams import Streams
 from study.distill.teachers import combined
 from study.distill.trainer import DistillationTrainer, initial_network
 from study.methods.soft_targets import soft_target_loss
-from study.noise.perturbation import draw_factors
 
 COMBINATIONS: tuple[Combination, ...] = get_args(Combination)
 HIDDEN = "[C3(S1P1)@4]-FC8-FC6-FC3"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from support.noise import draw_factors
 from support.small_training import (
     CLASSES,
     NETWORK,
@@ -27,7 +28,6 @@ from study.distill.optimizers import Optimizer
 from study.distill.streams import Streams
 from study.distill.trainer import DistillationTrainer, Diverged, TrainingData, error_of, initial_network
 from study.methods.soft_targets import soft_target_loss
-from study.noise.perturbation import draw_factors
 
 DROPOUT = "FC8-D0.5-FC3"
 CONVOLUTIONAL = "C3(S1P1)@4B-MP2(S2)-FC3"

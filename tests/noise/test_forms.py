@@ -2,45 +2,43 @@
 
 import pytest
 import torch
+from support.noise import draw_factors
 
 from study.distill.streams import Streams
 from study.noise import FORMS
 from study.noise.form import Form
-from study.noise.perturbation import Perturbation, draw_factors
-from study.values import NoiseKind
+from study.noise.settings import Noise
+
+LOGITS = torch.randn(64, 5, generator=torch.Generator().manual_seed(2))
+VANISHING = [form for form in FORMS if form.vanishes]
 
 
-class Additive(Form):
-    """z' = z + ξ: a form of noise that the project does not have."""
-
-    name = "additive"
-    neutral = 0.0
-
-    @staticmethod
-    def drawn(xi: torch.Tensor) -> torch.Tensor:
-        return xi
-
-    @staticmethod
-    def applied(logits: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
-        return logits + drawn
-
-
-@pytest.mark.parametrize("form", [*FORMS, Additive], ids=lambda form: form.name)
+@pytest.mark.parametrize("form", VANISHING, ids=lambda form: form.name)
 def test_unperturbed_logits_stay_bit_identical(form: type[Form]) -> None:
-    drawn = draw_factors(64, 5, 0.7, 0.5, Streams.of(1), form)
-    logits = torch.randn(64, 5, generator=torch.Generator().manual_seed(2))
-    same = (form.applied(logits, drawn) == logits).all(dim=1)
-    assert torch.equal(same, (drawn == form.neutral).all(dim=1))
+    drawn = draw_factors(64, 5, 0.7, 0.5, Streams.of(1), Noise(form=form.name))
+    same = (form.applied(LOGITS, drawn) == LOGITS).all(dim=1)
+    assert torch.equal(same, (drawn == form.unselected).all(dim=1))
     assert 10 < int(same.sum()) < 54
 
 
-@pytest.mark.parametrize("kind", ["fresh", "frozen"])
-def test_a_form_sees_the_same_draws_as_any_other(kind: NoiseKind) -> None:
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+@pytest.mark.parametrize(("sigma", "alpha"), [(0.0, 1.0), (0.7, 0.0)])
+def test_only_forms_that_vanish_are_none_at_zero(form: type[Form], sigma: float, alpha: float) -> None:
+    """With σ = 0 or α = 0 a logit stays bit-identical, or is 0 by the form `scaled`."""
+    drawn = draw_factors(64, 5, sigma, alpha, Streams.of(1), Noise(form=form.name))
+    perturbed = form.applied(LOGITS, drawn)
+    assert torch.equal(perturbed, LOGITS if form.vanishes else torch.zeros_like(LOGITS) * LOGITS)
+
+
+@pytest.mark.parametrize("per", ["sample", "batch", "image"])
+def test_a_form_sees_the_same_draws_as_any_other(per: str) -> None:
     """The streams do not depend on the form, so that forms differ by what they make of ξ alone."""
-    forms: list[type[Form]] = [*FORMS, Additive]
-    first, second = (Perturbation(0.7, 1.0, kind, 20, 5, Streams.of(3), form) for form in forms)
-    indices = torch.arange(20)
-    torch.testing.assert_close(first.factors(indices), 1 + second.factors(indices), rtol=0, atol=0)
+    drawn = {
+        form.name: draw_factors(20, 5, 0.7, 1.0, Streams.of(3), Noise.model_validate({"form": form.name, "per": per}))
+        for form in FORMS
+    }
+    assert torch.equal(drawn["multiplicative"], 1 + drawn["additive"])
+    assert torch.equal(drawn["scaled"], drawn["additive"])
 
 
 def test_form_names_are_unique() -> None:

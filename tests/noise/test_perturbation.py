@@ -7,13 +7,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from support.noise import draw_factors
 from torch import Tensor
 
 from study.config import Sigma, Uniform
 from study.distill.streams import Streams
-from study.noise.perturbation import Perturbation, draw_factors
+from study.noise.perturbation import Perturbation
+from study.noise.settings import Noise
 
 SAMPLES, CLASSES, SIGMA, ALPHA = 20_000, 6, 0.6, 0.3
+FRESH, FROZEN = Noise(), Noise(per="image")
 
 seeds = st.integers(0, 2**31 - 1)
 sigmas = st.one_of(
@@ -103,30 +106,30 @@ def test_random_sigma_is_drawn_once_per_batch() -> None:
 
 def test_fresh_noise_differs_between_epochs() -> None:
     """The same images get other noise in the next epoch."""
-    noise = Perturbation(SIGMA, 1.0, "fresh", 50, CLASSES, Streams.of(0))
+    noise = Perturbation(FRESH, SIGMA, 1.0, 50, CLASSES, Streams.of(0))
     indices = torch.arange(50)
-    assert not torch.equal(noise.factors(indices), noise.factors(indices))
+    assert not torch.equal(noise.drawn(indices), noise.drawn(indices))
 
 
 @pytest.mark.parametrize("sigma", [SIGMA, _uniform(0.3, 0.9)])
 def test_frozen_noise_stays_the_same_per_image(sigma: Sigma) -> None:
     """An image gets the same frozen noise in every epoch and in every order of the images."""
-    noise = Perturbation(sigma, ALPHA, "frozen", 50, CLASSES, Streams.of(0))
+    noise = Perturbation(FROZEN, sigma, ALPHA, 50, CLASSES, Streams.of(0))
     order = torch.randperm(50, generator=torch.Generator().manual_seed(1))
-    first, second = noise.factors(torch.arange(50)), noise.factors(order)
+    first, second = noise.drawn(torch.arange(50)), noise.drawn(order)
     assert torch.equal(first[order], second)
 
 
 def test_frozen_noise_differs_for_mirror_images() -> None:
     """An image and its mirror image get different frozen noise."""
     stored = 25  # index 25 + i is the mirror image of image i
-    noise = Perturbation(SIGMA, 1.0, "frozen", 2 * stored, CLASSES, Streams.of(0))
-    image, mirrored = noise.factors(torch.arange(stored)), noise.factors(torch.arange(stored) + stored)
+    noise = Perturbation(FROZEN, SIGMA, 1.0, 2 * stored, CLASSES, Streams.of(0))
+    image, mirrored = noise.drawn(torch.arange(stored)), noise.drawn(torch.arange(stored) + stored)
     assert (image != mirrored).all()
 
 
 def test_frozen_noise_is_distributed_like_fresh_noise() -> None:
-    frozen = Perturbation(SIGMA, ALPHA, "frozen", SAMPLES, CLASSES, Streams.of(1)).factors(torch.arange(SAMPLES))
+    frozen = Perturbation(FROZEN, SIGMA, ALPHA, SAMPLES, CLASSES, Streams.of(1)).drawn(torch.arange(SAMPLES))
     perturbed = frozen[_perturbed(frozen)].double()
     assert len(perturbed) / SAMPLES == pytest.approx(ALPHA, abs=0.013)
     assert perturbed.mean().item() == pytest.approx(1, abs=0.02)
@@ -159,17 +162,15 @@ def test_unselected_rows_have_factors_of_one(samples: int, classes: int, sigma: 
     assert (factors[~selected[:, 0]] == 1).all()
 
 
-@given(st.integers(1, 40), st.integers(1, 12), sigmas, seeds, st.sampled_from(["fresh", "frozen"]))
+@given(st.integers(1, 40), st.integers(1, 12), sigmas, seeds, st.sampled_from([FRESH, FROZEN]))
 @settings(deadline=None)
 def test_without_alpha_or_sigma_all_factors_are_exactly_one(
-    images: int, classes: int, sigma: Sigma, seed: int, kind: str
+    images: int, classes: int, sigma: Sigma, seed: int, noise: Noise
 ) -> None:
     everything = torch.arange(images)
     for nothing, alpha in ((sigma, 0.0), (0.0, 1.0), (_uniform(0, 0), 1.0)):
-        noise = Perturbation(
-            nothing, alpha, "frozen" if kind == "frozen" else "fresh", images, classes, Streams.of(seed)
-        )
-        assert (noise.factors(everything) == 1).all()
+        without = Perturbation(noise, nothing, alpha, images, classes, Streams.of(seed))
+        assert (without.drawn(everything) == 1).all()
 
 
 @given(sigmas, sigmas, st.floats(0, 1), st.floats(0, 1), seeds)
