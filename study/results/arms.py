@@ -16,6 +16,8 @@ import pandas as pd
 
 from study.config import METHOD_SETTINGS
 from study.errors import UserError
+from study.noise.settings import Noise, reading_of
+from study.results.noise import NOISE_PARAMETERS, noise_of
 from study.results.read import TrackedStudy
 from study.results.statistics import Interval
 from study.results.wording import count, some
@@ -39,6 +41,8 @@ _NO_SETTINGS = frozenset(
         schema.SIGMA,
         schema.SIGMA_MODE,
         schema.NOISE,
+        *NOISE_PARAMETERS,
+        schema.READING,
         schema.ALPHA,
         schema.SEED,
         schema.MULTIPLICATIONS,
@@ -53,7 +57,8 @@ _SETTINGS_OF_METHOD: dict[str, tuple[str, ...]] = {str(method): names for method
 class Arm:
     """What the trials of one row have in common: all settings except the seed.
 
-    `sigma`, `sigma_mode`, `noise` and `alpha` are None for methods without noise. `teacher_key` identifies the
+    `sigma`, `sigma_mode`, `noise`, `noise_settings` and `alpha` are None for methods without noise. `noise` is a label
+    that differs for different settings of the noise (`study.results.noise`). `teacher_key` identifies the
     teachers (`study.planning.keys.teacher_key`); None for runs that do not have it. A baseline's stage is `grid`
     in both stages: its trials of the stage confirm are further seeds of the same training.
     """
@@ -69,6 +74,12 @@ class Arm:
     noise: str | None
     alpha: float | None
     settings: tuple[tuple[str, Setting], ...]
+    noise_settings: Noise | None = None
+
+    @property
+    def reading(self) -> str | None:
+        """The reading of the paper that the noise is; None where it is none."""
+        return None if self.noise_settings is None else reading_of(self.noise_settings)
 
     def __str__(self) -> str:
         words = [self.role] if self.role == "baseline" else [self.method]
@@ -78,8 +89,8 @@ class Arm:
             words.append(f"σ={self.sigma:g}")
         if self.alpha is not None:
             words.append(f"α={self.alpha:g}")
-        if self.noise == "frozen":
-            words.append("frozen")
+        if self.noise not in (None, "fresh"):
+            words.append(str(self.noise))
         return " ".join([*words, f"({self.student})"])
 
 
@@ -107,6 +118,9 @@ class Trial:
     compression_ratio: float | None
     epochs_to_target: float | None
     seconds_to_target: float | None
+    logit_rms: float | None = None
+    noise_rms: float | None = None
+    teacher_agreement: float | None = None
 
     @property
     def is_lost(self) -> bool:
@@ -249,6 +263,9 @@ def _trials_of(tracked: TrackedStudy) -> tuple[list[Trial], int]:
                 compression_ratio=_compression(params, where),
                 epochs_to_target=known.get(f"metrics.{schema.EPOCHS_TO_TARGET}"),
                 seconds_to_target=known.get(f"metrics.{schema.SECONDS_TO_TARGET}"),
+                logit_rms=known.get(f"metrics.{schema.LOGIT_RMS}"),
+                noise_rms=known.get(f"metrics.{schema.NOISE_RMS}"),
+                teacher_agreement=known.get(f"metrics.{schema.TEACHER_AGREEMENT}"),
             )
         )
     return trials, unusable
@@ -284,7 +301,10 @@ def _arm(run: Mapping[str, Any], params: Mapping[str, str], where: str) -> Arm:
     method = params.get(schema.METHOD, "")
     has_noise = schema.SIGMA in _SETTINGS_OF_METHOD.get(method, (schema.SIGMA,))
     if method == "soft_targets" and schema.ALPHA in params:  # there, noise is an addition and not the method
-        has_noise = _number(params[schema.ALPHA], schema.ALPHA, where) > 0
+        # The form `scaled` changes logits with α = 0 too. Any setting of the noise is tracked where there is noise.
+        is_set = any(parameter in params for parameter in NOISE_PARAMETERS)
+        has_noise = is_set or _number(params[schema.ALPHA], schema.ALPHA, where) > 0
+    noise, noise_settings = noise_of(params) if has_noise else (None, None)
     return Arm(
         role=role,
         stage=GRID if role == "baseline" else str(run[f"tags.{schema.STAGE}"]),
@@ -294,9 +314,10 @@ def _arm(run: Mapping[str, Any], params: Mapping[str, str], where: str) -> Arm:
         method=method,
         sigma=_sigma(params[schema.SIGMA], where) if has_noise and schema.SIGMA in params else None,
         sigma_mode=params.get(schema.SIGMA_MODE, "fixed") if has_noise else None,
-        noise=params.get(schema.NOISE) if has_noise else None,
+        noise=noise,
         alpha=_number(params[schema.ALPHA], schema.ALPHA, where) if has_noise and schema.ALPHA in params else None,
         settings=tuple((name, setting_of(value)) for name, value in sorted(params.items()) if name not in _NO_SETTINGS),
+        noise_settings=noise_settings,
     )
 
 

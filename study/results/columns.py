@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from study.noise.settings import Noise
 from study.results.cells import error_text, fixed, improvement_text, p_text, plain_text, sigma_text, signed_percent
 from study.results.rows import Row, Table
 from study.results.verdicts import WORDS
@@ -138,6 +139,24 @@ def _multiplications(row: Row) -> str:
     return "" if row.cost is None or row.cost.multiplications is None else f"{row.cost.multiplications:,}"
 
 
+def _measured(row: Row, name: str) -> float | None:
+    found: float | None = None if row.measured is None else getattr(row.measured, name)
+    return found
+
+
+def _noise_settings(rows: Sequence[Row]) -> list[Column]:
+    """The settings of the noise, for programs; people see the label `noise`."""
+
+    def of(name: str) -> Column:
+        return Column(
+            name=schema.NOISE_SETTING + name,
+            value=lambda row: getattr(row.arm.noise_settings, name, None),
+            optional=True,
+        )
+
+    return [of(name) for name in Noise.model_fields] if any(row.arm.noise_settings for row in rows) else []
+
+
 def _has_speed(row: Row) -> bool:
     return row.speed is not None
 
@@ -195,6 +214,7 @@ COLUMNS: tuple[Column | ColumnsOfRows, ...] = (
     ),
     Column(name="sigma_mode", value=lambda row: row.arm.sigma_mode),
     Column(name="noise", value=lambda row: row.arm.noise),
+    Column(name="reading", value=lambda row: row.arm.reading),
     Column(
         "α",
         lambda row: plain_text(row.arm.alpha),
@@ -208,6 +228,14 @@ COLUMNS: tuple[Column | ColumnsOfRows, ...] = (
         numeric=False,
         shown=lambda rows: _varies(row.arm.noise for row in rows if row.arm.noise),
     ),
+    Column(
+        "noise / logits",
+        lambda row: plain_text(_measured(row, "relative_noise")),
+        shown=lambda rows: _varies(row.arm.noise for row in rows if row.arm.noise),
+        name="relative_noise",
+        value=lambda row: _measured(row, "relative_noise"),
+    ),
+    _noise_settings,
     _settings_for_people,
     Column("stage", lambda row: row.stage, numeric=False, shown=_any(lambda row: row.stage != GRID)),
     Column(
@@ -231,6 +259,15 @@ COLUMNS: tuple[Column | ColumnsOfRows, ...] = (
     Column(name="published_error_percent", value=lambda row: row.published_error_percent),
     Column(name="published_improvement_percent", value=lambda row: row.published_improvement_percent),
     Column(name="p_holm", value=lambda row: row.p_corrected),  # the former name of `p_corrected`
+    Column(
+        "agreement %",
+        lambda row: "" if (share := _measured(row, schema.TEACHER_AGREEMENT)) is None else fixed(share * 100, 2),
+        shown=_any(lambda row: _measured(row, schema.TEACHER_AGREEMENT) is not None),
+        name=schema.TEACHER_AGREEMENT,
+        value=lambda row: _measured(row, schema.TEACHER_AGREEMENT),
+    ),
+    Column(name=schema.LOGIT_RMS, value=lambda row: _measured(row, schema.LOGIT_RMS)),
+    Column(name=schema.NOISE_RMS, value=lambda row: _measured(row, schema.NOISE_RMS)),
     Column("epochs to target", _epochs_to_target, shown=_any(_has_speed)),
     Column(
         "s to target",

@@ -15,8 +15,8 @@ def arm_words(row: Row) -> str:
         words.append(sigma_words(row.arm.sigma))
     if row.arm.alpha is not None:
         words.append(f"α = {row.arm.alpha:.3g}")
-    if row.arm.noise == "frozen":
-        words.append("frozen noise")
+    if row.arm.noise not in (None, "fresh"):
+        words.append("frozen noise" if row.arm.noise == "frozen" else f"noise {plain(str(row.arm.noise))}")
     words += [setting_words(name, value) for name, value in row.settings.items() if value is not None]
     if row.teacher_label is not None:
         words.append(f"teacher {plain(row.teacher_label, LONGEST_LABEL)}")

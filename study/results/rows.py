@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from study.results.arms import Arm, Setting
+from study.results.measured import Measured
 from study.results.statistics import Interval
 from study.results.verdicts import Verdict
 
@@ -94,6 +95,7 @@ class Row:
     speed: Speed | None = None
     cost: RowCost | None = None
     teacher_label: str | None = None
+    measured: Measured | None = None
 
     @property
     def is_lost(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from search_spaces.published import find_published, published_improvement_percent
 from study.results.arms import Arm, ArmSeeds
+from study.results.measured import measured_of
 from study.results.notes import (
     collapsed_notes,
     cost_notes,
@@ -140,6 +141,7 @@ def _row(
         speed=_speed(seeds) if schema.TARGET_ERROR in settings else None,
         cost=cost,
         teacher_label=teacher_label,
+        measured=measured_of(seeds),
     )
 
 
@@ -211,7 +213,7 @@ def _verdict(
 
 def _published_numbers(arm: Arm, table: str | None) -> tuple[float | None, float | None]:
     # Everything that is published was trained with noise drawn afresh.
-    if table is None or arm.noise == "frozen":
+    if table is None or arm.noise not in (None, "fresh"):
         return None, None
     dropout = dict(arm.settings).get(schema.DROPOUT)
     entry = find_published(
