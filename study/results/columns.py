@@ -144,6 +144,16 @@ def _measured(row: Row, name: str) -> float | None:
     return found
 
 
+def _measures(rows: Sequence[Row]) -> list[Column]:
+    """What was measured beside the errors, for programs: each where a row has it."""
+
+    def of(name: str) -> Column:
+        return Column(name=name, value=lambda row: _measured(row, name), optional=True)
+
+    names = (schema.LOGIT_RMS, schema.NOISE_RMS, "relative_noise", schema.TEACHER_AGREEMENT)
+    return [of(name) for name in names if any(_measured(row, name) is not None for row in rows)]
+
+
 def _noise_settings(rows: Sequence[Row]) -> list[Column]:
     """The settings of the noise, for programs; people see the label `noise`."""
 
@@ -232,10 +242,7 @@ COLUMNS: tuple[Column | ColumnsOfRows, ...] = (
         "noise / logits",
         lambda row: plain_text(_measured(row, "relative_noise")),
         shown=lambda rows: _varies(row.arm.noise for row in rows if row.arm.noise),
-        name="relative_noise",
-        value=lambda row: _measured(row, "relative_noise"),
     ),
-    _noise_settings,
     _settings_for_people,
     Column("stage", lambda row: row.stage, numeric=False, shown=_any(lambda row: row.stage != GRID)),
     Column(
@@ -263,11 +270,9 @@ COLUMNS: tuple[Column | ColumnsOfRows, ...] = (
         "agreement %",
         lambda row: "" if (share := _measured(row, schema.TEACHER_AGREEMENT)) is None else fixed(share * 100, 2),
         shown=_any(lambda row: _measured(row, schema.TEACHER_AGREEMENT) is not None),
-        name=schema.TEACHER_AGREEMENT,
-        value=lambda row: _measured(row, schema.TEACHER_AGREEMENT),
     ),
-    Column(name=schema.LOGIT_RMS, value=lambda row: _measured(row, schema.LOGIT_RMS)),
-    Column(name=schema.NOISE_RMS, value=lambda row: _measured(row, schema.NOISE_RMS)),
+    _measures,
+    _noise_settings,
     Column("epochs to target", _epochs_to_target, shown=_any(_has_speed)),
     Column(
         "s to target",

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from study.config import Combination, StudyConfig, TeacherConfig, TrainConfig, TrialConfig, teacher_trial
+from study.noise.settings import READINGS, Noise
 from study.planning import plan
 from study.planning.keys import (
     IRRELEVANT_TO_A_TRIAL,
@@ -41,7 +42,9 @@ OTHER_TRIAL: dict[str, Any] = {
     "weights": "w.safetensors",
     "sigma": 0.6,
     "alpha": 0.6,
-    "noise": "frozen",
+    "noise": {"per": "image"},
+    "sigma_unit": "logit_rms",
+    "label_noise": 0.1,
     "temperature": 2.0,
     "hard_loss_weight": 0.5,
     "combine": "mean_distribution",
@@ -50,6 +53,12 @@ OTHER_TRIAL: dict[str, Any] = {
     "seed": 1,
 }
 """Another value of every field. A new field needs one here, and then shows that it makes a new key."""
+
+WHERE_IT_MATTERS: dict[str, dict[str, Any]] = {
+    "sigma_unit": {"noise": {"form": "additive"}},
+    "label_noise": {"method": "labels", "teachers": [], "sigma": 0.0, "alpha": 0.0},
+}
+"""What a trial needs so that a field has an effect."""
 
 OTHER_TRAIN: dict[str, Any] = {
     "epochs": 61,
@@ -70,7 +79,9 @@ DEFAULTS_OF_FORMAT_1 = {
         "weights": None,
         "sigma": 0.0,
         "alpha": 0.0,
-        "noise": "fresh",
+        "sigma_unit": "absolute",
+        "noise": Noise(),
+        "label_noise": 0.0,
         "temperature": None,
         "hard_loss_weight": None,
         "combine": "geometric_mean",
@@ -101,7 +112,8 @@ def _trial(**settings: Any) -> TrialConfig:
 
 @pytest.mark.parametrize("field", sorted(set(TrialConfig.model_fields) - IRRELEVANT_TO_A_TRIAL))
 def test_every_setting_of_a_trial_makes_a_new_key(field: str) -> None:
-    assert training_key(_trial(**{field: OTHER_TRIAL[field]})) != training_key(_trial())
+    needed = WHERE_IT_MATTERS.get(field, {})
+    assert training_key(_trial(**needed, **{field: OTHER_TRIAL[field]})) != training_key(_trial(**needed))
 
 
 @pytest.mark.parametrize("field", sorted(IRRELEVANT_TO_A_TRIAL))
@@ -136,6 +148,52 @@ def test_no_noise_is_the_plain_method(method: str, noise: dict[str, Any]) -> Non
     assert training_key(_trial(method=method, noise="frozen", **noise)) == training_key(plain)
     without, soft = (_trial(sigma=0.0, alpha=0.0), _trial(**noise))
     assert training_key(soft) == training_key(without) != training_key(plain)
+
+
+GOLDEN_KEYS = {
+    "fresh": ({"method": "noisy_teacher"}, "60c64a00fee81a7f0e07570109f7a7eb"),
+    "frozen": ({"method": "noisy_teacher", "noise": "frozen"}, "3ff11368bdc2e13fc43ff41c6b07a251"),
+    "random": (
+        {"method": "noisy_student", "sigma": {"uniform": [0.01, 1]}, "alpha": 0.15},
+        "7bb576e95f9dcd196779149243b0c459",
+    ),
+    "soft": ({"method": "soft_targets", "noise": "frozen"}, "d3695116f43a4c458c9d48e713297fdd"),
+    "no noise": ({"method": "noisy_teacher", "alpha": 0.0}, "b1968fdb41c89de208235cf4703ba819"),
+}
+"""Settings and the keys that they had before there were settings of the noise, at the commit 3032d29."""
+
+
+@pytest.mark.parametrize("name", GOLDEN_KEYS)
+def test_keys_of_older_studies_stay(name: str) -> None:
+    settings, key = GOLDEN_KEYS[name]
+    assert training_key(_trial(**settings)) == key
+
+
+def test_former_words_have_the_keys_of_the_settings() -> None:
+    for word, settings in (("fresh", {}), ("frozen", {"per": "image"})):
+        assert training_key(_trial(noise=word)) == training_key(_trial(noise=settings))
+
+
+def test_every_reading_has_a_key_of_its_own() -> None:
+    keys = {training_key(_trial(method="noisy_teacher", noise=noise.model_dump())) for noise in READINGS.values()}
+    assert len(keys) == len(READINGS)
+
+
+@pytest.mark.parametrize("name", READINGS)
+@pytest.mark.parametrize("nothing", [{"alpha": 0.0}, {"sigma": 0.0}])
+def test_only_scaled_noise_is_noise_at_zero(name: str, nothing: dict[str, Any]) -> None:
+    """An arm of `chan_2017` with σ = 0 or α = 0 is not the baseline, and is never merged with it."""
+    noise = READINGS[name].model_dump()
+    is_plain = training_key(_trial(method="noisy_teacher", noise=noise, **nothing)) == training_key(
+        _trial(method="logit_regression", sigma=0.0, alpha=0.0)
+    )
+    assert is_plain == (name != "chan_2017")
+
+
+def test_the_unit_of_sigma_matters_for_additive_noise_only() -> None:
+    for form, matters in (("multiplicative", False), ("additive", True), ("scaled", False)):
+        keys = {training_key(_trial(noise={"form": form}, sigma_unit=unit)) for unit in ("absolute", "logit_rms")}
+        assert len(keys) == (2 if matters else 1)
 
 
 @pytest.mark.parametrize("combine", get_args(Combination))

@@ -46,6 +46,7 @@ def test_a_row_has_its_arm_and_json_has_the_arms_fields() -> None:
         "sigma",
         "sigma_mode",
         "noise",
+        "reading",
         "alpha",
         "n",
         "n_planned",
