@@ -17,6 +17,7 @@ from optuna.trial import BaseTrial
 from models.width import hidden_layers, widen
 from study.config import ArmConfig, ArmStudent, StudyConfig, Uniform, nearest
 from study.errors import UserError
+from study.noise.settings import READINGS
 
 Space = Callable[[BaseTrial, StudyConfig], ArmConfig]
 """A function of a trial and its study. For one study, the arm depends only on what the trial suggests."""
@@ -113,12 +114,39 @@ def student_width(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
     )
 
 
+def any_reading(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
+    """The noisy teacher over the readings of the paper, the size of the noise, α, its schedule and the learning rate.
+
+    The size is relative to the logits, in [0.01, 2], evenly in its logarithm: σ itself for the multiplicative readings
+    and for chan_2017, and σ in units of the root mean square of the teacher's logits for the additive ones. So a
+    sampler can compare readings that differ by orders of magnitude at equal σ.
+
+    A baseline with the same budget over the learning rate needs `search.train: {lr: …}`. Then the learning rate is not
+    proposed here, so that the arms and the baseline search the same range.
+    """
+    noise = READINGS[trial.suggest_categorical("reading", tuple(READINGS))]
+    schedule = trial.suggest_categorical("noise_schedule", ("constant", "linear", "cosine"))
+    size = trial.suggest_float("relative_sigma", LOWEST_SIGMA, HIGHEST_SIGMA, log=True)
+    alpha = _alpha(trial, "alpha")
+    searched = study.search.train if study.search is not None else {}
+    rate = {} if "lr" in searched else {"lr": (trial.suggest_float("lr", 1e-4, 1e-2, log=True),)}
+    return ArmConfig(
+        method="noisy_teacher",
+        sigma=(size,),
+        sigma_unit=("logit_rms",),
+        alpha=(alpha,),
+        noise=(noise.model_copy(update={"schedule": schedule}),),
+        train=rate or None,
+    )
+
+
 SPACES: dict[str, Space] = {
     "sigma_alpha": sigma_alpha,
     "randomized_sigma": randomized_sigma,
     "noise_kind": noise_kind,
     "soft_targets": soft_targets,
     "student_width": student_width,
+    "any_reading": any_reading,
 }
 
 

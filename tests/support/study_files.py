@@ -118,7 +118,9 @@ def _arms(draw: st.DrawFn, several: bool = True) -> Document:
     values: dict[str, st.SearchStrategy[Any]] = {
         "sigma": _sigmas,
         "alpha": _shares,
-        "noise": st.sampled_from(["fresh", "frozen"]),
+        "noise": st.sampled_from(["fresh", "frozen", {"form": "additive"}, {"per": "batch", "schedule": "linear"}]),
+        "sigma_unit": st.just("logit_rms"),
+        "label_noise": _shares,
         "temperature": st.floats(0, 1000, exclude_min=True),
         "hard_loss_weight": _shares,
     }
@@ -136,7 +138,9 @@ def _arms(draw: st.DrawFn, several: bool = True) -> Document:
         own["teachers"] = _teachers
     arm: Document = {"method": method, **draw(st.fixed_dictionaries(needed, optional=own))}
     if "sigma" not in arm:
-        arm = _without({"alpha", "noise"}, arm)
+        arm = _without({"alpha", "noise", "sigma_unit"}, arm)
+    if "additive" not in str(arm.get("noise")):
+        arm = _without({"sigma_unit"}, arm)
     if len(arm.get("teachers", ())) > 1 and draw(st.booleans()):
         arm["combine"] = draw(grids(st.sampled_from(["geometric_mean", "signed_geometric_mean"])))
     optimizer = arm.get("train", {}).get("optimizer", ())

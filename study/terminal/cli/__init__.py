@@ -8,9 +8,11 @@ error that a user can cause is one line on standard error; a traceback is a bug.
 """
 
 import sys
+import warnings
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TextIO
 
 import typer
 
@@ -41,6 +43,8 @@ COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
 )
 """Every command by its name, in the order in which `--help` lists them."""
 
+PACKAGE = Path(__file__).parents[2]
+
 app = typer.Typer(
     help="Search how much noise a teacher should carry so that a small student errs least.",
     no_args_is_help=True,
@@ -70,6 +74,7 @@ def options(
 def main() -> None:
     """The entry point: an error that a user can cause becomes one line and an exit status."""
     bound_requests()
+    warnings.showwarning = _show_warning
     exit_status = 0
     try:
         exit_status = app(standalone_mode=False) or 0
@@ -93,6 +98,24 @@ def main() -> None:
         if not error.filename:  # it may be the output's, and what is left of it would fail again
             drop_output()
     sys.exit(exit_status)
+
+
+_show_any_warning = warnings.showwarning
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A former word of a study file is one line, without a place in our code. Other warnings are as always."""
+    if category is FutureWarning and filename.startswith(str(PACKAGE)):
+        say(str(message))
+    else:
+        _show_any_warning(message, category, filename, lineno, file, line)
 
 
 def _ended(message: str, exit_status: int) -> int:
