@@ -7,7 +7,7 @@ the test set only when asked.
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -104,11 +104,11 @@ class DistillationTrainer:
         self._target = None if target is None else target.to(self.device)
         self._streams = Streams.of(trial.seed)
         self._noise = perturbation_of(trial, self._target, self._streams)
-        self._labels = data.train.labels
+        self._labels: Callable[[Tensor], Tensor] = data.train.labels
         if trial.label_noise > 0:
             right = data.train.labels(torch.arange(len(data.train), device=self.device))
             noisy = with_random_labels(right, trial.label_noise, data.classes, trial.seed)
-            self._labels = noisy.__getitem__
+            self._labels = partial(torch.index_select, noisy, 0)
         self._optimizer = Optimizer(self.network.parameters(), trial.train)
         self._dropout_state = _seeded_global_state(derived(trial.seed, "dropout"), self.device)
         self._best_weights = _copy(self.network.state_dict())

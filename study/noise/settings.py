@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from study.noise import FORMS, Form, form_named
+from study.noise import FORMS, form_named
+from study.noise.form import Form
 from study.values import Model, shown
 
 if TYPE_CHECKING:

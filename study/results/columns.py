@@ -148,7 +148,7 @@ def _measures(rows: Sequence[Row]) -> list[Column]:
     """What was measured beside the errors, for programs: each where a row has it."""
 
     def of(name: str) -> Column:
-        return Column(name=name, value=lambda row: _measured(row, name), optional=True)
+        return Column(name=name, value=lambda row: _measured(row, name))
 
     names = (schema.LOGIT_RMS, schema.NOISE_RMS, "relative_noise", schema.TEACHER_AGREEMENT)
     return [of(name) for name in names if any(_measured(row, name) is not None for row in rows)]
@@ -161,7 +161,6 @@ def _noise_settings(rows: Sequence[Row]) -> list[Column]:
         return Column(
             name=schema.NOISE_SETTING + name,
             value=lambda row: getattr(row.arm.noise_settings, name, None),
-            optional=True,
         )
 
     return [of(name) for name in Noise.model_fields] if any(row.arm.noise_settings for row in rows) else []

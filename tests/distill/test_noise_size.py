@@ -51,7 +51,7 @@ def test_noise_on_the_student_is_measured_on_its_logits() -> None:
 @pytest.mark.parametrize("method", ["noisy_teacher", "noisy_student", "soft_targets"])
 @pytest.mark.parametrize("reading", [name for name in READINGS if name != "chan_2017"])
 @pytest.mark.parametrize("nothing", [{"sigma": 0.0, "alpha": 0.5}, {"sigma": 0.5, "alpha": 0.0}])
-def test_no_noise_is_bit_identical_to_the_baseline(method: str, reading: str, nothing: dict[str, float]) -> None:
+def test_no_noise_is_bit_identical_to_the_baseline(method: str, reading: str, nothing: dict[str, Any]) -> None:
     plain = {"soft_targets": "soft_targets"}.get(method, "logit_regression")
     arm = trial(method, noise=READINGS[reading], epochs=1, **nothing)
     assert same_weights(trained(arm), trained(trial(plain, epochs=1)))
@@ -62,7 +62,8 @@ def test_scaled_noise_of_zero_is_a_target_of_zero() -> None:
     data = small_data()
     zero = DistillationTrainer(trial(epochs=1), data, torch.zeros(45, CLASSES))
     zero.run_epoch()
-    for nothing in ({"sigma": 0.0, "alpha": 0.5}, {"sigma": 0.5, "alpha": 0.0}):
+    nothings: list[dict[str, Any]] = [{"sigma": 0.0, "alpha": 0.5}, {"sigma": 0.5, "alpha": 0.0}]
+    for nothing in nothings:
         arm = trained(trial("noisy_teacher", noise=READINGS["chan_2017"], epochs=1, **nothing), data)
         assert same_weights(arm, zero)
         assert not same_weights(arm, trained(trial(epochs=1), data))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from study.config import Combination, StudyConfig, TeacherConfig, TrainConfig, TrialConfig, teacher_trial
-from study.noise.settings import READINGS, Noise
+from study.noise.settings import FORMER_WORDS, READINGS, Noise
 from study.planning import plan
 from study.planning.keys import (
     IRRELEVANT_TO_A_TRIAL,
@@ -150,7 +150,7 @@ def test_no_noise_is_the_plain_method(method: str, noise: dict[str, Any]) -> Non
     assert training_key(soft) == training_key(without) != training_key(plain)
 
 
-GOLDEN_KEYS = {
+GOLDEN_KEYS: dict[str, tuple[dict[str, Any], str]] = {
     "fresh": ({"method": "noisy_teacher"}, "60c64a00fee81a7f0e07570109f7a7eb"),
     "frozen": ({"method": "noisy_teacher", "noise": "frozen"}, "3ff11368bdc2e13fc43ff41c6b07a251"),
     "random": (
@@ -170,8 +170,8 @@ def test_keys_of_older_studies_stay(name: str) -> None:
 
 
 def test_former_words_have_the_keys_of_the_settings() -> None:
-    for word, settings in (("fresh", {}), ("frozen", {"per": "image"})):
-        assert training_key(_trial(noise=word)) == training_key(_trial(noise=settings))
+    for word, settings in FORMER_WORDS.items():
+        assert training_key(_trial(noise=word)) == training_key(_trial(noise=settings.model_dump()))
 
 
 def test_every_reading_has_a_key_of_its_own() -> None:
