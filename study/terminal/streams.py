@@ -44,7 +44,7 @@ class _DroppingFile(io.FileIO):
 
     def write(self, content: object) -> int:  # type: ignore[override]
         try:
-            return super().write(content)  # type: ignore[arg-type]
+            return super().write(content)
         except (BrokenPipeError, ConnectionResetError):
             return len(memoryview(content))  # type: ignore[arg-type]
 

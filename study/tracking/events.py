@@ -111,7 +111,7 @@ Event = StudyBegan | StudyParams | MachineMeasured | StudyEnded | RunBegan | Epo
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 
-def parse_event(text: str) -> Event:
+def parse_event(text: str | bytes) -> Event:
     """The event that `model_dump_json` wrote.
 
     Raises:

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -72,7 +73,7 @@ def test_a_slow_start_of_ray_is_retried(workspace: Path, rays_folder: Path, monk
     """Ray gives its node 30 seconds, which is too short on a busy machine. A failed attempt leaves no process."""
     start, left = ray.init, list[subprocess.Popen[bytes]]()
 
-    def slow_at_first(**options: object) -> object:
+    def slow_at_first(**options: Any) -> object:
         if not left:
             left.append(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE))
             raise Exception("The current node timed out during startup. This could happen because …")

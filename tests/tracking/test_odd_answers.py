@@ -1,7 +1,7 @@
 """Answers that are not MLflow's: a proxy's page, half a JSON, an empty object. Each is an outage."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -61,7 +61,8 @@ def answering_all(status: int, body: bytes) -> Iterator[str]:
 )
 def test_an_answer_that_is_not_mlflow_s_is_an_outage(status: int, body: bytes) -> None:
     with answering_all(status, body) as uri:
-        for ask in (lambda client: client.apply([BEGAN]), lambda client: client.find_study()):
+        asks: list[Callable[[TrackingClient], object]] = [lambda to: to.apply([BEGAN]), lambda to: to.find_study()]
+        for ask in asks:
             with pytest.raises(TrackingUnavailable) as outage:
                 ask(TrackingClient(uri, "it"))
             assert "\n" not in str(outage.value)
