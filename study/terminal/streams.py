@@ -42,9 +42,9 @@ def _safe(stream: TextIO | None, descriptor: int) -> TextIO:
 class _DroppingFile(io.FileIO):
     """A file that drops what is written when nobody can read it."""
 
-    def write(self, content: object) -> int:  # type: ignore[override]
+    def write(self, content: object) -> int:
         try:
-            return super().write(content)
+            return super().write(content)  # type: ignore[arg-type]
         except (BrokenPipeError, ConnectionResetError):
             return len(memoryview(content))  # type: ignore[arg-type]
 
