@@ -144,6 +144,7 @@ def test_json_has_the_agreed_keys_and_nothing_that_is_no_json(mnist_table: Table
         "sigma",
         "sigma_mode",
         "noise",
+        "reading",
         "alpha",
         "n",
         "n_planned",
@@ -161,6 +162,11 @@ def test_json_has_the_agreed_keys_and_nothing_that_is_no_json(mnist_table: Table
         "published_error_percent",
         "published_improvement_percent",
         "p_holm",
+        "noise_form",
+        "noise_across",
+        "noise_per",
+        "noise_select",
+        "noise_schedule",
     ]
     assert document["rule"] == "paired-t-holm"
     assert document["rows"][1]["p_holm"] == document["rows"][1]["p_corrected"]
