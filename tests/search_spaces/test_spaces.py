@@ -171,7 +171,9 @@ def test_every_sampler_searches_every_space(name: str, sampler: str) -> None:
     study = _searched(name, SAMPLERS[sampler]())
     assert [trial.state for trial in study.get_trials()] == [TrialState.COMPLETE] * 15
     if name != "noise_kind" and sampler != "random":
-        assert _modelled(study) == {*study.get_trials()[0].params}
+        # CMA-ES models numbers alone, and draws choices at random.
+        choices = {"reading", "noise_schedule"} if sampler == "cmaes" else set()
+        assert _modelled(study) == {*study.get_trials()[0].params} - choices
 
 
 @pytest.mark.parametrize(
