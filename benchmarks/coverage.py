@@ -1,6 +1,7 @@
-"""How often a table's 95 % intervals hold the truth, and how often it sees an effect where there is none.
+"""How often the 95 % intervals of one arm and its baseline hold the truth, and what pairing by seed is worth.
 
-Studies are drawn at random, then judged by the functions that judge real ones (`study.results.statistics`). An arm
+Studies are drawn at random, then judged by the functions that judge real ones (`study.results`). What the rule finds in
+tables of several arms is measured by `benchmarks.statistics`. An arm
 and its baseline have their seeds in common, so part of their errors moves together; errors are counts of a test set
 of 10,000 images. Knows nothing of training. `--study` measures how much the seeds of a tracked study share.
 
@@ -18,8 +19,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from study.results.read import TrackedStudy, read_study
-from study.results.rows import SIGNIFICANCE
-from study.results.statistics import Interval, compare, holm, student_interval
+from study.results.rule import judge
+from study.results.statistics import Interval, student_interval
 from study.tracking import schema
 from study.tracking.address import tracking_uri
 
@@ -107,36 +108,13 @@ def coverage(world: World, seeds: int, studies: int = STUDIES) -> Coverage:
         (baseline,), np.mean, axis=-1, n_resamples=RESAMPLES, batch=100, method="percentile", rng=rng
     ).confidence_interval
     pairs = zip(baseline.tolist(), arm.tolist(), strict=True)
-    compared = [compare(dict(enumerate(x)), dict(enumerate(y))) for x, y in pairs]
+    compared = [judge(x, [[error] for error in y])[0] for x, y in pairs]
     return Coverage(
         mean=_share([_holds(student_interval(errors), world.baseline) for errors in baseline.tolist()]),
         bootstrap=float(np.mean((bootstrap.low <= world.baseline) & (world.baseline <= bootstrap.high))),
-        improvement=_share([c is not None and _holds(c.improvement_ci95, world.improvement_percent) for c in compared]),
-        width=_median_width([c.difference_ci95 if c is not None else None for c in compared])
-        / (_unpaired_width(baseline, arm) * 100),
+        improvement=_share([_holds(each.improvement_interval, world.improvement_percent) for each in compared]),
+        width=_median_width([each.difference_interval for each in compared]) / (_unpaired_width(baseline, arm) * 100),
     )
-
-
-def false_effects(world: World, seeds: int = 5, arms: int = 10, tables: int = STUDIES) -> tuple[float, float]:
-    """How many tables without any effect name one.
-
-    Args:
-        world: all arms have its baseline's mean error.
-        seeds: of every arm and of the baseline they are all compared with.
-        arms: tested in one table.
-        tables: how many are drawn.
-
-    Returns:
-        the share of tables with at least one rejection after Holm's correction, and without it.
-    """
-    drawn = world.draw(world.generator(seeds, arms), (world.baseline,) * (1 + arms), tables, seeds)
-    corrected = uncorrected = 0
-    for baseline, *others in drawn.tolist():
-        found = [compare(dict(enumerate(baseline)), dict(enumerate(arm))) for arm in others]
-        p_values = [comparison.p_value if comparison else None for comparison in found]
-        uncorrected += _any_below(p_values)
-        corrected += _any_below(holm(p_values))
-    return corrected / tables, uncorrected / tables
 
 
 def seed_correlation(tracked: TrackedStudy) -> float:
@@ -171,10 +149,6 @@ def _share(hits: Sequence[bool]) -> float:
     return sum(hits) / len(hits)
 
 
-def _any_below(p_values: Sequence[float | None]) -> bool:
-    return any(p is not None and p < SIGNIFICANCE for p in p_values)
-
-
 def _median_width(intervals: Sequence[Interval | None]) -> float:
     return float(np.median([interval[1] - interval[0] for interval in intervals if interval is not None]))
 
@@ -204,11 +178,6 @@ def main() -> None:
                 f"| {world.name} | {world.correlation:.2f} | {seeds} | {found.mean:.1%} | {found.bootstrap:.1%} "
                 f"| {found.improvement:.1%} | {found.width:.2f} |"
             )
-    print("\n| 10 arms without an effect, 5 seeds | tables that name one | without Holm's correction |")
-    print("| --- | ---: | ---: |")
-    for world in WORLDS:
-        corrected, uncorrected = false_effects(world, tables=arguments.studies)
-        print(f"| {world.name} | {corrected:.1%} | {uncorrected:.1%} |")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.page import PERFORMANCE, ROOT, publish, stored, table
 from study.results.read import read_study
-from study.results.statistics import compare
+from study.results.rule import by_seed, judge
 from study.tracking import schema
 
 STUDIES = ("precision-mnist", "precision-cifar10-jpeg")
@@ -38,11 +38,13 @@ class Pair:
     def row(self) -> list[str]:
         """Errors in per cent, differences in points."""
         single, half = self.fp32.values(), self.bf16.values()
-        found = compare(self.fp32, self.bf16)
-        assert found is not None
-        assert found.difference_ci95 is not None
-        apart = [abs(self.fp32[seed] - self.bf16[seed]) for seed in found.seeds]
-        low, high = found.difference_ci95
+        seeds = sorted(self.fp32.keys() & self.bf16.keys())
+        errors = by_seed(seeds, [self.fp32, self.bf16])
+        (found,) = judge(errors[:, 0], errors[:, 1:])
+        assert found.difference_interval is not None
+        assert found.difference_points is not None
+        apart = [abs(self.fp32[seed] - self.bf16[seed]) for seed in seeds]
+        low, high = found.difference_interval
         return [
             f"{self.study}, {self.method}",
             *(f"{100 * statistics.mean(each):.2f} ± {100 * statistics.stdev(each):.2f}" for each in (single, half)),

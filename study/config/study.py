@@ -57,6 +57,9 @@ class StudyConfig(Model):
     baseline: BaselineConfig = BaselineConfig(method="logit_regression")
     arms: tuple[ArmConfig, ...] = Field((), max_length=1000)
     seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1, max_length=1000)
+    smallest_effect: float | None = Field(
+        None, gt=0, lt=100, description="per cent; a smaller improvement does not matter"
+    )
     search: SearchConfig | None = None
     resources: ResourcesConfig = ResourcesConfig()
 

@@ -4,7 +4,8 @@ Works on values of one row. Knows nothing of columns or formats.
 """
 
 from study.results.arms import Setting
-from study.results.rows import SIGNIFICANCE, Row
+from study.results.rows import Row
+from study.results.rule import LEVEL
 from study.results.statistics import Interval
 
 
@@ -42,6 +43,16 @@ def improvement_text(row: Row) -> str:
     return f"{text} %"
 
 
+def detectable_text(row: Row) -> str:
+    """The smallest improvement that the row's seeds find: `6 to 11 %`, `over 100 %`."""
+    if row.detectable_percent is None:
+        return ""
+    low, high = row.detectable_percent
+    if low >= 100:
+        return "over 100 %"
+    return f"{low:.2g} to {high:.2g} %" if high < 100 else f"{low:.2g} % to none"
+
+
 def signed_percent(value: float | None, unit: str = " %") -> str:
     """A number with its sign, one digit after the point: `+3.1 %`."""
     if value is None:
@@ -65,5 +76,5 @@ def p_text(value: float | None) -> str:
     if value < 0.001:
         return "<0.001"
     # Rounding must not move a p-value across the bound that decides the verdict.
-    shown, bound = f"{value:.3f}", f"{SIGNIFICANCE:.3f}"
-    return f"<{bound}" if value < SIGNIFICANCE and shown == bound else shown
+    shown, bound = f"{value:.3f}", f"{LEVEL:.3f}"
+    return f"<{bound}" if value < LEVEL and shown == bound else shown

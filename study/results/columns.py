@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from study.noise.settings import Noise
-from study.results.cells import error_text, fixed, improvement_text, p_text, plain_text, sigma_text, signed_percent
+from study.results.cells import (
+    detectable_text,
+    error_text,
+    fixed,
+    improvement_text,
+    p_text,
+    plain_text,
+    sigma_text,
+    signed_percent,
+)
 from study.results.rows import Row, Table
 from study.results.verdicts import WORDS
 from study.stages import GRID
@@ -259,8 +268,16 @@ COLUMNS: tuple[Column | ColumnsOfRows, ...] = (
     Column("improvement", improvement_text, name="improvement_percent", value=lambda row: row.improvement_percent),
     Column(name="improvement_ci95", value=lambda row: row.improvement_ci95, kind="interval"),
     Column("p", lambda row: p_text(row.p_value), name="p_value", value=lambda row: row.p_value),
-    Column("p Holm", lambda row: p_text(row.p_corrected), name="p_corrected", value=lambda row: row.p_corrected),
+    Column("p corr.", lambda row: p_text(row.p_corrected), name="p_corrected", value=lambda row: row.p_corrected),
     Column("verdict", _verdict, numeric=False, name="verdict", value=lambda row: row.verdict),
+    Column(
+        "detectable",
+        detectable_text,
+        shown=_any(lambda row: row.detectable_percent is not None),
+        name="detectable_percent",
+        value=lambda row: row.detectable_percent,
+        kind="interval",
+    ),
     Column(name="compression_ratio", value=lambda row: row.compression_ratio),
     Column(name="published_error_percent", value=lambda row: row.published_error_percent),
     Column(name="published_improvement_percent", value=lambda row: row.published_improvement_percent),

@@ -43,7 +43,8 @@ def p_of_largest(t: float, df: float, arms: int, correlation: float = BASELINE_S
     if arms == 1:
         return float(2 * special.stdtr(df, -abs(t)))
     spread, weights = _spread_points(df)
-    return float(min(max(1 - weights @ _all_below(arms, correlation)(np.minimum(abs(t) * spread, _MOST)), 0.0), 1.0))
+    below = float(weights @ _all_below(arms, correlation)(np.minimum(abs(t) * spread, _MOST)))
+    return min(max(1 - below, 0.0), 1.0)
 
 
 @lru_cache(maxsize=4096)

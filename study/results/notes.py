@@ -14,8 +14,9 @@ import pandas as pd
 from search_spaces.published import TABLES, dropout_readings, published_teacher_percent
 from study.config import LEARNING_SAMPLERS, TrainConfig
 from study.results.arms import Arm, ArmSeeds, is_missing
+from study.results.families import Finding
 from study.results.read import OUTCOMES, TrackedStudy, epochs_trained
-from study.results.statistics import Comparison
+from study.results.rule import RULE, is_inside
 from study.results.teachers import labels_apart, teacher_settings
 from study.results.wording import count, percent, some
 from study.stages import CONFIRM, SEARCH
@@ -63,9 +64,10 @@ def method_notes(kind: str, arms: Mapping[Arm, ArmSeeds]) -> list[str]:
     if planned:
         notes.append(
             "Improvement: (baseline error - error) / baseline error over the seeds that an arm shares with the "
-            "baseline of its student; interval by Fieller's theorem. p: paired t-test. p Holm: p corrected for the "
-            f"{count(planned, 'arm')} of this table; an arm without a test counts as p = 1. The verdict compares p "
-            "Holm with 5 %."
+            "baseline of its student. Its interval is that of the rule "
+            f"`{RULE}`, which also gives p corrected, for the {count(planned, 'arm')} of this table: an arm is better "
+            "or worse if its interval does not contain 0, that is if p corrected is below 5 %. p: paired t-test of the "
+            "arm alone."
         )
     return notes
 
@@ -261,27 +263,58 @@ def _varied(trials: pd.DataFrame) -> list[str]:
 
 
 def pairing_notes(
-    arms: Mapping[Arm, ArmSeeds], baselines: Mapping[str, ArmSeeds], comparisons: Mapping[Arm, Comparison | None]
+    arms: Mapping[Arm, ArmSeeds], baselines: Mapping[str, ArmSeeds], findings: Mapping[Arm, Finding]
 ) -> list[str]:
     """Seeds that an arm and its baseline do not share, and differences that are the same on all seeds."""
     notes = []
     unpaired: dict[tuple[int, ...], list[str]] = defaultdict(list)
-    for arm in comparisons:
-        baseline = baselines.get(arm.student)
-        if baseline is not None and not baseline.lost and not arms[arm].lost:
-            missing = tuple(sorted(arms[arm].errors.keys() ^ baseline.errors.keys()))
-            if missing:
-                unpaired[missing].append(str(arm))
+    for arm in findings:
+        missing = tuple(sorted(arms[arm].errors.keys() ^ baselines[arm.student].errors.keys()))
+        if missing:
+            unpaired[missing].append(str(arm))
     for seeds, named in unpaired.items():
         notes.append(
             f"Not paired, so not compared: seed{'s' if len(seeds) > 1 else ''} "
             f"{some(list(map(str, seeds)))} of {some(named)} (only the arm or only its baseline has a result)."
         )
-    without_spread = [
-        str(arm)
-        for arm, found in comparisons.items()
-        if found is not None and len(found.seeds) > 1 and found.p_value is None
-    ]
+    without_spread = [str(arm) for arm, found in findings.items() if found.judged.verdict == "no_spread"]
     if without_spread:
         notes.append(f"The difference is the same on all seeds, so a test is not possible: {some(without_spread)}.")
+    return notes
+
+
+def verdict_notes(findings: Mapping[Arm, Finding], smallest_effect: float | None) -> list[str]:
+    """What the study can detect, which improvements have no interval, and which do not matter."""
+    notes = []
+    ranges = {found.detectable_percent for found in findings.values()} - {None}
+    known = [each for each in ranges if each is not None]
+    if known:
+        low, high = min(each[0] for each in known), max(each[1] for each in known)
+        spread = max(found.spread[1] for found in findings.values() if found.spread is not None)
+        most = f"{high:.2g} %" if high < 100 else "more than 100 %"
+        notes.append(
+            f"With these seeds an improvement of {low:.2g} % to {most} is detected with a chance of 80 %. It is a "
+            "range because few seeds measure the spread roughly: a difference varies between seeds by up to "
+            f"{spread * 100:.2g} % of the baseline's error. Other arms may be better by less than that, too."
+        )
+    unbounded = [
+        str(arm)
+        for arm, found in findings.items()
+        if found.judged.p_value is not None and found.judged.improvement_interval is None
+    ]
+    if unbounded:
+        notes.append(
+            "The interval of the improvement is unbounded, because the baseline's mean error does not differ from 0: "
+            f"{some(unbounded)}."
+        )
+    if smallest_effect is not None:
+        notes.append(f"An improvement inside ± {smallest_effect:g} % does not matter (`smallest_effect`).")
+        small = [
+            str(arm)
+            for arm, found in findings.items()
+            if found.judged.verdict in ("better", "worse")
+            and is_inside(found.judged.improvement_interval, smallest_effect)
+        ]
+        if small:
+            notes.append(f"Better or worse by less than {smallest_effect:g} %: {some(small)}.")
     return notes

@@ -28,7 +28,7 @@ def render(table: Table, format: str = "text", width: int | None = None) -> str:
     Args:
         table: what to write.
         format: one of `FORMATS`.
-        width: characters of a line of the format `text`, at least 40. None: the width of the terminal, or 160 where the
+        width: characters of a line of the format `text`, at least 40. None: the width of the terminal, or 180 where the
             output is not a terminal.
 
     Returns:

@@ -132,6 +132,7 @@ def _of_arm(row: Row, tested: Sequence[Row], baseline: str, table: Table) -> Ver
     relation = {
         "better": "is better than plain distillation",
         "worse": "is worse than plain distillation",
+        "no_difference_that_matters": "does not differ from plain distillation by an amount that matters",
         "undecided": "is undecided: the seeds show no difference from plain distillation, and do not show that there "
         "is none",
     }[row.verdict]
@@ -148,7 +149,7 @@ def _of_students(chosen: Sequence[Row], tested: Sequence[Row], baseline: str, ta
         rows = [row for row in chosen if row.verdict == outcome]
         if rows:
             named = ", ".join(f"{plain(row.arm.student)} {_improvement(row)}" for row in rows)
-            parts.append(f"{outcome} for {len(rows)} of {count(len(chosen), 'student')} ({named})")
+            parts.append(f"{WORDS[outcome]} for {len(rows)} of {count(len(chosen), 'student')} ({named})")
     outcomes = {_outcome(row) for row in chosen}
     return Verdict(
         outcomes.pop() if len(outcomes) == 1 else "mixed",
@@ -168,6 +169,7 @@ def _untested(arms: Sequence[Row], validation: ByValidation, baseline: str) -> s
     why = {
         "no_baseline": "there is no baseline to compare with",
         "no_common_seed": "no arm shares a seed with its baseline",
+        "two_seeds": "two seeds are too few for a verdict",
         "no_spread": "the differences are the same on all seeds, which leaves no spread to test against",
         "seeds_lost": "every arm, or its baseline, lost seeds to trainings that diverged or failed",
     }.get(row.verdict, WORDS[row.verdict])
@@ -193,9 +195,11 @@ def _all_arms(tested: Sequence[Row]) -> str:
     if len(tested) == 1:
         return ""
     verdicts = [row.verdict for row in tested]
+    same = verdicts.count("no_difference_that_matters")
+    same_words = f", {same} without a difference that matters" if same else ""
     return (
-        f"; of all {len(tested)} arms tested, {verdicts.count('better')} better, {verdicts.count('worse')} worse and "
-        f"{verdicts.count('undecided')} undecided after correction for their number"
+        f"; of all {len(tested)} arms tested, {verdicts.count('better')} better, {verdicts.count('worse')} worse"
+        f"{same_words} and {verdicts.count('undecided')} undecided after correction for their number"
     )
 
 

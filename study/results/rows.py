@@ -8,12 +8,9 @@ from dataclasses import dataclass
 
 from study.results.arms import Arm, Setting
 from study.results.measured import Measured
+from study.results.rule import RULE
 from study.results.statistics import Interval
 from study.results.verdicts import Verdict
-
-SIGNIFICANCE = 0.05
-RULE = "paired-t-holm"
-"""Name of the statistical rule that gives the verdicts: paired t-tests with Holm's correction (docs/statistics.md)."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +60,17 @@ class Row:
             diverged, `n_failed` those whose training failed or was stopped early.
         errors: test error by seed, fractions of 1, ascending in the seed; also those of a row that lost other seeds.
         test_error_mean: a fraction of 1; `test_error_ci95` its Student interval.
-        improvement_percent: (mean baseline − mean error) / mean baseline × 100 over the seeds both have, with its
-            Fieller interval.
-        p_value: paired t-test; `p_corrected` the same after Holm's correction over all arms of the table.
-        verdict: the conclusion at 5 % after the correction.
+        improvement_percent: (mean baseline − mean error) / mean baseline × 100 over the seeds both have, with the
+            interval that the verdict is read off; it is None where it is unbounded.
+        p_value: paired t-test of this row alone; `p_corrected` by the table's rule.
+        verdict: the conclusion by the table's rule.
         compression_ratio: multiplications of the teacher / of the student.
         published_error_percent, published_improvement_percent: the published numbers for this setting.
         settings: other parameters that differ between rows, by name; None if a row has no such parameter.
         speed: how fast the target error was reached; None if the trials have no target.
         cost: the student's cost; None if all students of the table cost the same.
+        detectable_percent: the smallest improvement that the row's seeds find with a chance of 80 %, in per cent, at
+            the lower and at the upper limit of the spread; None if it is not known.
     """
 
     arm: Arm
@@ -96,6 +95,7 @@ class Row:
     cost: RowCost | None = None
     teacher_label: str | None = None
     measured: Measured | None = None
+    detectable_percent: Interval | None = None
 
     @property
     def is_lost(self) -> bool:

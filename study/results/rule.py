@@ -31,7 +31,7 @@ distribution of estimates of variance components", 1946.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,6 +40,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from study.results.dunnett import BASELINE_SHARE, Floats, critical_ts, p_of_largest
+from study.results.statistics import ROUNDING, Interval
 
 RULE = "guarded-dunnett"
 """The name of this rule, as tables have it."""
@@ -50,16 +51,10 @@ LEVEL = 0.05
 FEWEST_SEEDS = 3
 """With fewer an arm has no verdict: two differences say next to nothing about their spread."""
 
-Interval = tuple[float, float]
-"""(low, high), low ≤ high."""
-
 Finding = Literal[
     "better", "worse", "no_difference_that_matters", "undecided", "one_seed", "two_seeds", "no_spread", "no_common_seed"
 ]
 
-# Errors of test sets are counts over at most some hundred thousand images: below this share of the largest of them a
-# difference is rounding of floating point, not a spread.
-ROUNDING = 1e-12
 _LEAST_CORRELATION, _MOST_CORRELATION = 0.5, 0.99
 _WEIGHT_OF_POOL = 4  # in seeds: w_j = (n_j − 1) / (n_j − 1 + 4)
 
@@ -395,7 +390,7 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def by_seed(seeds: Sequence[int], errors: Sequence[dict[int, float]]) -> Floats:
+def by_seed(seeds: Sequence[int], errors: Sequence[Mapping[int, float]]) -> Floats:
     """Errors by seed as a matrix, (seeds, arms), for `judge`; NaN where a seed has none."""
     return np.array([[of_arm.get(seed, math.nan) for of_arm in errors] for seed in seeds]).reshape(
         len(seeds), len(errors)

@@ -5,9 +5,11 @@ table is printed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from search_spaces.published import find_published, published_improvement_percent
-from study.results.arms import Arm, ArmSeeds
+from study.results.arms import Arm, ArmSeeds, setting_of
+from study.results.families import Finding, findings_of
 from study.results.measured import measured_of
 from study.results.notes import (
     collapsed_notes,
@@ -19,9 +21,11 @@ from study.results.notes import (
     search_notes,
     target_notes,
     teacher_notes,
+    verdict_notes,
 )
 from study.results.read import TrackedStudy, read_study
-from study.results.rows import SIGNIFICANCE, Row, RowCost, Speed, Table
+from study.results.rows import Row, RowCost, Speed, Table
+from study.results.rule import Judged
 from study.results.selection import (
     baseline_kind,
     baselines_of,
@@ -29,8 +33,9 @@ from study.results.selection import (
     ordered_arms,
     varying_settings,
 )
-from study.results.statistics import Comparison, compare, holm, mean, student_interval
+from study.results.statistics import mean, student_interval
 from study.results.teachers import key_notes
+from study.results.trends import trend_notes
 from study.results.verdicts import Verdict
 from study.results.versions import version_notes
 from study.stages import CONFIRM, GRID
@@ -58,11 +63,8 @@ def table_of(tracked: TrackedStudy) -> Table:
     """
     arms, arm_notes = ordered_arms(tracked)
     baselines, baseline_notes = baselines_of(arms)
-    comparisons = {
-        arm: _compare(baselines.get(arm.student), seeds) for arm, seeds in arms.items() if arm.role != "baseline"
-    }
-    p_values = [found.p_value if found else None for found in comparisons.values()]
-    corrected = dict(zip(comparisons, holm(p_values, planned=len(p_values)), strict=True))
+    smallest_effect = _smallest_effect(tracked)
+    findings = findings_of(arms, baselines, smallest_effect)
     varying = varying_settings(arms)
     published, of_published = published_notes(tracked, arms)
     costs = _costs(arms)
@@ -72,8 +74,7 @@ def table_of(tracked: TrackedStudy) -> Table:
             arm,
             arms[arm],
             baselines.get(arm.student),
-            comparisons.get(arm),
-            corrected.get(arm),
+            findings.get(arm),
             varying,
             published,
             costs.get(arm),
@@ -93,23 +94,26 @@ def table_of(tracked: TrackedStudy) -> Table:
         *collapsed_notes(arms),
         *arm_notes,
         *baseline_notes,
-        *pairing_notes(arms, baselines, comparisons),
+        *pairing_notes(arms, baselines, findings),
+        *verdict_notes(findings, smallest_effect),
         *target_notes(arms),
         *_cost_notes(list(costs.values())),
     ]
-    return Table(tracked.name, kind, tuple(notes), rows)
+    table = Table(tracked.name, kind, tuple(notes), rows)
+    return replace(table, notes=(*table.notes, *trend_notes(table)))
 
 
-def _compare(baseline: ArmSeeds | None, arm: ArmSeeds) -> Comparison | None:
-    return None if baseline is None else compare(baseline.usable_errors, arm.usable_errors)
+def _smallest_effect(tracked: TrackedStudy) -> float | None:
+    """The smallest improvement that matters, in per cent; None where the study does not say."""
+    value = setting_of(tracked.params.get(schema.SMALLEST_EFFECT, ""))
+    return value if isinstance(value, int | float) else None
 
 
 def _row(
     arm: Arm,
     seeds: ArmSeeds,
     baseline: ArmSeeds | None,
-    comparison: Comparison | None,
-    p_corrected: float | None,
+    finding: Finding | None,
     varying: Sequence[str],
     published: str | None,
     cost: RowCost | None,
@@ -118,6 +122,7 @@ def _row(
     errors = list(seeds.usable_errors.values())
     diverged = sum(trial.outcome == "diverged" for trial in seeds.lost.values())
     settings = dict(arm.settings)
+    judged = finding.judged if finding else None
     published_error, published_improvement = _published_numbers(arm, published)
     return Row(
         arm=arm,
@@ -129,11 +134,11 @@ def _row(
         errors=seeds.errors,
         test_error_mean=mean(errors) if errors else None,
         test_error_ci95=student_interval(errors) if errors else None,
-        improvement_percent=comparison.improvement_percent if comparison else None,
-        improvement_ci95=comparison.improvement_ci95 if comparison else None,
-        p_value=comparison.p_value if comparison else None,
-        p_corrected=p_corrected,
-        verdict=_verdict(arm, seeds, baseline, comparison, p_corrected),
+        improvement_percent=judged.improvement_percent if judged else None,
+        improvement_ci95=judged.improvement_interval if judged else None,
+        p_value=judged.p_value if judged else None,
+        p_corrected=judged.p_corrected if judged else None,
+        verdict=_verdict(arm, seeds, baseline, judged),
         compression_ratio=seeds.any_trial.compression_ratio,
         published_error_percent=published_error,
         published_improvement_percent=published_improvement,
@@ -142,6 +147,7 @@ def _row(
         cost=cost,
         teacher_label=teacher_label,
         measured=measured_of(seeds),
+        detectable_percent=finding.detectable_percent if finding else None,
     )
 
 
@@ -191,24 +197,12 @@ def _mean_of_known(values: Iterable[float | None]) -> float | None:
     return mean(known) if known else None
 
 
-def _verdict(
-    arm: Arm, seeds: ArmSeeds, baseline: ArmSeeds | None, comparison: Comparison | None, p_corrected: float | None
-) -> Verdict:
+def _verdict(arm: Arm, seeds: ArmSeeds, baseline: ArmSeeds | None, judged: Judged | None) -> Verdict:
     if arm.role == "baseline":
         return "baseline"
     if seeds.lost or (baseline is not None and baseline.lost):
         return "seeds_lost"
-    if baseline is None:
-        return "no_baseline"
-    if comparison is None:
-        return "no_common_seed"
-    if len(comparison.seeds) == 1:
-        return "one_seed"
-    if p_corrected is None:
-        return "no_spread"
-    if p_corrected >= SIGNIFICANCE:
-        return "undecided"
-    return "better" if comparison.difference_points > 0 else "worse"
+    return "no_baseline" if baseline is None or judged is None else judged.verdict
 
 
 def _published_numbers(arm: Arm, table: str | None) -> tuple[float | None, float | None]:

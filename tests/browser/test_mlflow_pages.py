@@ -76,7 +76,7 @@ def test_the_description_has_the_table_and_its_links_lead_on(ui: Ui, opened: Bro
     pages = Pages(opened.page, ui.address)
     pages.open_study("quickstart")
     pages.expand_description()
-    table = opened.page.get_by_role("table").filter(has_text="p Holm").first
+    table = opened.page.get_by_role("table").filter(has_text="p corr.").first
     assert table.get_by_role("row").filter(has_text="noisy teacher").count() == 3
     with opened.page.expect_popup() as led:
         opened.page.get_by_role("link", name="the arms as charts").first.click()

@@ -60,6 +60,7 @@ def test_a_row_has_its_arm_and_json_has_the_arms_fields() -> None:
         "p_value",
         "p_corrected",
         "verdict",
+        "detectable_percent",
         "compression_ratio",
         "published_error_percent",
         "published_improvement_percent",

@@ -27,7 +27,8 @@ def test_critical_values_are_those_that_dunnett_printed(df: int) -> None:
 def test_p_is_that_of_scipys_multivariate_t(df: float, arms: int, correlation: float) -> None:
     """SciPy's is a random sum, good to about 1e-4 here."""
     shape = np.full((arms, arms), correlation) + (1 - correlation) * np.eye(arms)
-    inside = stats.multivariate_t(shape=shape, df=df, seed=1).cdf([3.1] * arms, lower_limit=[-3.1] * arms)
+    scipys = stats.multivariate_t(shape=shape, df=df, seed=1)  # type: ignore[arg-type]
+    inside = scipys.cdf([3.1] * arms, lower_limit=[-3.1] * arms)
     assert p_of_largest(3.1, df, arms, correlation) == pytest.approx(1 - inside, abs=3e-4)
 
 

@@ -21,6 +21,7 @@ from study.export.choice import choose
 from study.export.latency import Latency
 from study.export.student import logits_on
 from study.export.weights import open_student, open_teachers
+from study.results.rule import Family, by_seed, judge
 from study.results.table import build_table
 from study.terminal.cli import main
 
@@ -103,6 +104,9 @@ def test_the_table_is_what_pandas_makes_of_the_runs(runs: pd.DataFrame, document
     p_values = {
         key: float(stats.ttest_rel(of_baseline, group["metrics.test_error"]).pvalue) for key, group in whole.items()
     }
+    columns = [of_baseline, *(group["metrics.test_error"] for group in whole.values())]
+    matrix = by_seed(SEEDS, [dict(zip(SEEDS, map(float, each), strict=True)) for each in columns])
+    judged = dict(zip(whole, judge(matrix[:, 0], matrix[:, 1:], Family(len(arms))), strict=True))
     for key, group in expected.items():
         row, errors = rows[key], group["metrics.test_error"]
         outcomes = group["tags.noisy_study.outcome"].value_counts()
@@ -117,8 +121,8 @@ def test_the_table_is_what_pandas_makes_of_the_runs(runs: pd.DataFrame, document
             assert row["test_error_mean"] == pytest.approx(errors.mean())
             assert row["improvement_percent"] == pytest.approx((1 - errors.mean() / of_baseline.mean()) * 100)
             assert row["p_value"] == pytest.approx(p_values[key])
-            ranked = sorted(p for p in p_values.values() if p <= p_values[key])
-            corrected = min(1.0, max(p * (len(arms) - rank) for rank, p in enumerate(ranked)))
+            corrected = judged[key].p_corrected
+            assert corrected is not None
             assert row["p_corrected"] == row["p_holm"] == pytest.approx(corrected)
             decided = "better" if errors.mean() < of_baseline.mean() else "worse"
             assert row["verdict"] == (decided if corrected < 0.05 else "undecided")

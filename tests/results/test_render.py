@@ -133,7 +133,7 @@ def test_cells_are_per_cent_with_their_intervals() -> None:
         "test error %": "21.94 [21.00, 23.00]",
         "improvement": "+3.1 [−0.5, 6.8] %",
         "p": "0.071",
-        "p Holm": "0.071",
+        "p corr.": "0.071",
         "verdict": "undecided",
     }
     assert dict(zip(head, baseline, strict=True))["improvement"] == ""
@@ -153,14 +153,14 @@ def test_an_improvement_has_its_sign_and_zero_has_none(improvement: float, shown
 def test_a_tiny_p_value_is_not_printed_as_zero() -> None:
     head, cells = printed(table_of(replace(ARM, p_value=1e-9, p_corrected=0.0)))
     row = dict(zip(head, cells, strict=True))
-    assert (row["p"], row["p Holm"]) == ("<0.001", "<0.001")
+    assert (row["p"], row["p corr."]) == ("<0.001", "<0.001")
 
 
 def test_p_value_is_not_rounded_across_five_percent() -> None:
     """A p-value is not rounded across the five per cent that decide."""
     head, cells = printed(table_of(replace(ARM, p_value=0.0497, p_corrected=0.0503)))
     row = dict(zip(head, cells, strict=True))
-    assert (row["p"], row["p Holm"]) == ("<0.050", "0.050")
+    assert (row["p"], row["p corr."]) == ("<0.050", "0.050")
 
 
 def test_what_all_rows_share_is_said_once() -> None:

@@ -15,6 +15,8 @@ from study.errors import UserError
 from study.results.formats.json import as_json
 from study.results.render import FORMATS, render
 from study.results.rows import Row, RowCost, Table
+from study.results.rule import Family, judge
+from study.results.rule import by_seed as errors_by_seed
 from study.results.table import build_table
 
 pytest_plugins = ("support.handwritten",)
@@ -79,10 +81,13 @@ def test_table_matches_plain_pandas(mnist: str, mnist_table: Table) -> None:
         )
         assert row.improvement_percent == pytest.approx((1 - errors.mean() / baseline.mean()) * 100)
         assert row.p_value == pytest.approx(p)
-        smaller_or_equal = sorted(other for other in p_values.values() if other <= p)
-        assert row.p_corrected == pytest.approx(
-            min(1, max(other * (planned - rank) for rank, other in enumerate(smaller_or_equal)))
-        )
+        of_stage = [each for each in mnist_table.rows[1:] if each.stage == row.stage]
+        whole = [each for each in of_stage if not each.is_lost]
+        seeds = sorted(baseline.index.astype(int))
+        matrix = errors_by_seed(seeds, [each.errors for each in whole])
+        family = Family(len(of_stage), share=len(of_stage) / planned)
+        judged = judge([mnist_table.rows[0].errors[seed] for seed in seeds], matrix, family)
+        assert row.p_corrected == judged[whole.index(row)].p_corrected
 
 
 def test_rows_are_baseline_grid_confirmation(mnist_table: Table) -> None:
@@ -114,7 +119,7 @@ def test_the_verdict_follows_the_corrected_test(mnist_table: Table) -> None:
         assert row.improvement_ci95 is not None
         assert row.p_value is not None
         assert (row.verdict == "undecided") == (row.p_corrected >= 0.05)
-        assert (row.improvement_ci95[0] > 0 or row.improvement_ci95[1] < 0) == (row.p_value < 0.05)
+        assert (row.improvement_ci95[0] > 0 or row.improvement_ci95[1] < 0) == (row.p_corrected < 0.05)
 
 
 def test_published_numbers_match_their_settings(mnist_table: Table) -> None:
@@ -158,6 +163,7 @@ def test_json_has_the_agreed_keys_and_nothing_that_is_no_json(mnist_table: Table
         "p_value",
         "p_corrected",
         "verdict",
+        "detectable_percent",
         "compression_ratio",
         "published_error_percent",
         "published_improvement_percent",
@@ -168,7 +174,7 @@ def test_json_has_the_agreed_keys_and_nothing_that_is_no_json(mnist_table: Table
         "noise_select",
         "noise_schedule",
     ]
-    assert document["rule"] == "paired-t-holm"
+    assert document["rule"] == "guarded-dunnett"
     assert document["rows"][1]["p_holm"] == document["rows"][1]["p_corrected"]
     assert document["rows"][0]["errors"] == {str(seed): error for seed, error in BASELINE_ERRORS.items()}
     assert document["rows"][4]["sigma"] == [0.01, 1.0]
@@ -179,8 +185,8 @@ def test_json_has_the_agreed_keys_and_nothing_that_is_no_json(mnist_table: Table
 def test_notes_say_what_the_table_stands_on(mnist_table: Table) -> None:
     assert mnist_table.baseline_kind == "default settings"
     assert note(mnist_table, "Rows have") == "Rows have 0 to 5 of their planned seeds (all seeds: 0, 1, 2, 3, 4)."
-    assert "the student's training only" in note(mnist_table, "Intervals")
-    assert "over the 5 arms of this table" in note(mnist_table, "Improvement")
+    assert "the variation of the student's training" in note(mnist_table, "Intervals")
+    assert "for the 5 arms of this table" in note(mnist_table, "Improvement")
     assert note(mnist_table, "Teacher") == "Teacher lenet-mnist: test error 0.71 % (published: 0.68 %)."
     assert "1 diverged, 1 failed, 1 running" in note(mnist_table, "Trials without a test error")
     assert not any(line.startswith(("More than one", "Not paired", "No completed")) for line in mnist_table.notes)
@@ -455,9 +461,9 @@ def test_differences_without_spread_are_not_tested(new_study: NewStudy, table_of
     table = table_of(study)
     same, none = table.rows[1:]
     assert (same.p_value, same.improvement_ci95, same.verdict) == (None, None, "no_spread")
-    assert (none.p_value, none.p_corrected, none.improvement_ci95, none.verdict) == (1.0, 1.0, (0.0, 0.0), "undecided")
+    assert (none.p_value, none.p_corrected, none.improvement_ci95, none.verdict) == (1.0, 1.0, (0.0, 0.0), "two_seeds")
     assert "σ=0.3" in note(table, "The difference is the same")
-    assert "over the 2 arms of" in note(table, "Improvement")
+    assert "for the 2 arms of" in note(table, "Improvement")
 
 
 def test_settings_that_differ_between_rows_are_shown_by_name(new_study: NewStudy, table_of: BuildTable) -> None:

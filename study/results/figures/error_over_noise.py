@@ -9,6 +9,7 @@ import itertools
 import statistics
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -18,6 +19,7 @@ from study.results.figures.material import Material
 from study.results.figures.noise_lines import BOTH, SYMBOLS, Axis, Line, NoiseLines, noise_lines_of
 from study.results.figures.style import Sketch, canvas, colour, legend_below, line_look
 from study.results.rows import Row
+from study.results.trends import trend_of_rows, trend_words
 from study.results.verdicts import TESTED, WORDS
 from study.results.wording import (
     LONGEST_LABEL,
@@ -116,6 +118,14 @@ def _caption(shown: NoiseLines, published: PublishedTable | None) -> str:
             f"The grey band is the baseline's mean{band} ({seeds_each([shown.baseline.n])}); differences are tested "
             "seed by seed, so overlapping intervals are not the test."
         )
+    trends = [trend_of_rows(shown.baseline, line.rows, shown.axis) for line in shown.lines]
+    known = [each for each in trends if each is not None]
+    if known:
+        said.append(
+            "Coloured bands: parabola over the logarithm, the baseline's mean minus the difference seed by seed, with "
+            "its 95 % interval at each single place. "
+            + " ".join(f"Trend: {trend_words(each, SYMBOLS[shown.axis])}" for each in known)
+        )
     if shown.compares_both:
         said.append("Which is lower is said of the means; the two are not tested against each other.")
     if published is not None and any(row.published_error_percent is not None for row in shown.rows):
@@ -185,6 +195,7 @@ def _draw(shown: NoiseLines, published_is_best_of: bool) -> Figure:
         # Side by side where several lines have a point at the same place.
         shift = (index - (len(shown.lines) - 1) / 2) * min(0.12, 0.5 / len(shown.lines)) * step
         _points(axes, line.rows, shown.axis, shift, label=name, **line_look(index))
+        _trend_band(axes, shown, line, str(line_look(index)["color"]))
         _published(axes, line, shown.axis, first=index == 0, is_best_of=published_is_best_of)
     for row in shown.uniform:
         _uniform(axes, row, aside=0.4 * step)
@@ -218,6 +229,17 @@ def _band(axes: Axes, baseline: Row) -> None:
             label="published baseline",
             zorder=1.5,
         )
+
+
+def _trend_band(axes: Axes, shown: NoiseLines, line: Line, of_line: str) -> None:
+    """The parabola of the trend as an error, with its 95 % interval at each single strength."""
+    found = trend_of_rows(shown.baseline, line.rows, shown.axis)
+    if found is None or shown.baseline is None:
+        return
+    at = np.geomspace(min(found.strengths), max(found.strengths), 60)
+    middle, low, high = (100 * (shown.baseline.mean - values) for values in found.band(at))
+    axes.fill_between(at, high, low, color=of_line, alpha=0.12, linewidth=0, zorder=1.2)
+    axes.plot(at, middle, color=of_line, linewidth=0.9, alpha=0.7, zorder=2)
 
 
 def _points(axes: Axes, rows: Sequence[Row], axis: Axis, shift: float, label: str, **look: object) -> None:

@@ -18,8 +18,9 @@ from study.results.figures.chosen import ByValidation
 from study.results.figures.material import Material
 from study.results.figures.style import Sketch, canvas, colour, legend_below, name_above
 from study.results.read import TrackedStudy
-from study.results.rows import SIGNIFICANCE, Row, Table
-from study.results.statistics import Interval, compare, holm
+from study.results.rows import Row, Table
+from study.results.rule import by_seed, judge
+from study.results.statistics import Interval
 from study.results.wording import count, lost_words, plain, seeds_each, some
 from study.stages import GRID
 from study.tracking import schema
@@ -39,7 +40,7 @@ class PlacedStudent:
         gap_points: mean test error of the baseline minus the teacher's, in percentage points; `gap_ci95` from the
             baseline's Student interval, None with one seed.
         best: the setting of the lowest mean validation error.
-        alike: it, and every setting that a paired t-test (corrected by Holm) does not tell from it.
+        alike: it, and every setting that the rule of the tables does not call worse.
         tried: all settings.
         n: seeds.
     """
@@ -152,9 +153,15 @@ def _student(baseline: Row, teacher_error: float, errors: Mapping[NoiseSetting, 
     means = {setting: sum(of_seeds.values()) / len(of_seeds) for setting, of_seeds in errors.items()}
     best = min(means, key=lambda setting: (means[setting], setting))
     others = [setting for setting in errors if setting != best]
-    compared = [compare(errors[setting], errors[best]) for setting in others]
-    corrected = holm([found.p_value if found else None for found in compared])
-    alike = {setting for setting, p in zip(others, corrected, strict=True) if p is None or p >= SIGNIFICANCE}
+    matrix = by_seed(
+        sorted({seed for each in errors.values() for seed in each}),
+        [errors[best], *(errors[setting] for setting in others)],
+    )
+    alike = {
+        setting
+        for setting, found in zip(others, judge(matrix[:, 0], matrix[:, 1:]), strict=True)
+        if found.verdict != "worse"
+    }
     interval = baseline.test_error_ci95
     return PlacedStudent(
         name=baseline.arm.student,
@@ -183,8 +190,8 @@ def sketch(shown: Gap) -> Sketch:
     names = "σ or α" if shown.varies_alpha else "σ"
     said = [
         f"One point per student: the {names} of the lowest mean validation error, "
-        f"{seeds_each(student.n for student in shown.students)}. The thick bar spans all that a paired t-test at 5 % "
-        "(corrected by Holm) does not tell from it, small dashes are what was tried; 0 is the baseline, without noise. "
+        f"{seeds_each(student.n for student in shown.students)}. The thick bar spans all that the rule of the tables "
+        "does not call worse at 5 %, small dashes are what was tried; 0 is the baseline, without noise. "
         "Thin lines: 95 % interval of the gap, from the baseline's seeds."
     ]
     if any(student.n == 1 for student in shown.students):

@@ -9,6 +9,8 @@ from typing import Any
 from study.results.columns import for_programs
 from study.results.rows import Table
 
+_FORMER_NAME = "`p_holm` is the former name of `p_corrected` and has its value; it will be removed in version 1.0."
+
 
 def write(table: Table) -> str:
     """Write a table as JSON. The text has no NaN and no infinity, which JSON does not know."""
@@ -28,7 +30,7 @@ def as_json(table: Table) -> dict[str, Any]:
         "study": table.study,
         "baseline_kind": table.baseline_kind,
         "rule": table.rule,
-        "notes": list(table.notes),
+        "notes": [*table.notes, *([_FORMER_NAME] if table.rows else [])],
         "rows": [
             {column.name: _known(column.value(row)) for column in columns if column.has_value(row)}
             for row in table.rows

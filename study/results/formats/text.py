@@ -14,12 +14,12 @@ from rich.text import Text
 from study.results.columns import Column, for_people, subtitle, title
 from study.results.rows import Table
 
-PIPED_WIDTH = 160
+PIPED_WIDTH = 180
 """Characters of a line where the output is not a terminal. Each row fits on one line, so that `grep` finds rows."""
 MIN_WIDTH = 40
 STACKED_WIDTH = 12
 """Words wrap at this width where rows do not fit on one line."""
-_DISPENSABLE = ("p", "published improvement", "p Holm")
+_DISPENSABLE = ("p", "published improvement", "p corr.", "detectable")
 """Headings of the columns that a narrow terminal leaves out first. Other columns have the same information."""
 
 
@@ -28,7 +28,7 @@ def write(table: Table, width: int | None = None) -> str:
 
     Args:
         table: what to write.
-        width: characters of a line, at least 40. None: the width of the terminal, or 160 where the output is not a
+        width: characters of a line, at least 40. None: the width of the terminal, or 180 where the output is not a
             terminal.
     """
     width = max(width or _terminal_width(), MIN_WIDTH)
