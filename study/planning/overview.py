@@ -43,3 +43,13 @@ def overview_of(name: str, config: StudyConfig) -> Overview:
         trials=" + ".join(trials),
         reproduces=config.published or "",
     )
+
+
+def arms_of_students(config: StudyConfig) -> dict[str, int]:
+    """How many points the arms of a study file's grid have, by student; the baseline is none of them."""
+    points: dict[str, set[str]] = {}
+    for trial in plan.grid_trials(config):
+        if trial.role == "arm":
+            settings = trial.model_dump_json(exclude={"seed"})
+            points.setdefault(trial.network, set()).add(settings)
+    return {student: len(of_student) for student, of_student in points.items()}

@@ -18,7 +18,7 @@ import typer
 
 from study.errors import Interrupted, StudyFailed, UserError
 from study.interrupts import INTERRUPTED, end_at_once
-from study.terminal.cli import export, jobs, net, recipes, report, run, status, sync, table, ui, validate
+from study.terminal.cli import export, jobs, net, power, recipes, report, run, status, sync, table, ui, validate
 from study.terminal.cli.output import say
 from study.terminal.streams import drop_output
 from study.tracking.address import bound_requests
@@ -34,6 +34,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("sync", sync.sync),
     ("table", table.table),
     ("report", report.report),
+    ("power", power.power),
     ("export", export.export),
     ("submit", jobs.submit),
     ("jobs", jobs.list_jobs),

@@ -1,7 +1,7 @@
 """`validate`: check a study file and print it with its defaults."""
 
 from study import environment
-from study.config import dump_study
+from study.config import StudyConfig, dump_study
 from study.lookup import study_of
 from study.terminal.cli.options import DataRootOption, SetOption, StudyArgument
 from study.terminal.cli.output import say
@@ -29,4 +29,16 @@ def validate(study: StudyArgument, settings: SetOption = None, data_root: DataRo
         say(slow_precision(config, measured_processor()) or "")
     for line in search_advice(config):
         say(line)
+    _say_power(config)
     print(dump_study(config), end="")  # noqa: T201 - a study file and nothing else
+
+
+def _say_power(config: StudyConfig) -> None:
+    """Warn where the seeds are too few for an improvement of 10 %, at a spread that an earlier study measured."""
+    from study.planning.overview import arms_of_students
+    from study.results.power import DEFAULT_EFFECT, KNOWN, planned_plans, warning
+
+    if (spread := KNOWN.get(config.data.name)) is not None:
+        plans = planned_plans(arms_of_students(config), len(config.seeds), spread, DEFAULT_EFFECT)
+        if line := warning(plans):
+            say(line)
