@@ -21,8 +21,8 @@ pytest_plugins = ["support.undisturbed"]
 bound_requests()
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
-# `nohup` and a background job of a shell ignore signals, and a command that tests start would inherit that. A handler is
-# not inherited, and this one ignores the signal too.
+# `nohup` and a background job of a shell ignore signals, and a command that tests start would inherit that. Commands do
+# not inherit a handler, and this one ignores the signal too.
 for _each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     if signal.getsignal(_each) is signal.SIG_IGN:
         signal.signal(_each, lambda *_: None)
