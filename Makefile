@@ -54,8 +54,9 @@ screenshots: setup browser
 
 # Data sets that lie beside the checkout are what the tests on real pictures take; without, those are skipped.
 test: export NOISY_STUDY_DATA ?= $(abspath $(firstword $(wildcard ../data ../shared/data)))
+# Three processes for two cores, because many tests wait for a server or for Ray.
 test: lint browser
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-slow: setup
 	$(BIN)/pytest -m slow

@@ -28,6 +28,13 @@ for _each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(_each, lambda *_: None)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the files of this folder first. They run whole studies, and a process that gets one last leaves the others
+    without work."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: item.path.parent != here)
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder, with no address or data root from outside."""
