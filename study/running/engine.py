@@ -35,7 +35,8 @@ from study.adapters.ray_paths import job_config, keeps_folders_out
 from study.config import ResourcesConfig
 from study.errors import UserError
 from study.interrupts import SIGNALS, end_at_once, is_interrupted
-from study.running.machine_limits import refuse_small_address_space, temporary_folder
+from study.running.machine_limits import refuse_small_address_space
+from study.running.temporary import temporary_folder
 from study.shadows import refuse_shadows_in
 
 # Ray reads these when it starts. They turn off its usage statistics, its display, its signal handling and its result

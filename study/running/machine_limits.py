@@ -1,16 +1,12 @@
-"""What the machine limits: address space, room for temporary files, and memory that the kernel takes back by a kill.
+"""What the machine limits: address space, and memory that the kernel takes back by a kill.
 
-Works on the limits of this process, on folders and on the kernel's counters. Knows nothing of studies.
+Works on the limits of this process and on the kernel's counters. Knows nothing of studies.
 """
 
-import errno
 import resource
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from study.errors import StorageFull, UserError
+from study.errors import UserError
 
 LEAST_ADDRESS_SPACE = 8 * 2**30
 """Bytes. A worker of Ray maps the shared memory of all workers and its libraries: 5 to 12 GiB, most of it not used."""
@@ -28,33 +24,6 @@ def refuse_small_address_space() -> None:
             f"the address space of this process is limited to {limit // 1024} kB (ulimit -v), and Ray maps more than "
             "it uses; run `ulimit -v unlimited` first, or limit the memory by a cgroup or a container"
         )
-
-
-@contextmanager
-def temporary_folder(prefix: str, variable: str, parent: str | None = None) -> Iterator[Path]:
-    """A temporary folder for the length of the block.
-
-    Args:
-        prefix: the beginning of its name.
-        variable: the environment variable that chooses its parent, for the message.
-        parent: the folder to make it in; None for Python's own choice.
-
-    Raises:
-        StorageFull: there is no room for it.
-        UserError: it cannot be made.
-    """
-    try:
-        folder = tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True)
-    except OSError as error:
-        # Without a parent, Python tries several folders and then raises ENOENT, whatever the reason was.
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT) or parent is None
-        where = parent or "the folder of temporary files"
-        raise (StorageFull if full else UserError)(
-            f"no temporary folder can be made in {where}: {error.strerror or error}; make room there, or choose "
-            f"another folder with {variable}"
-        ) from None
-    with folder as name:
-        yield Path(name)
 
 
 def kernel_memory_kills() -> int:

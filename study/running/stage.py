@@ -25,9 +25,10 @@ from study.config import TrialConfig
 from study.errors import StorageFull, StudyFailed
 from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
 from study.running.journal import StageJournal
-from study.running.machine_limits import kernel_memory_kills, temporary_folder
+from study.running.machine_limits import kernel_memory_kills
 from study.running.nodes import alive_nodes, copies
 from study.running.result import RESULT
+from study.running.temporary import temporary_folder
 from study.running.trainable import JOB, REPORT, DistillationTrainable, NodeRefs
 from study.running.trial import TrialJob, discard_checkpoints
 from study.running.watcher import Watcher

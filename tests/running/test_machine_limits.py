@@ -3,15 +3,13 @@
 import resource
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import pytest
 import ray
 
-from study.errors import StorageFull, UserError
+from study.errors import UserError
 from study.running.engine import ray_engine
-from study.running.machine_limits import LEAST_ADDRESS_SPACE, kernel_memory_kills, temporary_folder
+from study.running.machine_limits import LEAST_ADDRESS_SPACE, kernel_memory_kills
 
 LIMITED = """
 import resource
@@ -33,25 +31,6 @@ def test_small_address_space_is_refused(limit: int) -> None:
     """In a process of its own, because the limit stays."""
     ran = subprocess.run([sys.executable, "-c", LIMITED, str(limit)], capture_output=True, text=True, check=True)
     assert ("ulimit -v unlimited" in ran.stdout) == (limit == LEAST_ADDRESS_SPACE - 1)
-
-
-def test_temporary_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    with (
-        pytest.raises(UserError, match="or choose another folder with TMPDIR"),
-        temporary_folder("x-", "TMPDIR", str(tmp_path / "missing")),
-    ):
-        raise AssertionError
-
-
-def test_full_temporary_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python finds no usable folder when a write to each one fails, as it does on full disks."""
-
-    def none_usable() -> str:
-        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
-
-    monkeypatch.setattr(tempfile, "gettempdir", none_usable)
-    with pytest.raises(StorageFull, match="or choose another folder with TMPDIR"), temporary_folder("x-", "TMPDIR"):
-        raise AssertionError
 
 
 def test_kernel_counts_the_processes_it_killed() -> None:
