@@ -3,6 +3,7 @@
 Works on a study's folder and two addresses. Knows nothing of how a study runs.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 
 from study.running.ended_runs import epochs_of, read_ended_runs
@@ -35,3 +36,35 @@ def opened_outbox(folder: StudyFolder, delivery: Delivery, says: Callable[[str],
     outbox = Outbox(folder.outbox, delivery, says)
     delivery.waiting, delivery.answered = lambda: outbox.waiting, outbox.answered
     return outbox
+
+
+class HeldLines:
+    """Takes lines for the user and holds them until it is clear whether a new study begins.
+
+    A start that the tracking server refuses ends with one line, its error. Then the held lines are dropped: they say
+    that the study continues, which it does not.
+
+    Args:
+        says: takes the lines.
+        held: False for a study that exists already; its lines are passed on at once.
+    """
+
+    def __init__(self, says: Callable[[str], None], held: bool) -> None:
+        self._says, self._held = says, held
+        self._lines: list[str] = []
+        self._lock = threading.Lock()  # the outbox's thread calls it too
+
+    def __call__(self, line: str) -> None:
+        with self._lock:
+            if self._held:
+                self._lines.append(line)
+            else:
+                self._says(line)
+
+    def release(self) -> None:
+        """Pass on the held lines, and from now on every line at once."""
+        with self._lock:
+            self._held = False
+            for line in self._lines:
+                self._says(line)
+            self._lines.clear()

@@ -28,7 +28,7 @@ from study.planning import plan
 from study.planning.check import check_study
 from study.running.bf16 import slow_precision
 from study.running.claims import claim_journal
-from study.running.delivered import delivery_of, opened_outbox
+from study.running.delivered import HeldLines, delivery_of, opened_outbox
 from study.running.engine import ray_engine
 from study.running.journal import is_taken, open_storage
 from study.running.nodes import check_storage
@@ -190,8 +190,9 @@ def _run_study(
             claim_journal(storage, config.name, owner)
             folder.start_again(folder.start_record(), owner)
         status: StudyStatus = "FAILED"
-        delivery = delivery_of(folder, owner, settings.tracking_uri, journal, watcher.says)
-        outbox = opened_outbox(folder, delivery, watcher.says)
+        says = HeldLines(watcher.says, held=is_new)
+        delivery = delivery_of(folder, owner, settings.tracking_uri, journal, says)
+        outbox = opened_outbox(folder, delivery, says)
 
         def track(event: Event) -> None:
             keep_parent(folder.parent_record, event)
@@ -211,6 +212,7 @@ def _run_study(
                     folder.unclaim()  # another study of this name was started at the same moment
                     raise UserError(outbox.trouble)
                 raise StudyFailed(outbox.trouble)  # the address or the permissions are wrong: stop before training
+            says.release()
             whole = _whole(config, dataset, settings)
             with measured_machine(outbox.put):
                 failures = Pipeline(

@@ -102,5 +102,6 @@ def test_two_first_starts_of_one_name_share_no_study(tmp_path: Path, undisturbed
         statuses = {0: one.ends(), 1: two.ends()}
         assert sorted(statuses.values()) == [0, 2], one.stderr + two.stderr
     winner, loser = (0, 1) if statuses[0] == 0 else (1, 0)
+    assert (one, two)[loser].stderr.count("\n") == 1, (one, two)[loser].stderr
     unharmed(studies[winner], undisturbed(SMALL), "one name is started in two folders at once", 1)
     assert not (studies[loser].trials.parent).exists()

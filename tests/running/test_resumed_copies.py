@@ -117,14 +117,26 @@ def test_a_resume_is_refused_where_the_server_has_another(workspace: Path) -> No
     assert len(known(folder).tokens) == 1
 
 
+class Said(Watcher):
+    """Keeps the lines for the user."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def says(self, message: str) -> None:
+        self.lines.append(message)
+
+
 def test_a_start_that_loses_the_race_leaves_no_folder(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both studies looked for the name while it was free."""
+    """Both studies looked for the name while it was free. The error is all that the loser's user reads."""
     settings = Settings(f"sqlite:///{workspace / 'mlflow.db'}", workspace, root=workspace / ".noisy-study")
     monkeypatch.setattr("study.running.service._refuse_tracked_name", lambda *_: None)
     other = StudyFolder(workspace / "other", "mine").new_ownership()
     TrackingClient(settings.tracking_uri, "mine", other).apply([BEGAN])
+    watcher = Said()
     with pytest.raises(UserError, match="has another study named mine"):
-        start(CONFIG, settings, Watcher())
+        start(CONFIG, settings, watcher)
+    assert watcher.lines == []
     assert not StudyFolder(settings.root, "mine").path.exists()
 
 
