@@ -5,6 +5,7 @@ started stays ignored: `nohup` ignores SIGHUP, and a shell ignores SIGINT for a 
 """
 
 import os
+import select
 import signal
 import sys
 import threading
@@ -39,22 +40,30 @@ def is_interrupted(within: float = 0.0) -> bool:
 def interruptible(farewell: Callable[[], str]) -> Iterator[None]:
     """Take the signals for the length of the block; for the main thread.
 
+    The time of `PATIENCE` begins when the signal comes. The main thread may be busy in a library, so that Python cannot
+    raise `KeyboardInterrupt` yet.
+
     Args:
         farewell: one line for standard error, asked for only where the shutdown hangs.
     """
     _interrupted.clear()
     taken = taken_signals()
+    is_raised = False
 
     def first(number: int, frame: FrameType | None) -> None:
-        if _interrupted.is_set():  # a second one before the handlers below are in place
-            return
-        _interrupted.set()
-        _end_at_a_later_one(taken)
-        cut_off = threading.Timer(PATIENCE, lambda: end_at_once(farewell(), INTERRUPTED))
-        cut_off.daemon = True
-        cut_off.start()
-        raise KeyboardInterrupt
+        nonlocal is_raised
+        if not is_raised:
+            is_raised = True
+            _interrupted.set()
+            raise KeyboardInterrupt
 
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    former_fd = signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
+    waits = threading.Thread(
+        target=_end_if_it_takes_too_long, args=(reads, taken, farewell), name="waits for signals", daemon=True
+    )
+    waits.start()
     former = {each: signal.signal(each, first) for each in taken}
     try:
         yield
@@ -64,27 +73,33 @@ def interruptible(farewell: Callable[[], str]) -> Iterator[None]:
         if not _interrupted.is_set():  # else the process is about to end, and a second signal stays final
             for each, handler in former.items():
                 signal.signal(each, handler)
+            signal.set_wakeup_fd(former_fd)
+            os.close(writes)
 
 
-def _end_at_a_later_one(taken: tuple[signal.Signals, ...]) -> None:
-    """Have a later signal end the process.
+def _end_if_it_takes_too_long(reads: int, taken: tuple[signal.Signals, ...], farewell: Callable[[], str]) -> None:
+    """Wait for a signal, on a thread. Then end the process at a second signal, or when `PATIENCE` is over.
 
-    Python runs handlers between two steps of the main thread, which may hang in a library until it is stopped. So a
-    thread waits for what Python's own handler writes in the moment a signal comes.
+    Python runs handlers between two steps of the main thread, which may hang in a library. So this thread reads what
+    Python's own handler writes to a pipe in the moment a signal comes.
+
+    Args:
+        reads: the end of the pipe that is read. The thread ends when the other end is closed.
     """
+    while (number := os.read(reads, 1)) and number[0] not in taken:
+        continue
+    if not number:
+        os.close(reads)
+        return
+    _interrupted.set()
     began = time.monotonic()
-    reads, writes = os.pipe()
-    os.set_blocking(writes, False)
-    signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
-    for each in taken:
-        signal.signal(each, lambda *_: None)
-
-    def wait() -> None:
-        while os.read(reads, 1)[0] not in taken or time.monotonic() - began < TOGETHER:
+    while (left := began + PATIENCE - time.monotonic()) > 0:
+        if not select.select([reads], [], [], left)[0]:
             continue
-        end_at_once("", INTERRUPTED)
-
-    threading.Thread(target=wait, name="waits for a second signal", daemon=True).start()
+        number = os.read(reads, 1)
+        if number and number[0] in taken and time.monotonic() - began >= TOGETHER:
+            end_at_once("", INTERRUPTED)
+    end_at_once(farewell(), INTERRUPTED)
 
 
 def end_at_once(line: str, status: int) -> NoReturn:

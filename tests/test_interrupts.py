@@ -72,3 +72,35 @@ def test_two_signals_at_once_are_one_request() -> None:
     """GNU `timeout` sends SIGTERM to its child and then to the group, which the child is in too."""
     ran = subprocess.run([sys.executable, "-c", TWO_AT_ONCE], capture_output=True, text=True, timeout=60, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr) == (130, "shut down\n", "")
+
+
+BUSY = """
+import hashlib
+import os
+import signal
+import threading
+import time
+
+from study import interrupts
+
+interrupts.PATIENCE = 0.5
+clock = time.pthread_getcpuclockid(threading.main_thread().ident)
+
+
+def interrupt_once_it_computes():
+    before = time.clock_gettime(clock)
+    while time.clock_gettime(clock) < before + 0.3:
+        threading.Event().wait(0.01)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+with interrupts.interruptible(lambda: "interrupted"):
+    threading.Thread(target=interrupt_once_it_computes, daemon=True).start()
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+"""
+
+
+def test_signal_ends_a_process_that_is_busy_in_a_library() -> None:
+    """Python raises nothing while the main thread is in a library, here for many minutes."""
+    ran = subprocess.run([sys.executable, "-c", BUSY], capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stderr) == (130, "interrupted\n")
