@@ -96,7 +96,9 @@ PRUNERS: Mapping[Scheduler, Callable[[SearchConfig], BasePruner]] = {
 }
 
 
-def make_sampler(search: SearchConfig, seed: int, asked: int, ended: EndedTrials) -> BaseSampler:
+def make_sampler(
+    search: SearchConfig, seed: int, asked: int, ended: EndedTrials, *, at_random: bool = False
+) -> BaseSampler:
     """A sampler for one proposal. Each proposal needs a new one, because a sampler that is seeded once would repeat its
     draws after a resume.
 
@@ -105,11 +107,12 @@ def make_sampler(search: SearchConfig, seed: int, asked: int, ended: EndedTrials
         seed: the seed of the whole search.
         asked: how many trials were proposed before.
         ended: what is known of the trials that ended; the same object for every proposal.
+        at_random: whether this proposal is drawn at random, whatever sampler the search has.
     """
     ask = Ask(search, seed, (seed * 1_000_003 + asked) % MAX_SEED, ended)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # their interfaces may change; only this file uses them
-        return SAMPLERS[search.sampler](ask)
+        return SAMPLERS["random" if at_random else search.sampler](ask)
 
 
 def make_pruner(search: SearchConfig) -> BasePruner:

@@ -7,6 +7,7 @@ trial is proposed once, also if a process died between the proposal and the trai
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import takewhile
 from typing import Any, Protocol
 
 import optuna
@@ -30,6 +31,10 @@ TRAINING_KEY = "training_key"
 
 MAX_REJECTED = 100
 """How many points in a row a search space may reject (`raise optuna.TrialPruned`)."""
+
+RANDOM_AFTER = 10
+"""After how many rejected points in a row points are drawn at random until the space accepts one. No sampler learns
+from a rejected point, so one with a model would propose nearly the same point again."""
 
 GRID_POINT = "point"
 """User attribute of a trial of the sampler `grid`: the number of its grid point."""
@@ -190,13 +195,19 @@ class Searched:
         trials, ended = stage.study.get_trials(deepcopy=False), EndedTrials()
         left = self._search.trials - sum(not is_rejected(each) and each.number not in forgiven for each in trials)
         asked, rejected = len(trials), 0
+        # Counted in the journal, so that a resume draws the same points. MAX_REJECTED counts anew after each resume.
+        in_a_row = sum(1 for _ in takewhile(is_rejected, reversed(trials)))
         while left > 0:
-            stage.study.sampler = make_sampler(self._search, self.config.search_seed, asked, ended)
+            stage.study.sampler = make_sampler(
+                self._search, self.config.search_seed, asked, ended, at_random=in_a_row >= RANDOM_AFTER
+            )
             trial, asked = stage.study.ask(), asked + 1
             if self._accepts(stage, trial):
-                left, rejected = left - 1, 0
+                left, rejected, in_a_row = left - 1, 0, 0
                 yield trial
-            elif (rejected := rejected + 1) == MAX_REJECTED:
+                continue
+            rejected, in_a_row = rejected + 1, in_a_row + 1
+            if rejected == MAX_REJECTED:
                 raise UserError(
                     f"search.space: {self._search.space} rejected {rejected} points one after another; let it accept "
                     "more, then resume"

@@ -1,10 +1,14 @@
 """A search space that raises an error or rejects a point: another point is drawn, and the search keeps its number."""
 
+import contextlib
 from collections.abc import Callable
+from itertools import count
+from typing import cast
 
 import optuna
 import pytest
-from optuna.trial import BaseTrial, TrialState
+from optuna.distributions import BaseDistribution
+from optuna.trial import BaseTrial, FrozenTrial, TrialState
 from support.reopened import Reopened
 from support.study_files import search_with_effect
 
@@ -14,7 +18,8 @@ from study.errors import UserError
 from study.planning.proposals import proposed_arm
 from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.running.journal import StageJournal
-from study.running.sources import MAX_REJECTED, Searched
+from study.running.samplers import SAMPLERS as BY_NAME
+from study.running.sources import MAX_REJECTED, RANDOM_AFTER, Searched
 
 FILE = """
 name: small
@@ -131,17 +136,61 @@ def test_rejected_points_are_replaced(storage: Reopened, sampler: Sampler) -> No
     assert journal.reasons("failed") == []
 
 
-def test_a_resumed_search_counts_no_rejected_point(storage: Reopened) -> None:
-    source = _searched(_rejects_above(1.0))
-    undisturbed = _run(StageJournal(storage(), "other", "search", source))
-    first = StageJournal(storage(), "s", "search", source)
-    trials = []
-    for _ in range(4):
-        asked = first.ask()
-        assert asked is not None
-        trials.append(asked[1])
-        first.tell(_ended(*asked))
-    assert [*trials, *_run(StageJournal(storage(), "s", "search", source))] == undisturbed
+class Killed(BaseException):
+    """The process dies here."""
+
+
+def _dies_at(call: int, space: Space) -> Space:
+    """A space in which the process dies, at this call of the space, after the point was drawn."""
+    calls = count(1)
+
+    def dying(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
+        sigma_alpha(trial, study)
+        if next(calls) == call:
+            raise Killed
+        return space(trial, study)
+
+    return dying
+
+
+def _points(storage: Reopened, name: str) -> list[dict[str, object]]:
+    return [trial.params for trial in optuna.load_study(study_name=f"{name}.search", storage=storage()).trials]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_resumed_search_draws_the_same_points(sampler: Sampler) -> None:
+    """Accepted or rejected, and also after a kill between two rejected points."""
+    memory = optuna.storages.InMemoryStorage()
+    source = _searched(_rejects_above(0.5), sampler)
+    undisturbed = _run(StageJournal(memory, "other", "search", source))
+    for call in (2, 5, 12, 15, 20):
+        with contextlib.suppress(Killed):
+            _run(StageJournal(memory, "s", "search", _searched(_dies_at(call, _rejects_above(0.5)), sampler)))
+    _run(StageJournal(memory, "s", "search", source))
+    assert len(undisturbed) == source.total
+    assert _points(lambda: memory, "s") == _points(lambda: memory, "other")
+
+
+class AlwaysTheSame(optuna.samplers.RandomSampler):
+    """Proposes σ = 1.75 whatever happened."""
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> float:
+        if param_name == "sigma":
+            return 1.75
+        return cast("float", super().sample_independent(study, trial, param_name, param_distribution))
+
+
+def test_a_sampler_that_repeats_itself_is_replaced_for_a_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten rejected points in a row are the sampler's. Then random ones follow until the space accepts one."""
+    monkeypatch.setitem(cast("dict[str, object]", BY_NAME), "gp", lambda _: AlwaysTheSame())
+    memory = optuna.storages.InMemoryStorage()
+    trials = _run(StageJournal(memory, "s", "search", _searched(_rejects_above(0.5), "gp", trials=3)))
+    assert len(set(map(_sigma, trials))) == 3
+    sigmas = [point["sigma"] for point in _points(lambda: memory, "s")]
+    assert sigmas.count(1.75) == 3 * RANDOM_AFTER
+    assert sigmas[:RANDOM_AFTER] == [1.75] * RANDOM_AFTER
 
 
 def test_a_space_that_rejects_everything_ends_in_one_line(storage: Reopened) -> None:
