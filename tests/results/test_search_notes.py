@@ -41,7 +41,7 @@ def test_a_table_says_that_points_were_missing(
     study = searched(new_study(confirm_top="3", confirm_points=found, objectives=objectives))
     (line,) = (line for line in notes(study) if line.startswith("confirm.top"))
     beginning = f"confirm.top asks for 3 points, but the search {said}"
-    assert line == f"{beginning} The baseline's own trainings do not count."
+    assert line == f"{beginning} Trainings of the baseline do not count."
 
 
 def test_a_table_says_nothing_of_points_that_were_all_found(

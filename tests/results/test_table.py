@@ -344,7 +344,7 @@ def test_unsearched_baseline_is_noted(new_study: NewStudy, table_of: BuildTable)
         study.trial(9, None, stage="search", sigma=0.3, alpha=0.5, lr=lr)
     study.baseline({0: 0.10}, stage="confirm")
     study.arm({0: 0.09}, stage="confirm", sigma=0.3, alpha=0.5, lr=0.01)
-    assert "chose lr for its points and not for the baseline" in note(table_of(study), "The search")
+    assert "chose lr for its points but not for the baseline" in note(table_of(study), "The search")
     study.trial(9, None, role="baseline", stage="search", lr=0.01)
     table = table_of(study)
     assert not [line for line in table.notes if line.startswith("The search")]
@@ -516,7 +516,7 @@ def test_published_numbers_of_another_dataset_are_kept_away(new_study: NewStudy,
 def test_an_unknown_published_table_is_a_note_and_not_the_end(new_study: NewStudy, table_of: BuildTable) -> None:
     study = new_study(published="table-99")
     study.baseline({0: 0.1})
-    assert "`table-99`" in note(table_of(study), "The study names a published table")
+    assert "`table-99`" in note(table_of(study), "The study file names a published table")
 
 
 def test_dropout_is_printed_by_both_readings(new_study: NewStudy, table_of: BuildTable) -> None:
@@ -526,8 +526,8 @@ def test_dropout_is_printed_by_both_readings(new_study: NewStudy, table_of: Buil
     study.trial(0, 0.2, **cifar, method="logit_regression", dropout=0.2)
     table = table_of(study)
     assert [row.published_error_percent for row in table.rows] == [21.94, 25.34]
-    assert "published 25.34 %" in note(table, "Dropping with probability 0.2")
-    assert "20.41 % if it is the probability to keep" in note(table, "Dropping with probability 0.2")
+    assert "published error is 25.34 %" in note(table, "Drop probability 0.2")
+    assert "20.41 % if it is the probability of keeping" in note(table, "Drop probability 0.2")
 
 
 def test_two_teachers_are_two_arms_of_the_same_student(new_study: NewStudy, table_of: BuildTable) -> None:
