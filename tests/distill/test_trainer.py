@@ -28,6 +28,7 @@ from study.distill.optimizers import Optimizer
 from study.distill.streams import Streams
 from study.distill.trainer import DistillationTrainer, Diverged, TrainingData, error_of, initial_network
 from study.methods.soft_targets import soft_target_loss
+from study.noise.settings import noise_label
 
 DROPOUT = "FC8-D0.5-FC3"
 CONVOLUTIONAL = "C3(S1P1)@4B-MP2(S2)-FC3"
@@ -107,7 +108,7 @@ def test_two_seeds_differ_in_initial_weights_and_order() -> None:
         trial("soft_targets", sigma=0.5, alpha=0.3),
         trial("labels"),
     ],
-    ids=lambda arm: f"{arm.method}-{arm.noise}",
+    ids=lambda arm: f"{arm.method}-{noise_label(arm.noise)}",
 )
 def test_arm_and_baseline_share_their_randomness(arm: TrialConfig) -> None:
     """An arm and its baseline share initial weights, batch order and dropout."""

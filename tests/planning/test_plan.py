@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.config import MAX_SEED, MAX_TRIALS, ArmConfig, StudyConfig, TrialConfig, Uniform
+from study.noise.settings import Noise
 from study.planning import plan
 
 NOISY: dict[str, Any] = {"method": "noisy_teacher", "sigma": 0.5}
@@ -73,7 +74,7 @@ def test_default_alpha_depends_on_sigma() -> None:
         plan.expand(_study(), ArmConfig.model_validate(arm), "grid", "arm", [0])[0]
         for arm in (NOISY, {"method": "soft_targets"})
     )
-    assert (noisy.sigma, noisy.alpha, noisy.noise) == (0.5, 0.5, "fresh")
+    assert (noisy.sigma, noisy.alpha, noisy.noise) == (0.5, 0.5, Noise())
     assert (soft.sigma, soft.alpha) == (0.0, 0.0)
     assert (soft.temperature, soft.hard_loss_weight) == (4.0, 0.0)
 
