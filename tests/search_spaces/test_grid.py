@@ -20,6 +20,7 @@ from search_spaces.library import recipe_text
 from search_spaces.spaces import SPACES
 from study.config import MAX_TRIALS, ArmConfig, StudyConfig, parse_study
 from study.errors import UserError
+from study.noise.settings import READINGS
 
 
 @dataclass(frozen=True)
@@ -316,6 +317,7 @@ def test_grid_size_follows_from_the_parameters(name: str, student: str) -> None:
             "noise_kind": 3**2 + 3**3 + 3**2 + 1,
             "soft_targets": 3**2,
             "student_width": 3 ** (2 + hidden),
+            "any_reading": len(READINGS) * 3 * 3**3,  # 3 schedules; strength, α and learning rate
         }[name]
     )
 
