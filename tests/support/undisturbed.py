@@ -1,5 +1,6 @@
 """A plugin of the tests: every study of the fault tests once undisturbed."""
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -15,10 +16,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     studies: dict[str, Study] = {}
 
     def study(document: Document) -> Study:
-        name = str(document["name"])
-        if name not in studies:
-            studies[name] = Study(tmp_path_factory.mktemp(f"undisturbed-{name}"), document)
-            studies[name].finish("run", studies[name].file.name)
-        return studies[name]
+        whole = json.dumps(document, sort_keys=True)  # two documents may have one name
+        if whole not in studies:
+            studies[whole] = Study(tmp_path_factory.mktemp(f"undisturbed-{document['name']}"), document)
+            studies[whole].finish("run", studies[whole].file.name)
+        return studies[whole]
 
     return study
