@@ -161,11 +161,11 @@ def _points(storage: Reopened, name: str) -> list[dict[str, object]]:
 def test_a_resumed_search_draws_the_same_points(sampler: Sampler) -> None:
     """Accepted or rejected, and also after a kill between two rejected points."""
     memory = optuna.storages.InMemoryStorage()
-    source = _searched(_rejects_above(0.5), sampler)
+    source = _searched(_rejects_above(1.5), sampler, trials=5)
     undisturbed = _run(StageJournal(memory, "other", "search", source))
-    for call in (2, 5, 12, 15, 20):
+    for call in (2, 5, 6):
         with contextlib.suppress(Killed):
-            _run(StageJournal(memory, "s", "search", _searched(_dies_at(call, _rejects_above(0.5)), sampler)))
+            _run(StageJournal(memory, "s", "search", _searched(_dies_at(call, _rejects_above(1.5)), sampler, trials=5)))
     _run(StageJournal(memory, "s", "search", source))
     assert len(undisturbed) == source.total
     assert _points(lambda: memory, "s") == _points(lambda: memory, "other")
