@@ -3,6 +3,7 @@
 Works on the process's own streams, once, before anything is printed. Knows nothing of commands.
 """
 
+import codecs
 import io
 import os
 import sys
@@ -10,14 +11,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+ESCAPE = "noisy_study_escape"
+"""Name of the error handler that `escaped` is."""
+
+
+def escaped(error: UnicodeError) -> tuple[str, int]:
+    """An error handler that writes characters as escapes of JSON: `\\u00bd`, and two of them above U+FFFF.
+
+    Python's `backslashreplace` writes `\\xbd`, which no JSON parser reads.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{high:02x}{low:02x}" for high, low in zip(units[::2], units[1::2], strict=True)), error.end
+
+
+codecs.register_error(ESCAPE, escaped)
+
 
 def make_streams_safe() -> None:
     """Have no output end in a traceback.
 
     A closed stream becomes `/dev/null`; otherwise the next file that is opened would take its number, and output would
-    go into it. A character that the encoding does not have is written as its escape (`\\u03c3`), which JSON and YAML
-    read back. Messages for a standard error that nobody reads any more are dropped, so that a study does not stop for
-    them. A broken standard output stays an error: it ends a command that prints without end.
+    go into it. A character that the encoding does not have is written as its escape in JSON (`\\u03c3`). Messages for a
+    standard error that nobody reads any more are dropped, so that a study does not stop for them. A broken standard
+    output stays an error: it ends a command that prints without end.
     """
     for descriptor in (0, 1, 2):
         try:
@@ -33,9 +51,9 @@ def make_streams_safe() -> None:
 
 def _safe(stream: TextIO | None, descriptor: int) -> TextIO:
     if stream is None:  # it was closed when Python started
-        return open(descriptor, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+        return open(descriptor, "w", encoding="utf-8", errors=ESCAPE, closefd=False)
     if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="backslashreplace")
+        stream.reconfigure(errors=ESCAPE)
     return stream
 
 

@@ -1,6 +1,7 @@
 """Strategies for study files: valid ones, nearly valid ones, and anything at all."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import strategies as st
@@ -186,7 +187,7 @@ anything: st.SearchStrategy[Any] = st.recursive(
 @st.composite
 def changed(draw: st.DrawFn) -> Document:
     """A study file with anything in any one place."""
-    document = draw(studies)
+    document = deepcopy(draw(studies))  # strategies give the same lists and mappings again
     here: Any = document
     while True:
         place = draw(st.sampled_from(sorted(here) if isinstance(here, dict) else range(len(here))))
