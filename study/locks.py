@@ -1,7 +1,7 @@
 """Locks of the operating system on files. They end with the process that holds them.
 
-Works on paths. Knows nothing of studies. A file system without locks is named as the reason: a lock that fails says
-nothing about whoever needed it.
+Works on paths. Knows nothing of studies. If a file system has no locks, the error names it as the
+reason, and not the part of the program that asked for the lock.
 """
 
 import errno

@@ -26,7 +26,7 @@ def resumed_ownership(folder: StudyFolder, record: StartRecord, tracking_uri: st
         if store_exists(tracking_uri):
             TrackingClient(tracking_uri, folder.name, known).find_study()
     except TrackingUnavailable:
-        pass
+        return known.started_in(folder)  # the server is asked again before the first delivery
     return known.started_in(folder)
 
 
