@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from optuna.storages import InMemoryStorage
 from support.mlflow_server import mlflow_server
-from support.postgresql import running_postgresql
+from support.postgresql import PostgreSQL, running_postgresql
 from support.reopened import Reopened
 
 from study.running.journal import open_storage
@@ -52,22 +52,31 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[Callable[[], str]]:
-    """A real PostgreSQL server; gives the address of a new, empty database."""
+def postgresql_server() -> Iterator[PostgreSQL]:
+    """A real PostgreSQL server."""
     with running_postgresql() as server:
-        yield server.new_database
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql(postgresql_server: PostgreSQL) -> Callable[[], str]:
+    """Gives the address of a new, empty database of a real PostgreSQL server."""
+    return postgresql_server.new_database
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Reopened:
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reopened]:
     """An Optuna storage of each kind."""
     if request.param == "memory":
         only = InMemoryStorage()
-        return lambda: only
-    address = f"sqlite:///{tmp_path / 'journal.db'}"
-    if request.param == "postgresql":
-        address = request.getfixturevalue("postgresql")()
-    return lambda: open_storage(address)
+        yield lambda: only
+    elif request.param == "sqlite":
+        yield lambda: open_storage(f"sqlite:///{tmp_path / 'journal.db'}")
+    else:
+        server: PostgreSQL = request.getfixturevalue("postgresql_server")
+        address = server.new_database()
+        yield lambda: open_storage(address)
+        server.close_connections(address)
 
 
 @pytest.fixture(scope="session")

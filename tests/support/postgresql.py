@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 
@@ -32,6 +33,11 @@ class PostgreSQL:
         server, _, query = self._server.get_uri().partition("?")
         scheme = server.partition("://")[0]
         return f"{scheme}://{user}:{password}@/{user}?{query}"
+
+    def close_connections(self, address: str) -> None:
+        """Close what clients of a database left open. The server has room for 100 connections of all of its clients."""
+        name = urlsplit(address).path.lstrip("/")
+        self._server.psql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}';")
 
     def stop_at_once(self) -> None:
         """Every connection breaks, and nothing is written down first."""
