@@ -1,6 +1,6 @@
 """Hits small studies by random interleavings of faults, and counts what it did to them.
 
-    python -m benchmarks.interleavings --count 200 --lanes 2 --seed 0 --out benchmarks/interleavings.json
+    PYTHONPATH=tests python -m benchmarks.interleavings --count 200 --out benchmarks/interleavings.json
 
 One interleaving is drawn from one seed (`tests/support/plans.py`), so `--count 1 --seed N` repeats the N-th alone; give
 it another `--out`. Each has a line in `OUT.jsonl` as soon as it ended. A soak that was stopped continues where it was.

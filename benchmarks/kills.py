@@ -1,6 +1,6 @@
 """Injects each fault of docs/reliability.md at seeded random moments, and counts what it did.
 
-    python -m benchmarks.kills --count 30 --out benchmarks/kills.json
+    PYTHONPATH=tests python -m benchmarks.kills --count 30 --out benchmarks/kills.json
 
 A study takes one fault several times. An injection that could not happen (the study had ended) does not count, and
 further studies follow until the count is reached. Each study has a line in `OUT.jsonl` as soon as it ended. A run that

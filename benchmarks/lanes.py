@@ -1,24 +1,21 @@
 """Carries out plans in lanes side by side, and keeps a line of JSON of each at once.
 
 Works on plans and a file of lines. A plan whose line is there already is not carried out again, so a soak that was
-stopped continues. Knows nothing of what plans do: `tests/support` does.
+stopped continues. Knows nothing of what plans do: `tests/support` does, so these commands need `PYTHONPATH=tests`.
 """
 
 import json
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.page import ROOT
-
-sys.path.append(str(ROOT / "tests"))  # the machine that tests use
-
 from support.lane import carried_out
 from support.plans import Plan
+
+from benchmarks.page import ROOT
 
 LOST_TOGETHER = 20
 """So many plans a lane gets at once: a lane that breaks loses no more than these."""

@@ -79,7 +79,7 @@ class Delivery:
     def _deliver_missing(self, ended: Sequence[EndedRun]) -> None:
         missing = self.client.missing(ended)
         if missing:
-            self._says(f"{_trials(missing)} not on the tracking server as they ended; they are delivered again")
+            self._says(f"{_missing(missing)}; delivering again")
             for run in missing:
                 events = run.events(self._epochs(run))
                 self.client.apply(events)
@@ -87,8 +87,8 @@ class Delivery:
                 self.again += len(events)
             if left := self.client.missing(missing):
                 raise UserError(
-                    f"{_trials(left)} not on the tracking server although it accepted them; check its database, then "
-                    "resume the study"
+                    f"{_missing(left)}, although it accepted what was delivered again; check its database, then resume "
+                    "the study"
                 )
         self.is_checked = True
 
@@ -97,6 +97,8 @@ def _finishes(event: Event) -> bool:
     return isinstance(event, StudyEnded) and event.status == "FINISHED"
 
 
-def _trials(runs: Sequence[EndedRun]) -> str:
+def _missing(runs: Sequence[EndedRun]) -> str:
     names = ", ".join(run.began.trial_id for run in runs[:3]) + (", ..." if len(runs) > 3 else "")
-    return f"{len(runs)} trials that ended ({names}) are" if len(runs) > 1 else f"1 trial that ended ({names}) is"
+    if len(runs) == 1:
+        return f"1 trial that ended ({names}) is missing from the tracking server or differs there"
+    return f"{len(runs)} trials that ended ({names}) are missing from the tracking server or differ there"

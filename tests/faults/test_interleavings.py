@@ -13,7 +13,7 @@ SEEDS = (0, 1, 2, 3)
 
 @pytest.mark.faults
 def test_study_survives_random_interleavings(tmp_path: Path) -> None:
-    """Each is repeated by its seed: `python -m benchmarks.interleavings --count 1 --seed N --out again.json`."""
+    """Each is repeated by its seed: `benchmarks.interleavings --count 1 --seed N --out again.json`."""
     happened = list(carried_out(map(interleaving, SEEDS), tmp_path / "lane"))
     assert [study["seed"] for study in happened] == list(SEEDS)
     harmed = [(study["seed"], study["reason"], study["did"]) for study in happened if study["verdict"] == "wrong"]

@@ -16,7 +16,6 @@ from support.plans import Plan, read_plan
 
 ROOT = Path(__file__).parents[2]
 
-# No PYTHONPATH: Ray's own processes would inherit it, and find the folders of tests beside their packages.
 _PROGRAM = f"import sys; sys.path += [{str(ROOT)!r}, {str(ROOT / 'tests')!r}]; from support.lane import main; main()"
 
 
@@ -35,6 +34,8 @@ def carried_out(plans: Iterable[Plan], folder: Path) -> Iterator[dict[str, Any]]
     with open(given, encoding="utf-8") as lines, open(folder / "lane-stderr", "w", encoding="utf-8") as said:
         lane = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, str(folder)],
+            # Ray's own processes would inherit PYTHONPATH, and find the folders of tests beside their packages.
+            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
             stdin=lines,
             stdout=subprocess.PIPE,
             stderr=said,
