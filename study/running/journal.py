@@ -16,7 +16,7 @@ from optuna.pruners import NopPruner
 from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from study.adapters.optuna_storage import sole_writer
 from study.config import Outcome, TrialConfig
@@ -375,6 +375,11 @@ def open_storage(url: str, of_one_host: bool = True) -> BaseStorage:
     try:
         return sole_writer(RDBStorage(url, engine_kwargs=options))
     except (SQLAlchemyError, ImportError, ValueError, TypeError, OptunaError) as error:
+        if isinstance(error, DatabaseError) and not isinstance(error, OperationalError):  # the file is no database
+            raise UserError(
+                f"the journal {without_credentials(url)} is damaged ({redacted_message(error, url)}); bring it back "
+                "from a backup, or delete it and resume the study, which takes its results from their files"
+            ) from None
         raise UserError(
             f"OPTUNA_STORAGE {without_credentials(url)}: this database cannot be used "
             f"({redacted_message(error, url)}); use "

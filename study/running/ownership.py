@@ -3,9 +3,10 @@
 Works on a study's folder, the folder that it may be a copy of, and the tracking server. Writes nothing.
 """
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from study.errors import TrackingUnavailable, UserError
+from study.locks import file_lock
 from study.storage import Ownership, StartRecord, StudyFolder
 from study.tracking.address import store_exists
 from study.tracking.client import TrackingClient
@@ -33,7 +34,7 @@ def resumed_ownership(folder: StudyFolder, record: StartRecord, tracking_uri: st
 def _refuse_running_original(folder: StudyFolder, known: Ownership) -> None:
     if (original := known.original(folder)) is None:
         return
-    lock = FileLock(original / folder.lock.name)
+    lock = file_lock(original / folder.lock.name)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -41,6 +42,6 @@ def _refuse_running_original(folder: StudyFolder, known: Ownership) -> None:
             f"{folder.path} is a copy of {original}, and study {folder.name} is being run there now; resume it there, "
             "or start it in this folder under another name with --name"
         ) from None
-    except OSError:
-        return  # a folder of another user: it is refused as soon as the server has the token of this start
+    except (OSError, NotImplementedError):  # of a file system without locks
+        return  # or a folder of another user: it is refused as soon as the server has the token of this start
     lock.release()

@@ -342,3 +342,11 @@ def test_unusable_address_is_one_line(address: str) -> None:
     assert str(raised.value).startswith("OPTUNA_STORAGE ")
     assert "secret" not in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_damaged_journal_is_one_line(tmp_path: Path) -> None:
+    """The user set no OPTUNA_STORAGE, so the message does not speak of it."""
+    file = tmp_path / "journal.db"
+    file.write_bytes(b"hello" * 3000)
+    with pytest.raises(UserError, match=r"^the journal sqlite:.*journal\.db is damaged .*file is not a database"):
+        open_storage(f"sqlite:///{file}")
