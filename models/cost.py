@@ -1,10 +1,9 @@
-"""What a network costs: multiplications of one forward pass, parameters, bytes; and how two networks compare.
+"""The cost of a network (multiplications of one forward pass, parameters, bytes), and the ratio of two costs.
 
-*Multiplications* are the multiply operations that convolutions and fully connected layers do for one image, the
-count of Sau & Balasubramanian, "Deep Model Compression: Distilling Knowledge from Noisy Teachers" (2016),
-section 4. Biases, normalisation, pooling and the products inside attention are not in it. *Parameters* are all
-trainable ones; *bytes* is what they take in single precision. Running statistics of batch normalisation are in
-neither.
+*Multiplications* are the multiply operations that convolutions and fully connected layers do for one image. Sau &
+Balasubramanian, "Deep Model Compression: Distilling Knowledge from Noisy Teachers" (2016), section 4, count in the same
+way. Biases, normalisation, pooling and the products inside attention are not counted. *Parameters* are all trainable
+parameters, and *bytes* is their size in single precision. Running statistics of batch normalisation are not counted.
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ _BYTES_PER_PARAMETER = 4
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One layer, or one module that owns parameters or multiplies."""
+    """One layer, or one module that has parameters or multiplies."""
 
     name: str
     """The name of its module, as in the state dictionary."""
     token: str
-    """The layer in notation; the name of its class where notation cannot say it."""
+    """The layer in notation; the name of its class if there is no notation for it."""
     output_shape: Shape
     parameters: int
     multiplications: int
 
     def as_json(self) -> dict[str, str | int | list[int]]:
-        """For a program to read."""
+        """Plain values for JSON."""
         return {
             "name": self.name,
             "layer": self.token,
@@ -48,7 +47,7 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """The layers in the order in which they run, and their sums."""
+    """The layers in the order in which they run, and the sums over all layers."""
 
     layers: tuple[LayerCost, ...]
     multiplications: int
@@ -59,8 +58,8 @@ class NetworkCost:
 def network_cost(reference: str, input_shape: Shape | None = None, classes: int | None = None) -> NetworkCost:
     """The cost of a network of the zoo or of a line of notation.
 
-    `input_shape` and `classes` default to what the network was published for. Raises `NotationError` if the
-    network is impossible, or if a line has no input shape.
+    `input_shape` and `classes` default to those for which the network was published. Raises `NotationError` if the
+    network is impossible, or if a line is given without an input shape.
     """
     network = zoo.get(reference)
     input_shape = network.input_shape if input_shape is None else input_shape
@@ -69,16 +68,16 @@ def network_cost(reference: str, input_shape: Shape | None = None, classes: int 
         raise NotationError(f"the cost of {notation.shown(reference)} depends on its input; give the shape of an image")
     if network.notation is not None and classes == network.classes:
         return _line_cost(notation.parse(network.notation), input_shape)
-    import torch  # a line's cost does not wait for PyTorch
+    import torch  # the cost of a line needs no PyTorch
 
     with torch.random.fork_rng(devices=[]):  # counting must not change the caller's generator
         return module_cost(zoo.build(reference, input_shape, classes), input_shape)
 
 
 def module_cost(module: nn.Module, input_shape: Shape) -> NetworkCost:
-    """The cost of any module that takes images `(batch, *input_shape)`, by a forward pass without memory.
+    """The cost of any module that takes images `(batch, *input_shape)`, from a forward pass that needs no memory.
 
-    The pass runs on a copy: the module, its mode and its hooks are left alone.
+    The pass runs on a copy, so the module, its mode and its hooks do not change.
     """
     import torch
 
@@ -100,7 +99,7 @@ def module_cost(module: nn.Module, input_shape: Shape) -> NetworkCost:
 
 
 def compression_ratio(teacher: NetworkCost, student: NetworkCost) -> float:
-    """How many times fewer multiplications the student does than the teacher."""
+    """The multiplications of the teacher divided by those of the student."""
     return teacher.multiplications / student.multiplications
 
 
@@ -131,7 +130,7 @@ def _multiplications(layer: Layer, before: Shape, after: Shape) -> int:
 
 
 def _token(module: nn.Module) -> str:
-    """A module in notation where notation can say it, else the name of its class."""
+    """A module in notation, or the name of its class if there is no notation for it."""
     from torch import nn
 
     if isinstance(module, nn.Linear):

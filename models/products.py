@@ -1,7 +1,7 @@
 """Counts the multiplications of each module in a forward pass, and records output shapes. Knows no network by name.
 
-Counting is done on PyTorch's operators, so that a fully connected layer counts wherever it is called from:
-attention takes the weights of its projections without calling the modules that hold them.
+It counts the calls of PyTorch's operators, and not of modules, because attention uses the weights of its projections
+without calling the modules that have them.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ _COUNTED = (torch.ops.aten.convolution, torch.ops.aten.mm, torch.ops.aten.addmm)
 
 
 def meta_copy(module: nn.Module) -> nn.Module:
-    """A copy in evaluation mode whose weights have a shape and take a gradient, but no memory."""
-    # The memo of deepcopy has the tensors already, so the weights are never in memory twice.
+    """A copy in evaluation mode. Its weights have shapes and take gradients, but need no memory."""
+    # The memo of deepcopy already has tensors without memory, so the weights are never in memory twice.
     done: dict[int, Any] = {id(buffer): buffer.to("meta") for buffer in module.buffers()}
     done |= {id(weight): nn.Parameter(weight.detach().to("meta")) for weight in module.parameters()}
     return copy.deepcopy(module, done).eval()
 
 
 class ProductCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While entered, counts the multiplications of convolutions and fully connected layers inside `module`.
+    """A context that counts the multiplications of convolutions and fully connected layers inside `module`.
 
-    `multiplications` gives them by the name of the innermost module that ran them, for the whole batch;
-    `output_shapes` the shape of what every module returned, without the batch, in the order in which they
-    first began to run.
+    Attributes:
+        multiplications: for the whole batch, by the name of the innermost module that ran them.
+        output_shapes: the shape of the output of every module, without the batch, in the order in which the modules
+            ran first.
     """
 
     def __init__(self, module: nn.Module) -> None:

@@ -5,8 +5,8 @@ average pooling, and a fully connected layer: 6n + 2 weight layers. Shortcuts ar
 no parameters: where a stage halves the image and doubles the channels, the shortcut takes every second pixel
 and fills the new channels with zeros.
 
-Weights are PyTorch's default initialisation, as for every other network here, and not the paper's: behind
-batch normalisation the scale of a convolution's weights does not change what it computes.
+Weights have PyTorch's default initialisation, as for every other network here, and not the paper's. Batch
+normalisation follows every convolution, so the scale of its weights does not change the output.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn import functional
 
 
 class CifarResNet(nn.Module):
-    """Images (batch, in_channels, H, W) to logits (batch, classes); `depth` is 6n + 2 for some n >= 1."""
+    """Maps images (batch, in_channels, H, W) to logits (batch, classes). `depth` is 6n + 2 for some n >= 1."""
 
     def __init__(self, depth: int, in_channels: int, classes: int) -> None:
         super().__init__()

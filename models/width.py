@@ -1,6 +1,6 @@
 """Wider and narrower versions of a network: the same line of notation with other widths of its hidden layers.
 
-Works on references, those of the zoo and lines alike. Knows nothing of PyTorch or of searches.
+Works on names of the zoo and on lines of notation. Knows nothing of PyTorch or of searches.
 """
 
 import math
@@ -12,10 +12,10 @@ from models.notation import MAX_NUMBER, Conv, Layer, Linear, NotationError, show
 
 
 def hidden_layers(reference: str) -> tuple[str, ...]:
-    """The names (`conv1`, `fc1`) of the layers that have a width to choose, first layer first.
+    """The names (`conv1`, `fc1`) of the layers whose width can be chosen, in their order.
 
-    Those are the convolutions and the fully connected layers, but for the last of them, whose width is the number of
-    classes. Raises `NotationError` for a network that cannot be, or that no line can say.
+    These are the convolutions and the fully connected layers without the last of them, whose width is the number of
+    classes. Raises `NotationError` for a network that is impossible or has no line of notation.
     """
     layers = _layers(reference)
     names = zip(layers, notation.layer_names(layers), strict=True)
@@ -27,14 +27,14 @@ def widen(reference: str, multipliers: Mapping[str, float]) -> str:
 
     Args:
         reference: a name of the zoo or a line.
-        multipliers: by what to multiply the channels or features of a layer, above 0, by its name; layers that are
-            not in it stay as they are.
+        multipliers: the factor for the channels or features of a layer, above 0, by the layer's name. Other layers do
+            not change.
 
     Returns:
-        a line, with widths rounded to whole numbers, and 1 at least; the reference itself where no width changes, so
-        that a network keeps its name.
+        a line. Widths are rounded to whole numbers, and are at least 1. If no width changes, the reference itself is
+        returned, so that the network keeps its name.
 
-    Raises `NotationError` for a network that cannot be, or that no line can say, for a name that is none of
+    Raises `NotationError` for a network that is impossible or has no line of notation, for a name that is not in
     `hidden_layers`, for a multiplier that is not above 0, and for a width above `notation.MAX_NUMBER`.
     """
     layers = _layers(reference)
@@ -52,13 +52,13 @@ def widen(reference: str, multipliers: Mapping[str, float]) -> str:
 def _layers(reference: str) -> tuple[Layer, ...]:
     line = zoo.get(reference).notation
     if line is None:
-        raise NotationError(f"network {shown(reference)} is no line of notation, whose widths could be changed")
+        raise NotationError(f"network {shown(reference)} has no line of notation, so its widths cannot be changed")
     return notation.parse(line)
 
 
 def _widened(layer: Layer, name: str, multiplier: float) -> Layer:
     if not 0 < multiplier < math.inf:
-        raise NotationError(f"layer {name}: a width can be multiplied by a number above 0, not by {multiplier}")
+        raise NotationError(f"layer {name}: expected a multiplier above 0, not {multiplier}")
     match layer:
         case Conv():
             return replace(layer, channels=_width(layer.channels, name, multiplier))

@@ -1,8 +1,8 @@
 """Networks by name: those of the published studies, He et al.'s CIFAR ResNets, and torchvision's classifiers.
 
 A study names a network by a *reference*: a name of this zoo (`lenet-cifar10`), `torchvision:` and the name of a
-classification model (`torchvision:resnet18`, with random weights), or a line of notation. A line says its number
-of classes itself; a ResNet or a torchvision model is given it.
+classification model (`torchvision:resnet18`, with random weights), or a line of notation. A line contains its number
+of classes. A ResNet or a torchvision model takes the number of classes of the data set.
 
 Sources of the lines: Sau & Balasubramanian, "Deep Model Compression: Distilling Knowledge from Noisy Teachers"
 (2016), section 4; Mirzadeh et al., "Improved Knowledge Distillation via Teacher Assistant" (2020), the appendix
@@ -59,16 +59,16 @@ _LOOKS_LIKE_A_LINE = re.compile(r"(C|MP|AP|FC|D)[0-9]|.*[\[\](@]", re.DOTALL)
 
 @dataclass(frozen=True)
 class Network:
-    """What a reference stands for."""
+    """The network that a reference names."""
 
     name: str
     """The reference itself."""
     notation: str | None
-    """Its line; None for a network that no line can say."""
+    """Its line; None for a network without a line of notation."""
     input_shape: Shape | None
-    """The shape of the images it was published for; None where only a data set can tell."""
+    """The shape of the images for which it was published; None for a line, which has no shape of its own."""
     classes: int | None
-    """How many classes it gives: fixed where there is a line, else only what it was published for."""
+    """Its number of classes. For a network without a line it is only the number for which it was published."""
 
 
 def names() -> tuple[str, ...]:
@@ -79,8 +79,8 @@ def names() -> tuple[str, ...]:
 def get(reference: str) -> Network:
     """Look a reference up.
 
-    Raises `NotationError` for a name that does not exist (with the nearest that does) and for a line that
-    cannot be read. A line is not yet checked against an input: `build` and `notation.shapes` do that.
+    Raises `NotationError` for a name that does not exist (the message has the nearest name that exists) and for a line
+    that cannot be read. `build` and `notation.shapes` check whether a line fits its input.
     """
     if reference in _LINES:
         input_shape, line = _LINES[reference]
@@ -100,9 +100,9 @@ def get(reference: str) -> Network:
 def build(reference: str, input_shape: Shape, classes: int) -> nn.Module:
     """The network as a module with fresh weights: images (batch, *input_shape) to logits (batch, classes).
 
-    Weights are PyTorch's (or torchvision's) default initialisation, drawn from torch's global generator.
-    Raises `NotationError` where the reference is unknown, its line gives another number of classes, or the
-    network does not take such images.
+    Weights have PyTorch's (or torchvision's) default initialisation, drawn from torch's global generator.
+    Raises `NotationError` if the reference is unknown, its line gives another number of classes, or the network does
+    not take such images.
     """
     network = get(reference)
     notation.check_input_shape(input_shape)
@@ -112,7 +112,7 @@ def build(reference: str, input_shape: Shape, classes: int) -> nn.Module:
         if network.classes != classes:
             raise NotationError(
                 f"network {shown(reference)} gives {network.classes} classes, expected {classes}; "
-                "name one whose last layer fits"
+                "use a network whose last layer has as many"
             )
         return notation.build(network.notation, input_shape)
     if len(input_shape) != 3:
@@ -127,28 +127,26 @@ def build(reference: str, input_shape: Shape, classes: int) -> nn.Module:
 
 
 def with_dropout(reference: str, probability: float) -> str:
-    """The network's line with dropout after every hidden fully connected layer; weights fit both networks.
+    """The network's line with dropout after every hidden fully connected layer. Weights fit both networks.
 
-    Raises `NotationError` where the network has no line, no such layer, or has dropout there already.
+    Raises `NotationError` if the network has no line, no such layer, or already has dropout there.
     """
     line = get(reference).notation
     if line is None:
-        raise NotationError(
-            f"network {shown(reference)} is no line of notation, which is what `dropout` can be added to"
-        )
+        raise NotationError(f"network {shown(reference)} has no line of notation, so `dropout` cannot be added to it")
     return notation.format_network(notation.with_dropout(notation.parse(line), probability))
 
 
 def smallest_batch(reference: str, input_shape: Shape, classes: int) -> int:
-    """The fewest images that one step of training can take: 1, or 2 where batch normalisation needs them.
+    """The fewest images that one step of training can take: 1, or 2 if batch normalisation needs two.
 
-    Batch normalisation takes the variance of every channel over images and pixels. Over larger maps one image is
-    enough; where a map is 1x1, or there is none, PyTorch refuses a batch of one.
+    Batch normalisation takes the variance of every channel over images and pixels. If the maps have several pixels, one
+    image is enough. If a map has one pixel, PyTorch refuses a batch of one image.
 
     Args:
         reference: a network.
-        input_shape: of one image.
-        classes: how many the images have.
+        input_shape: the shape of one image.
+        classes: the number of classes.
 
     Raises `NotationError` as `build` does.
     """
@@ -196,7 +194,7 @@ def _torchvision_options(name: str) -> dict[str, object]:
 
 
 def _torchvision_model(reference: str, input_shape: Shape, classes: int) -> nn.Module:
-    """Build it and run it on one image: a torchvision model raises errors about its input in the forward pass."""
+    """Build the model and run it on one image, because torchvision's models check their input in the forward pass."""
     import torch
     from torchvision import models
 

@@ -1,1 +1,1 @@
-"""What is searched: define-by-run spaces, recipes, and the numbers the sources printed."""
+"""Search spaces (define-by-run), recipes, and the numbers that the sources print."""

@@ -33,14 +33,14 @@ Path = tuple[int, ...]
 def grid_points(space: Callable[[BaseTrial], object], points: int) -> list[dict[str, Any]]:
     """The parameters of every point of a grid, as `optuna.Study.enqueue_trial` takes them.
 
-    A float takes `points` values evenly from its low to its high end, both included: evenly in the logarithm where it
-    is drawn so, and on its steps where it has any. An integer takes at most `points` values in the same way, and a
-    categorical parameter all its choices. With `points` = 1 a number takes the middle of its range. Where there are
-    fewer different values than `points`, each is taken once. A parameter that depends on others is taken where the
-    space asks for it.
+    A float takes `points` evenly spaced values from its low to its high end, both included. They are spaced evenly in
+    the logarithm if the parameter has `log=True`, and are rounded to its steps if it has steps. An integer takes at
+    most `points` values in the same way, and a categorical parameter takes all its choices. With `points` = 1 a number
+    takes the middle of its range. If there are fewer different values than `points`, each is taken once. A parameter
+    that depends on others is part of the points for which the space asks for it.
 
     Args:
-        space: the same values must make it ask for the same parameters. A point for which it raises
+        space: with the same values it must ask for the same parameters. A point for which it raises
             `optuna.TrialPruned` is left out.
         points: 1 to `MAX_TRIALS`.
 
@@ -49,7 +49,7 @@ def grid_points(space: Callable[[BaseTrial], object], points: int) -> list[dict[
 
     Raises:
         UserError: the grid has more than `MAX_TRIALS` points, the space asks for other parameters when it is run
-            again, or a choice is nothing that a journal can hold.
+            again, or a choice has a type that a journal cannot store.
     """
     if not 1 <= points <= MAX_TRIALS:
         raise UserError(f"search.grid_points: 1 to {MAX_TRIALS} values are possible, not {points}")
@@ -73,16 +73,17 @@ def grid_points(space: Callable[[BaseTrial], object], points: int) -> list[dict[
 
 
 def edge_points(space: Callable[[BaseTrial], object]) -> list[dict[str, Any]]:
-    """Points that together have the low and the high end of every number and every choice at least once.
+    """Points that together have the low and the high end of every number, and every choice, at least once.
 
-    One of them has the low end or the first choice everywhere, one the high end or the last choice everywhere. If a
-    space or its study refuses a value, it refuses one of these points, unless that depends on several parameters.
+    One of them has the low end or the first choice of every parameter, another one the high end or the last choice. If
+    a space or its study refuses a value, it refuses one of these points, unless the refusal depends on several
+    parameters.
 
     Args:
         space: as `grid_points`; it is run once for each point. Rejected points are left out.
 
     Returns:
-        the points, at most `MAX_EDGE_POINTS`; there may be equal ones.
+        the points, at most `MAX_EDGE_POINTS`. Some of them may be equal.
 
     Raises:
         UserError: as `grid_points`. Errors of the space are not caught.
@@ -107,7 +108,7 @@ def edge_points(space: Callable[[BaseTrial], object]) -> list[dict[str, Any]]:
 
 
 def _rejects(space: Callable[[BaseTrial], object], trial: BaseTrial) -> bool:
-    """Run a space; whether it rejects the point of this trial."""
+    """Run a space. Returns whether it rejects the point of this trial."""
     try:
         space(trial)
     except TrialPruned:
@@ -116,7 +117,7 @@ def _rejects(space: Callable[[BaseTrial], object], trial: BaseTrial) -> bool:
 
 
 class _GridTrial(FixedTrial):
-    """Answers with the values that a path's beginning names, then with the first or the last of every parameter.
+    """Takes the values that the beginning of a path names, and for later parameters the first or the last value.
 
     Attributes:
         names: the parameters, in the order in which the space suggests them.
@@ -158,7 +159,7 @@ class _GridTrial(FixedTrial):
             if self._room < 0:
                 raise UserError(
                     f"search.grid_points: with {self._points} values of every number the grid of this space has more "
-                    f"than {MAX_TRIALS} points; take fewer, or another sampler"
+                    f"than {MAX_TRIALS} points; use fewer values, or another sampler"
                 )
         self._values[name] = values[index]
         self.names.append(name)
@@ -171,7 +172,7 @@ def _floats(distribution: FloatDistribution, points: int) -> tuple[float, ...]:
     low, high = distribution.low, distribution.high
     if distribution.step is None:
         return _distinct(_between(low, high, share, distribution.log) for share in _shares(points))
-    # In decimals, as Optuna computes with steps, so that 0.1 and two steps of 0.1 are 0.3.
+    # In decimals, as Optuna computes steps, so that 0.1 plus two steps of 0.1 is 0.3.
     first, last, step = Decimal(str(low)), Decimal(str(high)), Decimal(str(distribution.step))
     steps = int(((last - first) / step).to_integral_value())
     return _distinct(float(first + step * position) for position in _positions(steps, points))
@@ -213,16 +214,16 @@ def _between(low: float, high: float, share: float, log: bool) -> float:
     value = (
         10 ** (math.log10(low) * (1 - share) + math.log10(high) * share) if log else low * (1 - share) + high * share
     )
-    return min(max(value, low), high)  # rounding can make it lie outside the range
+    return min(max(value, low), high)  # rounding can move the value out of the range
 
 
 def _distinct(values: Iterable[T]) -> tuple[T, ...]:
-    """Equal values once. To Optuna 1, 1.0 and True are equal too."""
+    """The values without repetitions. For Optuna 1, 1.0 and True are equal, too."""
     return tuple(dict.fromkeys(values))
 
 
 def _other_parameters() -> UserError:
     return UserError(
-        "search.space: asked again with the same values, the space has other parameters; for a grid it may depend on "
-        "nothing but the values that its trial suggests"
+        "search.space: with the same values the space asks for other parameters in a second call; for a grid it must "
+        "depend only on the values that its trial suggests"
     )

@@ -1,4 +1,4 @@
-"""The recipes that come with the package: study files, one per table and figure.
+"""The recipes that come with the package: study files, one for each table and figure of the sources, and others.
 
 Works on names and text. Knows nothing of the content of a study file.
 """
@@ -17,10 +17,10 @@ def recipe_names() -> list[str]:
 
 
 def recipe_text(name: str) -> str:
-    """A recipe as it was written, comments included.
+    """The text of a recipe with its comments.
 
     Raises:
-        UserError: there is none of that name; names the nearest.
+        UserError: there is no recipe of that name. The message names the most similar one.
     """
     known = recipe_names()
     if name not in known:

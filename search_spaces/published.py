@@ -1,4 +1,4 @@
-"""The numbers that the sources print, to compare with ours.
+"""The numbers that the sources print, for comparison with the results of a study.
 
 Works on names of networks and methods, and on percentages as printed. Knows nothing of the tracking server or of how a
 table is made. The published numbers are single runs without a spread. They were selected on the test set on which they
@@ -64,12 +64,12 @@ class PublishedError:
 
     Attributes:
         student: the network's name.
-        teachers: the teachers' names; their order means nothing.
-        method: how the student learnt.
+        teachers: the teachers' names; their order has no meaning.
+        method: how the student learned.
         error_percent: test error in per cent, as printed.
-        sigma: σ of the noise, a standard deviation: a number, or (low, high) where it was drawn from U[low, high] for
+        sigma: σ of the noise, a standard deviation: a number, or (low, high) if it was drawn from U[low, high] for
             every mini-batch; None without noise.
-        best_of_sigma: (lowest, highest) σ where only the best of several is printed; then `sigma` is None.
+        best_of_sigma: (lowest, highest) σ, if only the best of several σ is printed; then `sigma` is None.
         alpha: share of perturbed samples in [0, 1]; None without noise.
         dropout: the ratio as printed, None without dropout (see `dropout_readings`).
     """
@@ -86,17 +86,18 @@ class PublishedError:
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """What a source prints in one place.
+    """The numbers of one table or section of a source.
 
     Attributes:
-        name: how a study file calls it.
+        name: its name in study files.
         source: the paper.
-        section: where in it.
-        dataset: the dataset's name in study files.
-        baselines: one error per student: the student that learns from its first-named teacher by logit regression.
+        section: the table or the section of the paper.
+        dataset: the name of the data set in study files.
+        baselines: one error for each student: the student that learns from the first of its teachers by logit
+            regression.
         errors: all other printed errors.
-        claim_percent: an improvement in per cent that is claimed without errors being printed.
-        remark: what a reader must know before comparing.
+        claim_percent: an improvement in per cent that the source claims without printing errors.
+        remark: what a reader must know before a comparison.
     """
 
     name: str
@@ -181,8 +182,8 @@ _ALL = (
                 SIGMAS[:-1], (26.48, 25.34, 24.11, 23.25, 22.46, 21.15, 20.95, 20.41, 22.18), strict=True
             )
         ),
-        remark="the text calls the dropout ratio the probability of dropping, but the numbers (worst at 0.1) suggest "
-        "the probability to keep; the published columns follow the text",
+        remark="the text says that the dropout ratio is the probability of dropping, but the numbers (worst at 0.1) "
+        "suggest that it is the probability of keeping; the published columns follow the text",
     ),
     PublishedTable(
         "table-6",
@@ -199,8 +200,8 @@ _ALL = (
             _best_over_sigma("student2", 19.28),
             _best_over_sigma("student3", 21.01),
         ),
-        remark="one error per student is published, the best of ten σ from 0.1 to 1.0 on the test set; it stands "
-        "beside every such σ",
+        remark="one error is published for each student, the best of ten σ from 0.1 to 1.0 on the test set; every "
+        "such σ shows this error",
     ),
     PublishedTable(
         "random-sigma",
@@ -208,7 +209,7 @@ _ALL = (
         "section 5.4, Effect of Random Noise Levels",
         "cifar10",
         (_CIFAR_BASELINE,),
-        # Printed as 2.86 points under the baseline of 21.94.
+        # The paper prints 2.86 points below the baseline of 21.94.
         (PublishedError("lenet-cifar10", ("nin",), "noisy_teacher", 19.08, sigma=(0.01, 1.0), alpha=0.5),),
     ),
     PublishedTable(
@@ -228,8 +229,8 @@ _ALL = (
         "abstract",
         "mnist",
         claim_percent=11.0,
-        remark="claimed are up to 11 % fewer errors, without errors being printed; that this is about MNIST is our "
-        "reading of its reference list",
+        remark="the source claims up to 11 % fewer errors and prints no errors; we assume MNIST because of its list of "
+        "references",
     ),
 )
 
@@ -240,7 +241,7 @@ def published_table(name: str) -> PublishedTable:
     """The published table of that name.
 
     Raises:
-        UserError: there is none; names those there are.
+        UserError: there is no such table. The message names all tables.
     """
     if name not in TABLES:
         raise UserError(f"published: there is no table `{name}`; tables are {', '.join(TABLES)}")
@@ -257,19 +258,19 @@ def find_published(
     teachers: tuple[str, ...] | None = None,
     dropout: float | None = None,
 ) -> PublishedError | None:
-    """The printed error of a setting, None where that setting is not printed.
+    """The printed error of a setting. None if the source does not print it.
 
     Args:
         table: a name of `TABLES`.
         student, method: names as in a study file.
         sigma: number, or (low, high) for U[low, high]; None without noise.
         alpha: in [0, 1]; None without noise.
-        teachers: names, in any order; None: whichever the table has.
-        dropout: the ratio in [0, 1], read as the text of Table 5 reads it: the probability of dropping; None or 0:
-            without dropout.
+        teachers: names, in any order; None: any teachers.
+        dropout: the ratio in [0, 1], which is the probability of dropping by the text of Table 5; None or 0: without
+            dropout.
 
     Raises:
-        UserError: no table of that name.
+        UserError: there is no table of that name.
     """
     chosen = published_table(table)
     for entry in (*chosen.baselines, *chosen.errors):
@@ -302,7 +303,7 @@ def published_improvement_percent(table: str, entry: PublishedError) -> float | 
 
 
 def published_teacher_percent(dataset: str, network: str) -> float | None:
-    """A teacher's printed test error in per cent, None where none is printed."""
+    """A teacher's printed test error in per cent. None if the sources do not print it."""
     for teacher in TEACHERS:
         if (teacher.dataset, teacher.network) == (dataset, network):
             return teacher.error_percent
@@ -317,7 +318,7 @@ def dropout_readings(drop: float) -> tuple[float | None, float | None]:
 
     Returns:
         the error if the printed ratio is the probability of dropping (as section 5.3 says), and the error if it is
-        the probability to keep (as the shape of the numbers suggests); None where the table has no such ratio.
+        the probability of keeping (as the numbers suggest); None if the table has no such ratio.
     """
     by_ratio = [(entry.dropout, entry.error_percent) for entry in TABLES["table-5"].errors]
 

@@ -1,4 +1,4 @@
-"""Define-by-run search spaces: each proposes one arm of a study from what Optuna's trial suggests.
+"""Define-by-run search spaces: each proposes one arm of a study from the values that Optuna's trial suggests.
 
 Works on `trial.suggest_*` and config models. Knows nothing of Ray, MLflow or how an arm is trained. A user's own
 space is any function of this shape, named `module:function` in the study file.
@@ -33,9 +33,9 @@ def sigma_alpha(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
 def randomized_sigma(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
     """The noisy teacher with σ ~ U[low, high] for every mini-batch, over both ends in [0.01, 2] and α in [0, 1].
 
-    Searched are the high end, and where the low end lies on the way from 0.01 (a share of 0) to the high end (1). So
-    every pair with low ≤ high can be proposed, no other can, and no proposal is thrown away. The published draw (Sau &
-    Balasubramanian 2016, section 5.4) is a high end of 1 with a share of 0; a share of 1 is a fixed σ.
+    The parameters are the high end, and the position of the low end between 0.01 (a share of 0) and the high end (a
+    share of 1). So every pair with low ≤ high can be proposed, and no other pair. The published draw (Sau &
+    Balasubramanian 2016, section 5.4) has a high end of 1 and a share of 0. A share of 1 is a fixed σ.
     """
     return ArmConfig(
         method="noisy_teacher",
@@ -47,15 +47,15 @@ def randomized_sigma(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
 def noise_kind(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
     """Which noise, and how much of it: σ fixed, σ drawn for every mini-batch, on the student's logits, or none.
 
-    `none` is logit regression, the baseline's method: with it in the space, the search can say that no noise is best
-    instead of naming the least harmful one. It has no parameters of its own, so one trial of it is enough.
+    `none` is logit regression, the baseline's method. Because it is in the space, the search can find that no noise is
+    best. It has no parameters, so one trial of it is enough.
 
-    Each kind has parameters of its own name, with the ranges of `sigma_alpha` and `randomized_sigma`. The same name in
-    two kinds would let a sampler take the best σ of one for that of another, and they are different quantities: noise
-    on the student's logits is a penalty on their size, noise on the teacher's is not.
+    The parameters of each kind have names of their own, and the ranges of `sigma_alpha` and `randomized_sigma`. With
+    the same name in two kinds, a sampler would use the best σ of one kind for the other, although the two are different
+    quantities: noise on the student's logits is a penalty on their size, noise on the teacher's logits is not.
 
-    TPE models every parameter from the trials that have it. GP, CMA-ES and QMC model only the parameters that all
-    trials have (QMC: that the first trial has). They draw the parameters of a kind at random, or most of them.
+    TPE models every parameter from the trials that have it. GP and CMA-ES model only the parameters that all trials
+    have, and QMC only those that the first trial has. They draw the other parameters at random.
     """
     kind = trial.suggest_categorical("noise_kind", ("fixed", "random", "student", "none"))
     match kind:
@@ -82,7 +82,7 @@ def noise_kind(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
 
 
 def soft_targets(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
-    """Soft targets over τ in [1, 20], evenly in its logarithm, and the labels' weight 1 − λ in [0, 1]."""
+    """Soft targets over τ in [1, 20] on a logarithmic scale, and the weight of the labels, 1 − λ, in [0, 1]."""
     return ArmConfig(
         method="soft_targets",
         temperature=(trial.suggest_float("temperature", 1.0, 20.0, log=True),),
@@ -93,16 +93,17 @@ def soft_targets(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
 def student_width(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
     """The width of every hidden layer of the study's student, and the σ and α of its noisy teacher.
 
-    Meant for two objectives, validation error and multiplications. Each convolution and each hidden fully connected
-    layer is multiplied by 0.25, 0.5, ... or 1.5 (`width_conv1`, `width_fc1`). Fully connected layers are in it
-    because they hold most parameters of the sources' students, and are all that some of them have.
+    It is made for two objectives, validation error and multiplications. The width of each convolution and each hidden
+    fully connected layer is multiplied by 0.25, 0.5, ... or 1.5 (`width_conv1`, `width_fc1`). Fully connected layers
+    are included because they have most of the parameters of the sources' students, and some of these students have no
+    other layers.
 
-    The multipliers are numbers with a step, and not choices: TPE and GP then use that 0.5 lies between 0.25 and 0.75.
-    They are not continuous, because a confirmed point needs a baseline of its own width, which points of equal widths
-    share.
+    The multipliers are numbers with a step, and not choices, so that TPE and GP know that 0.5 is between 0.25 and 0.75.
+    They are not continuous, because a confirmed point needs a baseline of its own width, and points of equal widths
+    share a baseline.
 
     Raises:
-        NotationError: the student is a network that no line of notation can say, such as a ResNet.
+        NotationError: the student is a network without a line of notation, such as a ResNet.
     """
     student = study.student.network
     widths = {layer: trial.suggest_float(f"width_{layer}", 0.25, 1.5, step=0.25) for layer in hidden_layers(student)}
@@ -117,9 +118,9 @@ def student_width(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
 def any_reading(trial: BaseTrial, study: StudyConfig) -> ArmConfig:
     """The noisy teacher over the readings of the paper, the size of the noise, α, its schedule and the learning rate.
 
-    The size is relative to the logits, in [0.01, 2], evenly in its logarithm: σ itself for the multiplicative readings
-    and for chan_2017, and σ in units of the root mean square of the teacher's logits for the additive ones. So a
-    sampler can compare readings that differ by orders of magnitude at equal σ.
+    The size is relative to the logits, in [0.01, 2], on a logarithmic scale. It is σ itself for the multiplicative
+    readings and for chan_2017, and σ in units of the root mean square of the teacher's logits for the additive
+    readings. So a sampler can compare readings that differ by orders of magnitude at equal σ.
 
     A baseline with the same budget over the learning rate needs `search.train: {lr: …}`. Then the learning rate is not
     proposed here, so that the arms and the baseline search the same range.
@@ -151,10 +152,10 @@ SPACES: dict[str, Space] = {
 
 
 def get_space(name: str) -> Space:
-    """A space of this module by name, or a user's own as `module:function`.
+    """A space of this module by name, or a user's own space as `module:function`.
 
     Raises:
-        UserError: there is none of that name, or it cannot be imported.
+        UserError: there is no space of that name, or it cannot be imported.
     """
     if ":" not in name:
         if name not in SPACES:
@@ -162,7 +163,7 @@ def get_space(name: str) -> Space:
         return SPACES[name]
     module, _, function = name.partition(":")
     if (here := os.getcwd()) not in sys.path:
-        sys.path.append(here)  # a command's own folder is on the path, the working folder is not
+        sys.path.append(here)  # the folder of a command is on the path, the working folder is not
     try:
         space = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
@@ -186,4 +187,4 @@ def _alpha(trial: BaseTrial, name: str) -> float:
 def _uniform(trial: BaseTrial, high_name: str, low_share_name: str) -> Uniform:
     high = _sigma(trial, high_name)
     low = LOWEST_SIGMA + trial.suggest_float(low_share_name, 0.0, 1.0) * (high - LOWEST_SIGMA)
-    return Uniform(uniform=(min(low, high), high))  # rounding can make the sum larger than the high end
+    return Uniform(uniform=(min(low, high), high))  # rounding can make `low` larger than the high end

@@ -15,7 +15,7 @@ def suggest_training(trial: BaseTrial, settings: Mapping[str, SearchedSetting]) 
     """Values for the searched training settings, by name.
 
     Args:
-        trial: suggests each under its own name (`lr`, `schedule`, ...).
+        trial: suggests each setting under the name of the setting (`lr`, `schedule`, ...).
         settings: a range, or a list of values to choose from.
     """
     return {name: _suggest(trial, name, setting) for name, setting in settings.items()}

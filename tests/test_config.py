@@ -129,7 +129,7 @@ def _mistake(text: str, *overrides: str) -> str:
             "f: train.epochs: input should be greater than or equal to 1, not 0 (and 1 more)",
         ),
         ("train.epochs=1.5", "f: train.epochs: input should be a valid integer, got a number with a fractional part"),
-        ("train.epochs=true", "f: train.epochs: no key takes true (as YAML reads yes, no, on and off too)"),
+        ("train.epochs=true", "f: train.epochs: no key takes true (YAML reads yes, no, on, off as booleans)"),
         ("arms.0.sigma=[0.1, on]", "f: arms.0.sigma.1: no key takes true"),
         ("arms.0.train.patience=no", "f: arms.0.train.patience: no key takes false"),
         ('student.network="a\\nb"', "f: student.network: control characters in 'a\\nb'"),
@@ -143,20 +143,20 @@ def _mistake(text: str, *overrides: str) -> str:
         ("data.validation=2.5", "f: data: validation is a count of images or a share below 1, not 2.5"),
         (
             "data.preprocess=[subtract_pixel_mean, local_contrast_normalization]",
-            "f: data: preprocess: every step once, local_contrast_normalization first, not ['subtract_pixel_mean', ",
+            "f: data: preprocess: each step only once, and local_contrast_normalization first, not ['subtract_",
         ),
         (
             "data.preprocess=[subtract_pixel_mean, subtract_pixel_mean]",
-            "f: data: preprocess: every step once, local_contrast_normalization first, not ",
+            "f: data: preprocess: each step only once, and local_contrast_normalization first, not ",
         ),
         ("data.validation=many", "f: data.validation: input should be a valid integer, unable to parse string as an "),
         (
             "data.path=/tmp",
-            "f: data: `path` (a folder or tar file with train/CLASS and test/CLASS): digits is not for it",
+            "f: data: `path` (a folder or tar file with train/CLASS and test/CLASS): digits does not take it",
         ),
         ("data={name: image_folder}", "f: data: `path` (a folder or tar file with train/CLASS and test/CLASS): image"),
         ("teachers=[]", "f: teachers: expected at least 1 item, not []"),
-        ("seeds=[1, 1]", "f: seeds: every seed once, not [1, 1]"),
+        ("seeds=[1, 1]", "f: seeds: each seed only once, not [1, 1]"),
         ("seeds=[-1]", "f: seeds.0: input should be greater than or equal to 0, not -1"),
         ("resources.workers=0", "f: resources: workers is auto or at least 1, not 0"),
         (
@@ -201,8 +201,8 @@ def _mistake(text: str, *overrides: str) -> str:
         # --set itself
         ("train.epochs", "--set train.epochs: expected key=value, for instance train.epochs=2"),
         ("=2", "--set =2: expected key=value"),
-        ("arms.1.sigma=2", "--set arms.1.sigma=2: `1` is no position in a list of 1 (0 is the first)"),
-        ("arms.first.sigma=2", "--set arms.first.sigma=2: `first` is no position in a list of 1 (0 is the first)"),
+        ("arms.1.sigma=2", "--set arms.1.sigma=2: `1` is not a position in a list of 1 (0 is the first)"),
+        ("arms.first.sigma=2", "--set arms.first.sigma=2: `first` is not a position in a list of 1 (0 is the first)"),
         ("name.first=2", "--set name.first=2: name is text and has no `first`"),
         ("train.epochs=[", "--set train.epochs=[: not valid YAML at line 1, column 2: expected the node content"),
         ("a\nb.c", "--set a b.c: expected key=value"),
@@ -383,10 +383,10 @@ def test_a_baseline_may_be_searched_with_the_budget_of_the_arms() -> None:
 def test_searched_baseline_refuses_conflicts() -> None:
     """A searched baseline allows no unsearched arm, no grid sampler and no setting that is given twice."""
     arms = _with_searched_baseline(arms=[{"method": "labels"}])
-    with pytest.raises(ValidationError, match="they need a study of their own"):
+    with pytest.raises(ValidationError, match="put the arms into a study of their own"):
         StudyConfig.model_validate(arms)
     grid = {"train": {"lr": [0.1, 0.2]}, "sampler": "grid"}
-    with pytest.raises(ValidationError, match="cannot be had with the sampler grid"):
+    with pytest.raises(ValidationError, match="not possible with the sampler grid"):
         StudyConfig.model_validate(_with_searched_baseline(search=grid))
     baseline = {"method": "logit_regression", "search": "equal", "train": {"lr": 0.1}}
     with pytest.raises(ValidationError, match="lr is searched, so it cannot be given as well"):

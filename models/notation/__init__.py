@@ -1,4 +1,4 @@
-"""Networks written as one line of text: its layers, the parser, the shapes, and the module it means.
+"""The notation, which describes a network in one line of text: layers, parser, shapes, and the PyTorch module.
 
 `[C5(S1P2)@64-MP2(S2)]-FC1024-FC10` is such a line. `parser` has the grammar.
 """

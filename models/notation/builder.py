@@ -1,4 +1,4 @@
-"""The PyTorch module that a line of notation means.
+"""Builds the PyTorch module of a line of notation.
 
 Works on layers and the shape of one image. Imports PyTorch only when a network is built.
 """
@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
 
 def build(network: str | Sequence[Layer], input_shape: Shape) -> nn.Sequential:
-    """The module that a line means: a batch of images (batch, C, H, W) gives logits (batch, classes).
+    """The module of a line. It maps images (batch, C, H, W) to logits (batch, classes).
 
-    Weights are PyTorch's default initialisation, drawn from torch's global generator, so that a seed set
-    before decides them. The names in the state dictionary are those of `layer_names`, with `_norm` added for
-    batch normalisation; brackets do not appear in them.
-    Raises `NotationError` where the line, or the line on this input, is not a network.
+    Weights have PyTorch's default initialisation, drawn from torch's global generator. So `torch.manual_seed` fixes
+    them. The names in the state dictionary are those of `layer_names`, with `_norm` added for batch normalisation.
+    Brackets do not change them. Raises `NotationError` if the line is not a network, or does not fit this input.
     """
     from torch import nn  # here, so that reading and checking a line does not wait for PyTorch
 
@@ -56,14 +55,14 @@ def build(network: str | Sequence[Layer], input_shape: Shape) -> nn.Sequential:
     if len(outputs[-1]) == 3:
         modules.append(("flatten", nn.Flatten()))
     for at in range(1, len(modules)):
-        # max(ReLU(x)) is ReLU(max(x)), in every bit and in the gradient. ReLU after the pool is a quarter of the work.
+        # max(ReLU(x)) equals ReLU(max(x)), to the bit and in the gradient. After the pool, ReLU has less work.
         if isinstance(modules[at][1], nn.MaxPool2d) and isinstance(modules[at - 1][1], nn.ReLU):
             modules[at - 1], modules[at] = modules[at], modules[at - 1]
     return nn.Sequential(OrderedDict(modules))
 
 
 def layer_names(layers: Iterable[Layer]) -> tuple[str, ...]:
-    """The name of every layer in the built module: its kind, and a count of its kind from 1 (`conv2`)."""
+    """The name of every layer in the module: its kind and its number among layers of this kind, from 1 (`conv2`)."""
     seen: Counter[str] = Counter()
     names: list[str] = []
     for layer in layers:

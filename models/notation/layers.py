@@ -23,9 +23,11 @@ Shape: TypeAlias = tuple[int, ...]
 class NotationError(ValueError):
     """A network that is impossible. The message is one line: what is wrong, in which token, and at which character.
 
-    `token` is the layer or bracket at fault and `position` the character of the line, counted from 1, where
-    reading stopped, or where the layer starts that does not fit; both are None where the error has no place
-    in a line of notation.
+    Attributes:
+        token: the layer or bracket that is wrong.
+        position: the character, counted from 1, where reading stopped, or where the layer starts that does not fit.
+
+    Both are None if the error does not concern a place in a line.
     """
 
     def __init__(self, problem: str, token: str | None = None, position: int | None = None) -> None:
@@ -38,7 +40,7 @@ class NotationError(ValueError):
 
 @dataclass(frozen=True)
 class _Token:
-    """Where a layer was read. Layers compare by what they mean, not by where they stand."""
+    """Where a layer was read. Layers with the same settings are equal, also at different places."""
 
     text: str = field(default="", compare=False, kw_only=True)
     """The layer as written; empty for a layer that was not read from text."""
@@ -65,7 +67,7 @@ class Conv(_Token):
 
 @dataclass(frozen=True)
 class Pool(_Token):
-    """Square pooling without padding, whose last window may hang over the edge: `MP3(S2)`, `AP8(S1)`."""
+    """Square pooling without padding: `MP3(S2)`, `AP8(S1)`. The last window may reach beyond the edge (ceil mode)."""
 
     kind: Literal["max", "average"]
     kernel: int
@@ -99,7 +101,7 @@ Layer: TypeAlias = Conv | Pool | Linear | Dropout
 
 
 def classifier_of(layers: Sequence[Layer]) -> tuple[int, Conv | Linear]:
-    """The last convolution or fully connected layer, the one that gives the classes, and its index."""
+    """The last convolution or fully connected layer, whose outputs are the logits, and its index."""
     for index in reversed(range(len(layers))):
         layer = layers[index]
         if isinstance(layer, Conv | Linear):
@@ -112,9 +114,9 @@ def with_dropout(layers: Sequence[Layer], probability: float) -> tuple[Layer, ..
 
     Args:
         layers: a network.
-        probability: of dropping a value, in [0, 1).
+        probability: the probability of dropping a value, in [0, 1).
 
-    Raises `NotationError` where no fully connected layer is hidden, or dropout follows one already.
+    Raises `NotationError` if there is no hidden fully connected layer, or if dropout already follows one.
     """
     last, _ = classifier_of(layers)
     hidden = [index for index in range(last) if isinstance(layers[index], Linear)]
@@ -129,7 +131,7 @@ def with_dropout(layers: Sequence[Layer], probability: float) -> tuple[Layer, ..
 
 
 def number_of_classes(layers: Sequence[Layer]) -> int:
-    """How many logits the network gives: the width of its last convolution or fully connected layer."""
+    """The number of logits: the width of the last convolution or fully connected layer."""
     _, last = classifier_of(layers)
     return last.channels if isinstance(last, Conv) else last.features
 
@@ -140,10 +142,10 @@ def error_at(layer: Layer, problem: str) -> NotationError:
 
 
 def shown(text: str) -> str:
-    """A user's text as it stands in a message: quoted, on one line, and not longer than a line."""
+    """A user's text for a message: quoted, on one line, and shortened."""
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
 def times(shape: Shape) -> str:
-    """A shape as it stands in a message: `3x32x32`."""
+    """A shape for a message: `3x32x32`."""
     return "x".join(str(size) for size in shape)

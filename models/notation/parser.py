@@ -9,13 +9,13 @@ The grammar::
             | "FC" n                                fully connected, n features
             | "D" p                                 dropout with drop probability p
 
-A `B` puts batch normalisation between a convolution and its ReLU. A ReLU follows every convolution and
-fully connected layer but the last of the network, whose outputs are the logits. Square brackets group a
-stage for the reader and mean nothing else. The notation is that of Sau & Balasubramanian, "Deep Model
-Compression: Distilling Knowledge from Noisy Teachers" (2016), section 4, with `D` and `B` added.
+A `B` puts batch normalisation between a convolution and its ReLU. A ReLU follows every convolution and fully connected
+layer except the last one of the network, whose outputs are the logits. Square brackets group the layers of a stage for
+the reader and have no effect. The notation is that of Sau & Balasubramanian, "Deep Model Compression: Distilling
+Knowledge from Noisy Teachers" (2016), section 4, with `D` and `B` added.
 
-Knows nothing of shapes or PyTorch. Every text either gives a network or raises `NotationError`: sizes are
-bounded, so that no line can exhaust the machine by being read or built.
+Knows nothing of shapes or PyTorch. Every text either gives a network or raises `NotationError`. Sizes have limits, so
+that no line exhausts the machine when it is read or built.
 """
 
 from collections.abc import Iterable
@@ -42,11 +42,11 @@ _DIGITS = frozenset("0123456789")
 def parse(text: str) -> tuple[Layer, ...]:
     """Read a line of notation.
 
-    What depends on the size of the input (a kernel larger than its image, for one) is checked by `shapes`.
-    Raises `NotationError` where the text is not a network.
+    `shapes` checks what depends on the size of the input, for instance a kernel that is larger than its image.
+    Raises `NotationError` if the text is not a network.
     """
     if len(text) > _MAX_TEXT:
-        raise NotationError(f"a network of {len(text)} characters; at most {_MAX_TEXT} are read")
+        raise NotationError(f"a network of {len(text)} characters; expected at most {_MAX_TEXT}")
     layers: list[Layer] = []
     at = 0
     stages = 0
@@ -54,7 +54,7 @@ def parse(text: str) -> tuple[Layer, ...]:
     while True:
         if text[at : at + 1] == "[":
             if opened is not None:
-                raise NotationError("expected a layer, a stage holds no other stage", "[", at + 1)
+                raise NotationError("expected a layer; a stage cannot contain another stage", "[", at + 1)
             stages += 1
             opened = at
             at += 1
@@ -63,7 +63,7 @@ def parse(text: str) -> tuple[Layer, ...]:
         at += len(layer.text)
         while text[at : at + 1] == "]":
             if opened is None:
-                raise NotationError("closes a stage that no '[' opened", "]", at + 1)
+                raise NotationError("there is no '[' that this ']' closes", "]", at + 1)
             opened = None
             at += 1
         if at == len(text):
@@ -74,7 +74,7 @@ def parse(text: str) -> tuple[Layer, ...]:
     if opened is not None:
         raise NotationError("expected a ']' that closes this stage", "[", opened + 1)
     if len(layers) > MAX_LAYERS:
-        raise NotationError(f"a network of {len(layers)} layers; at most {MAX_LAYERS} are built")
+        raise NotationError(f"a network of {len(layers)} layers; expected at most {MAX_LAYERS}")
     classifier_of(layers)
     return tuple(layers)
 
@@ -98,7 +98,7 @@ def format_network(layers: Iterable[Layer]) -> str:
 
 
 class _TokenReader:
-    """Reads the one layer that starts at `start`, and knows where it is when something else stands there."""
+    """Reads the layer that starts at `start`. Its errors name the place where something else was found."""
 
     def __init__(self, text: str, start: int) -> None:
         end = start
@@ -180,7 +180,7 @@ class _TokenReader:
             raise self._expected(expected)
 
     def _expected(self, expected: str, at: int | None = None) -> NotationError:
-        """What was expected at offset `at` of the token (where reading stands, unless given)."""
+        """The error for an offset of the token, by default the offset where reading stopped."""
         at = self.at if at is None else at
         rest = self.token[at:] or self.following
         found = shown(rest) if rest else "the end of the line"

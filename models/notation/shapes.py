@@ -1,4 +1,4 @@
-"""The shapes and sizes of a network's layers, counted without building it.
+"""Computes the shapes and sizes of a network's layers without building the network.
 
 Works on layers and the shape of one image. Knows nothing of PyTorch.
 """
@@ -26,8 +26,8 @@ from models.notation.layers import (
 def shapes(layers: Sequence[Layer], input_shape: Shape) -> tuple[Shape, ...]:
     """The output shape of every layer for one image of `input_shape`, (C, H, W) or (N,).
 
-    A fully connected layer flattens what it is given. Raises `NotationError` where a layer cannot follow
-    what comes before it, where the result is not one value per class, or where the network is too large.
+    A fully connected layer flattens its input. Raises `NotationError` if a layer does not fit the output of the layer
+    before it, if the output is not one value for each class, or if the network is too large.
     """
     check_input_shape(input_shape)
     results: list[Shape] = []
@@ -57,7 +57,7 @@ def shapes(layers: Sequence[Layer], input_shape: Shape) -> tuple[Shape, ...]:
 
 
 def parameters(layer: Layer, input_shape: Shape) -> int:
-    """Trainable parameters of one layer that is given `input_shape`: weights, biases, batch normalisation."""
+    """The trainable parameters of one layer with this input: weights, biases, batch normalisation."""
     match layer:
         case Conv():
             weights = layer.kernel**2 * input_shape[0] * layer.channels
@@ -84,7 +84,7 @@ def _output_shape(layer: Layer, shape: Shape) -> Shape:
         case Dropout():
             return shape
     if len(shape) != 3:
-        raise error_at(layer, f"expected feature maps to work on, found {shape[0]} flat features")
+        raise error_at(layer, f"expected feature maps as input, found {shape[0]} flat features")
     channels, *sides = shape
     if isinstance(layer, Conv):
         channels = layer.channels
@@ -93,7 +93,7 @@ def _output_shape(layer: Layer, shape: Shape) -> Shape:
         after = [_pooled_side(side, layer) for side in sides]
     if min(after) < 1:
         padded = " with its padding" if isinstance(layer, Conv) and layer.padding else ""
-        raise error_at(layer, f"leaves nothing of {times(shape)}: the kernel is larger than its input{padded}")
+        raise error_at(layer, f"gives no output for {times(shape)}: the kernel is larger than its input{padded}")
     return (channels, *after)
 
 

@@ -1,1 +1,1 @@
-"""Studies on a running Ray cluster: what travels there, and the jobs that run it."""
+"""Studies on a running Ray cluster: the files that are sent to it, and the jobs that run the studies."""

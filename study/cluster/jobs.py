@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
-"""Where the job API listens on a head node, or where `kubectl port-forward` and `ray dashboard` bring it."""
+"""The address of the job API on a head node, and the local address with `kubectl port-forward` or `ray dashboard`."""
 
 STUDY = "noisy_study.name"
 """Key of a job's metadata: the study's name."""
 
 _TIME_TO_STOP = {"RAY_JOB_STOP_WAIT_TIME_S": "15"}
-"""Seconds between Ray's SIGTERM to a job and its SIGKILL. Ray's own are 3; a study may take ten to leave in order."""
+"""Seconds between Ray's SIGTERM to a job and its SIGKILL. Ray's default is 3. A study may need ten to stop cleanly."""
 
 ENTRYPOINT = f"noisy-study run {STUDY_FILE} --resume --address auto"
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 60
 POLL_SECONDS, PATIENCE_SECONDS = 1.0, 60.0
-"""Seconds between two reads of the log of a followed job, and how long a cluster may give no answer then."""
+"""Seconds between two reads of the log of a job that is followed, and how many seconds a cluster may not answer."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class Job:
     """A study's job as the cluster reports it.
 
     Args:
-        id: of the job.
+        id: the job's id.
         study: the study's name.
         status: as Ray names it: PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED.
-        exit_status: of its command; None if the command did not end by itself.
+        exit_status: the exit status of its command; None if the command did not end by itself.
         message: why it failed, if its command never ran or its process died.
-        started, ended: when.
+        started, ended: the times of its start and its end; None if they are not known.
     """
 
     id: str
@@ -65,7 +65,7 @@ class Job:
     ended: datetime | None
 
     def as_json(self) -> dict[str, str | int | None]:
-        """For a program to read; times in ISO 8601."""
+        """Plain values for JSON. Times are in ISO 8601."""
         return {
             "id": self.id,
             "study": self.study,
@@ -88,7 +88,7 @@ class Jobs:
             (`RAY_AUTH_MODE` and `RAY_AUTH_TOKEN`).
 
     Raises:
-        UserError: from every method: nothing answers there, the token is refused, there is no such job.
+        UserError: raised by every method, if no cluster answers, the token is refused, or there is no such job.
     """
 
     def __init__(self, address: str) -> None:
@@ -156,8 +156,8 @@ class Jobs:
     def follow(self, job_id: str) -> Iterator[str]:
         """The log of a job as it grows, until the job ends.
 
-        The whole log is read again and again: a study's log is short, and an open connection does not notice when the
-        other end is gone.
+        The whole log is read repeatedly, because a study's log is short, and because an open connection does not notice
+        when the other side is gone.
 
         Raises:
             StudyFailed: the cluster has not answered for a minute; the job may still be running.
@@ -182,7 +182,7 @@ class Jobs:
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
-        """Turn every error of Ray's client into one line, which never holds the token."""
+        """Turn every error of Ray's client into one line, which never contains the token."""
         import requests
         from ray.exceptions import AuthenticationError
 
@@ -191,7 +191,7 @@ class Jobs:
         except AuthenticationError as error:
             what = "requires a token" if "required" in str(error).lower() else "refuses the token"
             raise UserError(
-                f"the cluster at {self.address} {what}: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's own"
+                f"the cluster at {self.address} {what}: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to its token"
             ) from None
         except requests.Timeout:
             raise UserError(f"the cluster at {self.address} does not answer; is it Ray's dashboard?") from None
@@ -203,12 +203,13 @@ class Jobs:
                 "RAY_API_SERVER_ADDRESS (the cluster needs ray[default])"
             ) from None
         except (RuntimeError, ValueError, OSError) as error:
-            raise UserError(f"the cluster at {self.address} refuses: {_one_line(error)}") from None
+            raise UserError(f"the cluster at {self.address} refuses the request: {_one_line(error)}") from None
 
 
 def check_job_environment() -> None:
-    """Check, in a job, that its results outlive it: Ray deletes a job's working folder, and a resumed job may run on
-    another node.
+    """Check, in a job, that its results are stored outside of the job's working folder.
+
+    Ray deletes the working folder of a job, and a resumed job may run on another node.
 
     Raises:
         UserError: this is a job, and the cluster's environment names no shared folder or no tracking server.
@@ -218,8 +219,8 @@ def check_job_environment() -> None:
     tracking = environment.tracking_uri()
     if not environment.study_root().is_absolute():
         raise UserError(
-            "the cluster's environment does not say where studies lie: start Ray with NOISY_STUDY_ROOT, a folder that "
-            "every node sees"
+            "the cluster's environment does not name the folder of the studies: start Ray with NOISY_STUDY_ROOT, a "
+            "folder that every node can read and write"
         )
     if tracking is None or tracking.startswith("sqlite") or not urlsplit(tracking).scheme:
         raise UserError(
@@ -228,7 +229,7 @@ def check_job_environment() -> None:
 
 
 def _client(address: str) -> "JobSubmissionClient":
-    import ray.job_submission  # noqa: F401 - some of its loggers set their own level when they are imported
+    import ray.job_submission  # noqa: F401 - the import sets the level of some of its loggers, which change below
 
     sdk = ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk")
     for name in (*sdk, "_private.authentication", "_private.runtime_env.packaging"):
@@ -237,7 +238,7 @@ def _client(address: str) -> "JobSubmissionClient":
     def timeout(endpoint: str) -> tuple[float, float]:
         return CONNECT_SECONDS, CONNECT_SECONDS if endpoint == "/api/version" else ANSWER_SECONDS
 
-    # Ray's client prefers the address in the environment to its argument.
+    # Ray's client uses the address in the environment, even if it has an argument.
     with environment.restored(environment.RAY_API_SERVER_ADDRESS):
         os.environ[environment.RAY_API_SERVER_ADDRESS] = address
         return job_client(address, timeout)

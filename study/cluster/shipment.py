@@ -1,7 +1,8 @@
-"""What travels to a cluster with a study file, and what has to be there already.
+"""The files that are sent to a cluster with a study file, and the files that the cluster must already have.
 
-Works on a study file and the folder it is submitted from. A job's working folder is this shipment, on every node:
-relative paths of the study file start there. Credentials never travel, the cluster has its own. Knows nothing of Ray.
+Works on a study file and the folder from which it is submitted. On every node, a job's working folder has exactly these
+files, and relative paths of the study file start there. Credentials are never sent, because the cluster has its own.
+Knows nothing of Ray.
 """
 
 import shutil
@@ -18,12 +19,12 @@ STUDY_FILE = "study.yaml"
 
 @dataclass(frozen=True)
 class Shipment:
-    """A study and the files it names.
+    """A study and the files that it names.
 
     Args:
-        study: the resolved study.
+        study: the study with all its defaults.
         files: weights and the module of a search space, by their path in the job's working folder.
-        notes: one line each of what the study names and the cluster must have.
+        notes: one line for each thing that the study names and that the cluster must already have.
     """
 
     study: StudyConfig
@@ -31,7 +32,7 @@ class Shipment:
     notes: tuple[str, ...]
 
     def write(self, folder: Path) -> None:
-        """Lay everything out in an empty folder."""
+        """Write the study file and copy all files into an empty folder."""
         (folder / STUDY_FILE).write_text(dump_study(self.study), encoding="utf-8")
         for name, file in self.files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -39,40 +40,40 @@ class Shipment:
 
 
 def prepare(study: StudyConfig, folder: Path, data_root: Path) -> Shipment:
-    """Check a study as a start would, as far as that is possible away from the cluster, and pack it.
+    """Check a study as `run` does, as far as that is possible without the cluster, and collect its files.
 
     Args:
         study: the study to submit.
-        folder: the one that it is submitted from.
-        data_root: where data sets lie on this machine.
+        folder: the folder from which it is submitted.
+        data_root: the folder of the data sets on this machine.
 
     Raises:
         UserError: the study cannot run, or a file cannot be sent.
     """
-    # These load NumPy and Optuna, which the other commands about jobs need not wait for.
+    # These modules import NumPy and Optuna, which take time and which the other commands for jobs do not need.
     from study.data.dataset import DatasetFacts
     from study.data.load import describe_dataset
     from study.planning.check import check_study
 
-    # An image folder lies on the cluster, so its content is not known here.
+    # An image folder is on the cluster, so its content is not known here.
     facts = DatasetFacts(None, None) if study.data.path else describe_dataset(study.data, data_root)
     check_study(study, facts, runs_here=False)
     return pack(study, folder)
 
 
 def pack(study: StudyConfig, folder: Path) -> Shipment:
-    """Gather what a study file names in `folder`, the one it is submitted from.
+    """Collect the files that a study file names in `folder`, from which it is submitted.
 
     The module of its search space must have been imported.
 
     Raises:
-        UserError: a file cannot travel; names it.
+        UserError: a file cannot be sent; the message names it.
     """
     files: dict[Path, Path] = {}
     notes: list[str] = []
     for name in dict.fromkeys(weights_of(study)):
         if Path(name).is_absolute():
-            notes.append(f"weights {name} do not travel: every node must see them there")
+            notes.append(f"weights {name} are not sent: every node must have them at this path")
         else:
             files[Path(name)] = _inside(folder, name)
     if study.search is not None and ":" in study.search.space:
@@ -80,16 +81,14 @@ def pack(study: StudyConfig, folder: Path) -> Shipment:
         found = _module_files(module, folder)
         files |= found
         if not found:
-            notes.append(
-                f"search.space {study.search.space} does not travel: {module} must be installed on the cluster"
-            )
+            notes.append(f"search.space {study.search.space} is not sent: {module} must be installed on the cluster")
     if study.data.path is not None:
-        notes.append(f"images {study.data.path} do not travel: the cluster looks for them in its NOISY_STUDY_DATA")
+        notes.append(f"images {study.data.path} are not sent: the cluster looks for them in its NOISY_STUDY_DATA")
     return Shipment(study, files, tuple(notes))
 
 
 def weights_of(study: StudyConfig) -> Iterator[str]:
-    """Every weights file that a study names, as it names it."""
+    """The path of every weights file, as the study file has it."""
     given = (*study.teachers, *(teacher for arm in (*study.arms, study.baseline) for teacher in arm.teachers or ()))
     yield from _weights(given)
 
@@ -105,14 +104,14 @@ def _inside(folder: Path, name: str) -> Path:
     """A file that is named relative to the folder and lies in it."""
     if ".." in Path(name).parts or name == STUDY_FILE:
         raise UserError(
-            f"weights {name} cannot travel to the cluster: copy them into this folder, or give the absolute path under "
-            "which every node sees them"
+            f"weights {name} cannot be sent to the cluster: copy them into this folder, or give an absolute path that "
+            "every node can read"
         )
     return folder / name
 
 
 def _module_files(module: str, folder: Path) -> dict[Path, Path]:
-    """The files of a module, or of the package it lies in, where it is the folder's own; none where it is installed."""
+    """The files of a module, or of its whole package, if it is in this folder. None if it is an installed module."""
     top = module.partition(".")[0]
     file = getattr(sys.modules.get(module), "__file__", None)
     if file is None or not Path(file).resolve().is_relative_to(folder.resolve() / top):

@@ -1,7 +1,7 @@
 """The study file as pydantic models, a file for each subject.
 
 Works on what a user writes (YAML, `--set` overrides) and on what one training needs (`TrialConfig`). Knows nothing of
-tensors, networks, Ray, Optuna or MLflow: whether a network fits its data is asked where both are known.
+tensors, networks, Ray, Optuna or MLflow. `study.planning.check` checks whether a network fits its data.
 """
 
 from study.config.arms import ArmConfig, ArmStudent, BaselineConfig

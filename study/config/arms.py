@@ -30,9 +30,9 @@ class ArmStudent(Model):
 
 
 class ArmConfig(ArmSettings):
-    """One row of a table, or a grid of them: how a student learns, and where it differs from the study."""
+    """One row of a table, or a grid of rows: how a student learns, and which settings differ from the study's."""
 
-    combine: Grid[Combination] | None = Field(None, description="what several teachers say together (geometric_mean)")
+    combine: Grid[Combination] | None = Field(None, description="how several teachers are combined (geometric_mean)")
     dropout: Grid[DropProbability] | None = Field(
         None, description="drop probability after the student's hidden fully connected layers; notation networks only"
     )
@@ -52,12 +52,12 @@ class ArmConfig(ArmSettings):
 
     @property
     def training(self) -> dict[str, tuple[Any, ...]]:
-        """The training settings that it has itself, each with its values."""
+        """The arm's own training settings, each with its values."""
         decay = {} if self.weight_decay is None else {"weight_decay": self.weight_decay}
         return {**(self.train or {}), **decay}
 
     def without_effect(self, teachers: int) -> Idle:
-        """Settings that no point of the arm looks at, but for those of `train`, which depend on the study's.
+        """Settings that no point of the arm uses. Those of `train` are not in it, because they depend on the study's.
 
         Args:
             teachers: how many the study has.
@@ -77,7 +77,7 @@ class ArmConfig(ArmSettings):
     def _settings_of_the_method(self) -> Self:
         check_method(self.method, settings_of(self), self.combine or ())
         if self.weight_decay is not None and "weight_decay" in (self.train or {}):
-            raise ValueError("weight_decay: given twice, the other one is in `train`")
+            raise ValueError("weight_decay: given twice, here and in `train`")
         for key, values in (self.train or {}).items():
             if key not in TrainConfig.model_fields:
                 raise ValueError(f"train: unknown key {in_ticks(key)}{nearest(key, TrainConfig.model_fields)}")

@@ -22,7 +22,7 @@ Preprocessing = Literal["subtract_pixel_mean", "local_contrast_normalization"]
 
 
 class DataConfig(Model):
-    """Which images, how they are split and what is done to them before a network sees them."""
+    """Which images a study has, how they are split and how they are preprocessed."""
 
     name: DatasetName
     path: str | None = Field(None, description="image_folder only: a folder or tar file of train/CLASS and test/CLASS")
@@ -46,11 +46,11 @@ class DataConfig(Model):
     @model_validator(mode="after")
     def _is_one_dataset(self) -> Self:
         if (self.name == "image_folder") != (self.path is not None):
-            needed = "needs" if self.path is None else "is not for"
+            needed = "needs" if self.path is None else "does not take"
             raise ValueError(f"`path` (a folder or tar file with train/CLASS and test/CLASS): {self.name} {needed} it")
         if len(set(self.preprocess)) < len(self.preprocess) or "local_contrast_normalization" in self.preprocess[1:]:
             raise ValueError(
-                f"preprocess: every step once, local_contrast_normalization first, not {list(self.preprocess)}"
+                f"preprocess: each step only once, and local_contrast_normalization first, not {list(self.preprocess)}"
             )
         if self.validation >= 1 and self.validation != int(self.validation):
             raise ValueError(f"validation is a count of images or a share below 1, not {self.validation}")

@@ -1,8 +1,8 @@
 """The settings of the methods as keys of the study file: in an arm, of a teacher and in a training.
 
-Works on `study.methods.METHODS`. A method's settings stand beside the other keys of an arm or a teacher, not in a
-mapping of their own. No setting is named here but `noise`, for which the key `reading` may stand: a reading's name is
-a short way to write the settings of the noise.
+Works on `study.methods.METHODS`. A method's settings are keys beside the other keys of an arm or a teacher, and not a
+mapping of their own. This module names no setting except `noise`. The key `reading` may replace it: the name of a
+reading is a short way to write the settings of the noise.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     MethodName = str
 
     class _Settings(Model):
-        """Any setting of any method: which there are is not known before the methods are imported."""
+        """Any setting of any method. The names of the settings are known only after the methods are imported."""
 
         model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -38,7 +38,7 @@ else:
     MethodName = Literal[tuple(METHOD_SETTINGS)]
 
     class _ReadingOrNoise(Model):
-        """Settings in which `reading` may stand for `noise`."""
+        """Settings in which `reading` may replace `noise`."""
 
         @model_validator(mode="before")
         @classmethod
@@ -54,7 +54,7 @@ else:
             if self.method is not None and "noise" not in method_named(self.method).model_fields:
                 raise ValueError(f"`reading` is not a setting of {self.method}, but of {', '.join(owners_of('noise'))}")
             if self.noise is not None:
-                raise ValueError("`reading` and `noise` say the same, so one of them may be given")
+                raise ValueError("`reading` and `noise` set the same thing, so only one of them may be given")
             return self
 
     class _OfMethod(_ReadingOrNoise):
@@ -89,9 +89,9 @@ else:
 
 
 def settings_of(part: Model) -> dict[str, Any]:
-    """Every setting of any method in an arm, a teacher or a training; None where it is not given.
+    """Every setting of any method in an arm, a teacher or a training. None if it is not given.
 
-    A reading is given as the `noise` that it stands for.
+    A reading is returned as the `noise` that it names.
     """
     settings = {name: getattr(part, name) for name in SETTINGS}
     reading = getattr(part, READING, None)
@@ -101,10 +101,10 @@ def settings_of(part: Model) -> dict[str, Any]:
 
 
 def check_method(method: str, given: Mapping[str, object], combinations: Sequence[Combination]) -> None:
-    """Check that a method has these settings (absent ones are None) and combines teachers in these ways.
+    """Check that a method has these settings (absent ones are None) and can combine teachers in these ways.
 
     Raises:
-        ValueError: a setting is missing or of another method.
+        ValueError: a setting is missing, or belongs to another method.
     """
     of = method_named(method)
     for setting, value in given.items():
@@ -118,6 +118,6 @@ def check_method(method: str, given: Mapping[str, object], combinations: Sequenc
     if "mean_distribution" in combinations and not of.takes_distributions:
         takers = ", ".join(name for name in METHOD_SETTINGS if method_named(name).takes_distributions)
         raise ValueError(
-            f"combine: mean_distribution is for {takers}, not for {method}: a distribution's logarithm stands for "
+            f"combine: mean_distribution is for {takers}, not for {method}: the logarithm of a distribution equals the "
             "logits only up to a constant"
         )

@@ -1,4 +1,4 @@
-"""The wording of mistakes: a pydantic `ValidationError` as one line.
+"""Puts a pydantic `ValidationError` into one line.
 
 Knows nothing of what is validated.
 """
@@ -19,11 +19,12 @@ def one_line(error: ValidationError, document: Any = None) -> str:
     """The first mistake of a validation as `key: what is wrong (value)`, and how many more there are.
 
     Args:
-        error: the validation's.
-        document: what was validated, where it is at hand: a value that stands alone has no position then.
+        error: what the validation raised.
+        document: what was validated, if it is available. Then a single value that was given instead of a list is named
+            without a position in the list.
     """
     errors = error.errors(include_url=False)
-    # A list that lost an item to a mistake is reported as too short as well: that is the same mistake.
+    # pydantic reports a list with a wrong item as too short as well. That is the same mistake.
     errors = [e for e in errors if not any(_lies_within(other["loc"], e["loc"]) for other in errors)]
     first, where = errors[0], _key_of(errors[0]["loc"], document)
     what = first["msg"].removeprefix("Value error, ")
@@ -45,7 +46,7 @@ _IN_YAML_TERMS = {
     "model_type": "expected a mapping of keys",
     "dict_type": "expected a mapping of keys",
 }
-"""What pydantic says in terms of Python."""
+"""Messages for the errors that pydantic describes in terms of Python, by pydantic's type of the error."""
 
 
 def _key_of(location: tuple[int | str, ...], document: Any) -> str:
@@ -56,7 +57,7 @@ def _key_of(location: tuple[int | str, ...], document: Any) -> str:
         if part in types:
             continue
         if isinstance(part, int) and document is not None and not isinstance(here, list | tuple):
-            continue  # one value stands for a list of one
+            continue  # one value was given instead of a list of one
         key.append(str(part))
         try:
             here = here[part]

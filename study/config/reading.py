@@ -20,9 +20,10 @@ from study.values import (
 )
 
 MAX_KEYS, MAX_MERGED = 1000, 100
-"""Most keys of one mapping, and most mappings merged into it (`<<`): each may hold as many as all before it."""
+"""The most keys of one mapping, and the most mappings that are merged into it (`<<`). Merged mappings can be nested, so
+without a limit a short file can make a mapping that fills the memory."""
 MAX_STUDY_FILE_CHARACTERS = 100_000
-"""What PyYAML reads in a few seconds, whatever it is; a study file has some thousand."""
+"""PyYAML reads any text of this length in a few seconds. A study file has a few thousand characters."""
 
 
 def parse_study(text: str, source: str, overrides: Sequence[str] = (), name: str | None = None) -> StudyConfig:
@@ -30,12 +31,12 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), name: str
 
     Args:
         text: YAML.
-        source: what to call it in an error (a recipe's name, a path).
+        source: its name in an error message (a recipe's name, a path).
         overrides: `dotted.key=YAML value`, applied in order before validation.
         name: replaces the study's name.
 
     Warns:
-        FutureWarning: one line for each former word in it.
+        FutureWarning: one line for each deprecated word in it.
 
     Raises:
         UserError: one line that names the key, the value and what is allowed.
@@ -62,7 +63,7 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), name: str
 
 
 def _former_words(value: Any) -> Iterator[str]:
-    """One line for each former word of a study file that is valid: what to write instead."""
+    """One line for each deprecated word of a valid study file, with what to write instead."""
     if isinstance(value, dict):
         noise = value.get("noise")
         for word in noise if isinstance(noise, list) else [noise]:
@@ -77,7 +78,7 @@ def _former_words(value: Any) -> Iterator[str]:
 
 
 def dump_study(config: StudyConfig) -> str:
-    """The study file with every default filled in that has an effect; `parse_study` reads back an equal config."""
+    """The study file with every default that has an effect. `parse_study` reads an equal config from it."""
     document = config.model_dump(mode="json", exclude_none=True)
     for path, _ in config.without_effect():
         here: Any = document
@@ -88,7 +89,11 @@ def dump_study(config: StudyConfig) -> str:
 
 
 def read_text(path: Path) -> str:
-    """A study file's text, or one line about why not."""
+    """The text of a study file.
+
+    Raises:
+        UserError: one line that says why it cannot be read.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -97,7 +102,7 @@ def read_text(path: Path) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, with bounds on the one thing that it writes out: mappings that are merged (`<<`)."""
+    """PyYAML's safe loader with a limit for merged mappings (`<<`), the only thing that it expands."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         merged = [value for key, value in node.value if key.tag == "tag:yaml.org,2002:merge"]
@@ -121,15 +126,15 @@ def _safe_yaml(text: str, where: str) -> Any:
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
         raise UserError(f"{where}: not valid YAML{place}: {getattr(error, 'problem', None) or 'unreadable'}") from None
     except (ValueError, OverflowError, RecursionError, TypeError, AttributeError, KeyError) as error:
-        # PyYAML lets these through for text such as a 14th month or a thousand open brackets.
+        # PyYAML raises these for text such as a 14th month or a thousand open brackets.
         raise UserError(f"{where}: not valid YAML: {' '.join(str(error).split())[:200]}") from None
 
 
 def _refuse_coerced(value: Any, source: str, where: tuple[str, ...]) -> None:
-    """Refuse scalars that pass validation and mean nothing: no key takes a boolean (which counts as 0 or 1), and no
-    text of a study file has control characters (no path or file name can be made of them).
+    """Refuse scalars that pass validation but are mistakes.
 
-    Numbers written as text are taken: YAML reads `1e-3` as text.
+    No key takes a boolean, which would count as 0 or 1. No text has control characters, which paths and file names must
+    not contain. Numbers written as text are accepted, because YAML reads `1e-3` as text.
     """
     if isinstance(value, dict):
         for key, item in value.items():
@@ -139,14 +144,14 @@ def _refuse_coerced(value: Any, source: str, where: tuple[str, ...]) -> None:
             _refuse_coerced(item, source, (*where, str(index)))
     elif isinstance(value, bool):
         raise UserError(
-            f"{source}: {'.'.join(where)}: no key takes {str(value).lower()} (as YAML reads yes, no, on and off too)"
+            f"{source}: {'.'.join(where)}: no key takes {str(value).lower()} (YAML reads yes, no, on, off as booleans)"
         )
     elif isinstance(value, str) and any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
         raise UserError(f"{source}: {'.'.join(where)}: control characters in {shown(value)}")
 
 
 def _apply(document: dict[Any, Any], override: str) -> None:
-    """Set one `dotted.key=value` in the raw document, making the mappings on its way."""
+    """Set one `dotted.key=value` in the raw document. Mappings that are missing on the way are created."""
     key, equals, value = override.partition("=")
     key, override = " ".join(key.split()), " ".join(override.split())[:200]
     if not equals or not key:
@@ -157,7 +162,9 @@ def _apply(document: dict[Any, Any], override: str) -> None:
         last = depth == len(parts) - 1
         if isinstance(here, list):
             if not part.isdecimal() or int(part) >= len(here):
-                raise UserError(f"--set {override}: `{part}` is no position in a list of {len(here)} (0 is the first)")
+                raise UserError(
+                    f"--set {override}: `{part}` is not a position in a list of {len(here)} (0 is the first)"
+                )
             index: Any = int(part)
         elif isinstance(here, dict):
             index = part
@@ -167,7 +174,7 @@ def _apply(document: dict[Any, Any], override: str) -> None:
             try:
                 here[index] = _safe_yaml(value, f"--set {override}")
             except UserError as error:
-                # A network's line begins like a YAML list.
+                # The notation of a network can begin like a YAML list.
                 raise UserError(f"{error}; text that begins with a bracket needs quotes: {key}='\"...\"'") from None
         else:
             if isinstance(here, dict) and here.get(index) is None:

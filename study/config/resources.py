@@ -13,7 +13,7 @@ from study.values import (
 
 
 class ResourcesConfig(Model):
-    """What a trial may use. One thread per CPU of the trial."""
+    """What a trial may use. It has one thread for each of its CPUs."""
 
     workers: int | Literal["auto"] = Field("auto", description="trials at once; auto: as many as fit")
     cpus_per_trial: int = Field(1, ge=1, le=1024)
@@ -26,7 +26,7 @@ class ResourcesConfig(Model):
         return self
 
     @model_validator(mode="after")
-    def _gpus_as_they_can_be_had(self) -> Self:
+    def _share_of_a_gpu_or_whole_gpus(self) -> Self:
         if self.gpus_per_trial > 1 and self.gpus_per_trial != int(self.gpus_per_trial):
             raise ValueError(f"gpus_per_trial is a share of one GPU or a whole number, not {self.gpus_per_trial:g}")
         return self

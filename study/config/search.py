@@ -22,11 +22,11 @@ from study.values import (
 )
 
 MAX_TRIALS = 200_000
-"""Most trainings of one study, so that a slip in a grid is an error and not a full disk."""
+"""The most trainings of one study, so that a mistake in a grid is an error and does not fill the disk."""
 
 Sampler = Literal["grid", "random", "qmc", "tpe", "gp", "cmaes"]
 LEARNING_SAMPLERS: frozenset[Sampler] = frozenset({"tpe", "gp", "cmaes"})
-"""Samplers that propose at random for `startup_trials` and by a model of these trials from then on."""
+"""Samplers that propose `startup_trials` at random, and later trials by a model of the earlier ones."""
 Scheduler = Literal["fifo", "asha", "median"]
 Objective = Literal["val_error", "multiplications"]
 
@@ -71,21 +71,21 @@ SearchedSetting = Annotated[
 
 
 class ConfirmConfig(Model):
-    """How a searched point enters the table: trained again over seeds that the search never saw."""
+    """How a searched point enters the table: it is trained again with seeds that the search did not use."""
 
     top: int = Field(1, ge=1, le=1000, description="how many of the best points are confirmed")
     seeds: int | None = Field(None, ge=1, le=1000, description="over how many seeds; absent: the study's own seeds")
 
 
 class SearchConfig(Model):
-    """A search over the noise, judged by validation error on one seed of its own; the test set is never seen."""
+    """A search over the noise. It compares validation errors on one seed of its own, and never uses the test set."""
 
     space: str = Field("sigma_alpha", description="a space of search_spaces, or module:function")
     train: dict[str, SearchedSetting] = Field(
         {}, description="training settings to search beside the space, for instance lr: {log_uniform: [0.0001, 0.01]}"
     )
     sampler: Sampler = "tpe"
-    trials: int = Field(60, ge=1, le=MAX_TRIALS, description="every sampler but grid, which has its own number")
+    trials: int = Field(60, ge=1, le=MAX_TRIALS, description="for every sampler but grid, which has one per point")
     startup_trials: int = Field(
         10,
         ge=1,
@@ -116,7 +116,7 @@ class SearchConfig(Model):
         return self
 
     def without_effect(self) -> Idle:
-        """Settings that neither the sampler nor the scheduler looks at."""
+        """Settings that neither the sampler nor the scheduler uses."""
         if self.sampler == "grid":
             yield ("trials",), "with the sampler grid, which has as many trials as its grid has points"
         else:
@@ -130,7 +130,11 @@ class SearchConfig(Model):
 
 
 def _check_searched(key: str, setting: SettingRange | tuple[Any, ...]) -> None:
-    """Whether a training setting can take everything a search may choose for it."""
+    """Check that a training setting accepts every value that a search may choose for it.
+
+    Raises:
+        ValueError: it does not, or there is no such setting.
+    """
     if key not in TrainConfig.model_fields:
         raise ValueError(f"train: unknown key {in_ticks(key)}{nearest(key, TrainConfig.model_fields)}")
     is_range = isinstance(setting, SettingRange)

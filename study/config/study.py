@@ -1,4 +1,4 @@
-"""The study file as a whole: what its parts must have in common."""
+"""The study file as a whole, and the rules that concern several of its parts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
@@ -22,11 +22,11 @@ from study.values import (
 )
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-"""A study name is also a folder name and an MLflow experiment name, so it can leave neither."""
+"""A study's name is also the name of its folder and of its MLflow experiment. So it has no path separators."""
 
 
 def unused_seeds(seeds: Sequence[int]) -> Iterator[int]:
-    """Seeds that are not among these: those past the largest, then from 0."""
+    """Seeds that are not among the given ones: first those above the largest, then from 0."""
     used, last = set(seeds), max(seeds)
     for step in range(1, MAX_SEED + 1):
         if (seed := (last + step) % (MAX_SEED + 1)) not in used:
@@ -68,7 +68,7 @@ class StudyConfig(Model):
         if self.baseline.size > 1 or self.baseline.student is not None:
             raise ValueError("baseline: one setting for every student, so it takes no list of values and no `student`")
         if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds: every seed once, not {list(self.seeds)}")
+            raise ValueError(f"seeds: each seed only once, not {list(self.seeds)}")
         if self.baseline.search is not None:
             self._check_searched_baseline()
         if not self.arms and self.search is None:
@@ -82,7 +82,7 @@ class StudyConfig(Model):
         return self
 
     def without_effect(self) -> Idle:
-        """Settings that no training and no stage of the study looks at: they may not be given, and are not printed."""
+        """Settings that no training and no stage of the study uses. They may not be given, and are not printed."""
         for index, teacher in enumerate(self.teachers):
             yield from within("teachers", within(index, teacher.without_effect()))
         yield from within("train", self._training_without_effect())
@@ -100,7 +100,7 @@ class StudyConfig(Model):
                 yield ("search", "train", "momentum"), WITHOUT_SGD
 
     def _training_without_effect(self) -> Idle:
-        """Which of `train` no student takes: its arm, or the search, has a value of its own."""
+        """The settings of `train` that no student takes, because its arm or the search has a value of its own."""
         trainings = [self._of_arm(arm) for arm in (self.baseline, *self.arms)]
         if self.search is not None:
             trainings.append(self._of_search(self.search))
@@ -118,7 +118,7 @@ class StudyConfig(Model):
         return _Training(frozenset(own), self._has_sgd(own))
 
     def _of_search(self, search: SearchConfig) -> "_Training":
-        # What else a user's own space sets is not known.
+        # It is not known which other settings a user's own space sets.
         return _Training(frozenset(search.train), ":" in search.space or self._has_sgd(search.train))
 
     def _has_sgd(self, own: Mapping[str, SearchedSetting]) -> bool:
@@ -138,13 +138,13 @@ class StudyConfig(Model):
             raise ValueError("baseline.search: equal needs `search.train`, the settings that both are searched over")
         if self.search.sampler == "grid":
             raise ValueError(
-                "baseline.search: equal cannot be had with the sampler grid: the arms have more points than the "
-                "baseline; take another sampler"
+                "baseline.search: equal is not possible with the sampler grid, because the arms have more points than "
+                "the baseline; use another sampler"
             )
         if self.arms:
             raise ValueError(
-                "baseline.search: a searched baseline has settings that the `arms` do not have; they need a study of "
-                "their own"
+                "baseline.search: a searched baseline has settings that the `arms` do not have; put the arms into a "
+                "study of their own"
             )
         if taken := set(self.search.train) & set(self.baseline.training):
             where = "baseline.train" if min(taken) in (self.baseline.train or {}) else "baseline"
@@ -152,16 +152,16 @@ class StudyConfig(Model):
 
     @property
     def search_seed(self) -> int:
-        """The seed the search trains with: none of the seeds its winners are confirmed over."""
+        """The seed of the search's trainings. Its best points are confirmed with other seeds."""
         if self.search is not None and self.search.seed is not None:
             return self.search.seed
         return next(unused_seeds(self.seeds))
 
     @property
     def confirmation_seeds(self) -> tuple[int, ...]:
-        """The seeds over which the search's winners are confirmed; none where there is no search.
+        """The seeds that confirm the best points of the search. Without a search there are none.
 
-        The search never trained with them: the study's own seeds, and as many more as the confirmation asks for.
+        The search does not train with them. They are the study's own seeds, and more if the confirmation needs more.
         """
         if self.search is None:
             return ()

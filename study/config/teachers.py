@@ -20,14 +20,14 @@ from study.values import (
 )
 
 MAX_TEACHERS = 100
-"""Most teachers of one student, their own teachers included."""
+"""The most teachers of one student, including the teachers of its teachers."""
 
 
 class TeacherConfig(TeacherSettings):
     """A network to learn from: trained here, or read from a safetensors file.
 
-    It learns from the labels, or from teachers of its own: a teacher assistant (Mirzadeh et al. 2020), by default with
-    the soft-target loss. Assistants of assistants make a chain of any length.
+    It learns from the labels, or from teachers of its own. Then it is a teacher assistant (Mirzadeh et al. 2020), by
+    default with the soft-target loss. Assistants of assistants make a chain.
     """
 
     network: NetworkReference
@@ -50,7 +50,7 @@ class TeacherConfig(TeacherSettings):
         method = given.get("method", "soft_targets")
         if isinstance(method, str) and method in METHOD_SETTINGS:
             defaults |= method_named(method).completed(given)
-            if READING in given:  # it stands for the noise
+            if READING in given:  # the reading gives the noise
                 defaults.pop("noise", None)
         teacher = validate({**defaults, **given})
         teacher.model_fields_set.difference_update(defaults.keys() - given.keys())
@@ -62,24 +62,24 @@ class TeacherConfig(TeacherSettings):
         if self.teachers is None:
             for name, value in {"method": self.method, "combine": self.combine, **settings}.items():
                 if value is not None:
-                    raise ValueError(f"`{name}` says how it learns from its own `teachers`, and it has none")
+                    raise ValueError(f"`{name}` is for a teacher that has `teachers` of its own, and it has none")
             return self
         if self.weights is not None:
-            raise ValueError("`weights` stand in for training, so they go without `teachers` of its own")
+            raise ValueError("a teacher that is read from `weights` is not trained, so it takes no `teachers`")
         if self.method is None or not method_named(self.method).has_teachers:
-            raise ValueError("method: with `teachers` of its own it does not learn from labels")
+            raise ValueError("method: a teacher with `teachers` of its own cannot learn from labels")
         check_method(self.method, settings, (self.combine,) if self.combine else ())
         if self.count > MAX_TEACHERS:
-            raise ValueError(f"teachers: {self.count} of them in one chain; at most {MAX_TEACHERS}")
+            raise ValueError(f"teachers: {self.count} of them in one chain; expected at most {MAX_TEACHERS}")
         return self
 
     @property
     def count(self) -> int:
-        """How many trainings it takes: its own, and those of its teachers."""
+        """The number of its trainings: its own, and those of its teachers."""
         return 1 + sum(teacher.count for teacher in self.teachers or ())
 
     def without_effect(self) -> Idle:
-        """Settings that neither its training nor that of its own teachers looks at."""
+        """Settings that neither its training nor the training of its own teachers uses."""
         if self.weights is not None:
             for name in ("train", "seed"):
                 yield (name,), "for a teacher that is read from `weights`"
@@ -99,6 +99,6 @@ class TeacherConfig(TeacherSettings):
 
 
 class StudentConfig(Model):
-    """The network that is to err least."""
+    """The network that learns from the teachers."""
 
     network: NetworkReference

@@ -12,9 +12,9 @@ from study.values import (
 )
 
 Idle = Iterator[tuple[tuple[str | int, ...], str]]
-"""Settings that have no effect whatever their value is: where they stand, and why they have none.
+"""Settings that have no effect: the position of each in the study file, and why it has no effect.
 
-A study file may not give them, and a printed one leaves them out.
+A study file may not give them, and a printed study file does not have them.
 """
 
 
@@ -26,11 +26,15 @@ WITHOUT_SGD = "with the optimizer adam"
 
 
 Precision = Literal["fp32", "tf32", "bf16"]
-"""What training multiplies in; weights, sums and losses are float32 in each of them. Errors are measured in fp32."""
+"""The number format of products in training. Weights, sums and losses are always float32. Errors are measured in
+fp32."""
 
 
 class TrainConfig(Model):
-    """How one network is trained. Paper: Adam, mini-batch 64, ended by validation; the rest is ours."""
+    """How one network is trained.
+
+    The paper has Adam, mini-batches of 64 and a stop by validation error. The other defaults are ours.
+    """
 
     epochs: int = Field(60, ge=1, le=100_000)
     batch_size: int = Field(64, ge=1, le=1_000_000)
@@ -48,6 +52,6 @@ class TrainConfig(Model):
     )
 
     def without_effect(self) -> "Idle":
-        """Settings that the training of one network does not look at."""
+        """Settings that the training of one network does not use."""
         if self.optimizer != "sgd":
             yield ("momentum",), WITHOUT_SGD

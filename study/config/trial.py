@@ -32,7 +32,7 @@ class TrialConfig(TrialSettings):
     network: NetworkReference
     method: MethodName
     teachers: tuple[TeacherConfig, ...] = ()
-    weights: str | None = Field(None, description="a safetensors file that stands in for training (teachers only)")
+    weights: str | None = Field(None, description="a safetensors file; then nothing is trained (teachers only)")
     combine: Combination = DEFAULT_COMBINATION
     dropout: DropProbability = 0.0
     train: TrainConfig
@@ -53,13 +53,12 @@ class TrialConfig(TrialSettings):
 
     @property
     def sees_test_set(self) -> bool:
-        """Search trials are judged by validation error alone."""
+        """Whether the test error is measured. Trials of a search have only a validation error."""
         return self.stage != SEARCH
 
     @property
     def has_noise(self) -> bool:
-        """Whether any logit is perturbed. With α = 0 or σ = 0 none is, which is the plain method, unless the form of
-        the noise is `scaled`."""
+        """Whether any logit is perturbed. With α = 0 or σ = 0 no logit is, unless the form of the noise is `scaled`."""
         noise: Noise = self.noise
         return not noise.of_form.vanishes or (largest_sigma(self.sigma) > 0 and bool(self.alpha > 0))
 

@@ -1,6 +1,6 @@
-"""Datasets as arrays in memory: sources, splits, preprocessing, and batches of them.
+"""Data sets as arrays in memory: sources, splits, preprocessing and mini-batches.
 
-`load_dataset` is the way in; `study.data.tensors` makes tensors of what it returns.
+`load_dataset` reads a data set. `study.data.tensors` turns the result into tensors.
 """
 
 from study.data.dataset import Dataset, DatasetFacts, Split

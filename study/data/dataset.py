@@ -29,15 +29,15 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class RawDataset:
-    """What a source reads: no image is held out or preprocessed yet.
+    """What a source reads. No image is held out or preprocessed yet.
 
     Attributes:
         classes: names, in the order of the labels.
-        training: everything that may be trained on or held out of training.
+        training: all images that may be trained on or held out for validation.
         test: the official test images.
         max_value: the value of a white pixel.
-        extra: how many training images, the last ones, are an extra set that gives half as many validation images
-            as the others (SVHN's protocol).
+        extra: how many of the training images are an extra set (SVHN). They are the last ones. The extra set gives
+            half as many validation images as the other training images.
     """
 
     classes: tuple[str, ...]
@@ -49,7 +49,7 @@ class RawDataset:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Three splits, and what turns a stored pixel into a network's input: `pixel / max_value - pixel_mean`.
+    """Three splits, and the numbers that turn a stored pixel into a network's input: `pixel / max_value - pixel_mean`.
 
     Attributes:
         name: the dataset's name in the study file.
@@ -59,7 +59,7 @@ class Dataset:
         test: used once, at the end of a training.
         max_value: what a pixel is divided by (255 for uint8 pictures; 1 where images are already preprocessed).
         pixel_mean: per-pixel mean of the training images after the division, (C, H, W), or None.
-        mirror: whether every training image's mirror image is trained on too.
+        mirror: whether the mirror image of every training image is trained on too.
         digest: SHA-256 in hex over everything above but the name.
     """
 
@@ -85,13 +85,13 @@ class Dataset:
 
     @property
     def train_size(self) -> int:
-        """Images in one epoch: twice the stored ones where their mirror images train too."""
+        """Images in one epoch. With `mirror` it is twice the number of stored training images."""
         return 2 * len(self.train) if self.mirror else len(self.train)
 
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """What is known of a data set before it is loaded. None: it is known only after loading."""
+    """What is known about a data set before it is loaded. None: the value is known only after loading."""
 
     input_shape: tuple[int, int, int] | None
     class_count: int | None

@@ -1,8 +1,8 @@
 """Local contrast normalisation of Jarrett et al., *What is the Best Multi-Stage Architecture for Object
 Recognition?* (ICCV 2009), section 3.1, as preprocessing.
 
-Works on arrays of images, chunk by chunk into one array of floats, so that a large dataset is never held twice in
-float32. Knows nothing of datasets or splits.
+Works on arrays of images. It writes chunk by chunk into one array of floats, so that a large data set is never in
+memory twice in float32. Knows nothing of data sets or splits.
 """
 
 import numpy as np
@@ -21,14 +21,14 @@ def local_contrast_normalization(
 ) -> npt.NDArray[np.float32]:
     """Normalise `images[indices]` over all channels jointly.
 
-    With w the 9×9 Gaussian window of standard deviation 2 over every channel, summing to one over window and
-    channels together, and x the pixels divided by `max_value`: v = x − Σ w·x, σ = sqrt(Σ w·v²), y = v / max(c, σ)
-    with c the image's mean of σ, but at least 1e-4. At the border the image is reflected, its edge pixels repeated
+    x are the pixels divided by `max_value`. w is the 9×9 Gaussian window of standard deviation 2 over every channel.
+    It sums to one over window and channels together. Then v = x − Σ w·x, σ = sqrt(Σ w·v²) and y = v / max(c, σ). c is
+    the image's mean of σ, but at least 1e-4. At the border the image is reflected, and its edge pixels are repeated
     (SciPy's mode `reflect`).
 
     Args:
         images: (N, C, H, W).
-        indices: (M,), which of them and in what order.
+        indices: (M,), the positions of the images to normalise, in the order of the result.
         max_value: the value of a white pixel.
 
     Returns:
@@ -50,9 +50,10 @@ def local_contrast_normalization(
 
 
 def window_matrix(size: int) -> npt.NDArray[np.float32]:
-    """(size, size): the one-dimensional window at every position as a matrix, its reflected border folded in.
+    """(size, size): row i has the weights of the one-dimensional window around pixel i.
 
-    The Gaussian window is a product of two such passes, and a pass over rows or columns is a matrix product.
+    The weight of a reflected pixel is added to the weight of the pixel that it repeats. The two-dimensional window is
+    a pass over rows followed by a pass over columns, and each pass is a product with this matrix.
     """
     reach = WINDOW // 2
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / STANDARD_DEVIATION) ** 2)

@@ -16,12 +16,12 @@ from study.data.sources import SOURCES
 
 
 def load_dataset(config: DataConfig, data_root: Path) -> Dataset:
-    """Read, split and preprocess a dataset; the same config and files give the same dataset.
+    """Read, split and preprocess a data set. The same config and files give the same data set.
 
     Args:
         config: the study file's data section.
-        data_root: the folder of the data sets; missing files are downloaded to it. A relative `path` is looked for in
-            the working directory, then here.
+        data_root: the folder of the data sets. Missing files are downloaded to it. A relative `path` is searched in the
+            working directory first, then in this folder.
 
     Raises:
         UserError: the files are missing or damaged, or the split is impossible.

@@ -1,6 +1,6 @@
-"""Statistics of the training images that preprocessing needs.
+"""Statistics of the training images, for preprocessing.
 
-Works on arrays, chunk by chunk, so that no dataset is held twice as floating point.
+Works on arrays, chunk by chunk, so that no copy of a data set in floating point is made.
 """
 
 import numpy as np

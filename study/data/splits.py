@@ -1,4 +1,4 @@
-"""Which training images are held out for validation and which are trained on.
+"""Splits the training images: some are held out for validation, the others are trained on.
 
 Works on labels and counts. Knows nothing of images.
 """
@@ -28,20 +28,21 @@ def stratified_split(
 ) -> SplitIndices:
     """Hold out validation images class by class, and keep a share of the rest to train on.
 
-    A count that divides by the classes takes the same number of every class. Any other count, and a share, goes to
-    the classes in proportion to their size, by largest remainders. `fraction` keeps that share of every class's
-    other images, at least one. Each class is shuffled once, with the same draws for all arguments. So the validation
-    images do not depend on `fraction`, and a smaller training set is a part of a larger one.
+    A count that is a multiple of the number of classes takes the same number from every class. Any other count, and a
+    share, is distributed over the classes in proportion to their size, by largest remainders. `fraction` keeps that
+    share of the other images of every class, and at least one image. Each class is shuffled once, with the same draws
+    for all arguments. So the validation images do not depend on `fraction`, and a smaller training set is a part of a
+    larger one.
 
     Args:
         labels: (N,) in [0, classes).
         classes: their names.
         validation: how many images to hold out, or below 1 the share of all.
         fraction: in (0, 1], the share of the other images that is trained on.
-        rng: the one source of chance.
+        rng: the only source of randomness.
 
     Raises:
-        UserError: a class has no images, or validation would leave it none.
+        UserError: a class has no images, or no image of it would be left to train on.
     """
     sizes = np.bincount(labels, minlength=len(classes)).astype(np.int64)
     if not sizes.all():
@@ -82,9 +83,9 @@ def _validation_counts(sizes: Counts, classes: Sequence[str], validation: float)
 
 
 def _proportional(total: int, sizes: Counts, limits: Counts) -> Counts:
-    """Share `total` among classes in proportion to `sizes` by largest remainders, none above its limit.
+    """Distribute `total` over the classes in proportion to `sizes`, by largest remainders, none above its limit.
 
-    The limits must have room for `total`; ties go to the earlier class.
+    The sum of the limits must be at least `total`. Of equal remainders, that of the earlier class counts as larger.
     """
     counts: Counts = np.minimum(total * sizes // sizes.sum(), limits)
     by_remainder = np.argsort(-(total * sizes % sizes.sum()), kind="stable")

@@ -1,7 +1,7 @@
-"""Mini-batches from a dataset in memory: no loader, no workers, no Python per sample.
+"""Mini-batches from a data set in memory, without a data loader, worker processes or Python code for each sample.
 
-Works on the arrays of a `Dataset`, which may be shared with other processes and read-only: nothing here writes into
-them. On a CPU the tensors are views of those arrays; `to` moves them to another device once. Knows nothing of
+Works on the arrays of a `Dataset`. They may be shared with other processes and read-only, so nothing here writes into
+them. On a CPU the tensors are views of those arrays. `to` copies them to another device once. Knows nothing of
 networks or of the order in which images are drawn.
 """
 
@@ -18,10 +18,10 @@ from study.data.dataset import Dataset
 
 
 class ImageTensors:
-    """The images and labels of one split, preprocessed as they are drawn.
+    """The images and labels of one split. Images are preprocessed when they are drawn.
 
-    Indices run from 0 to `len(self) - 1`. With `mirror` they run over the n images first and then over their mirror
-    images: index n + i is the horizontal flip of what index i gives (so the mean is subtracted before the flip).
+    Indices run from 0 to `len(self) - 1`. With `mirror`, the n images come first and their mirror images follow: index
+    n + i gives the horizontal flip of what index i gives (so the mean is subtracted before the flip).
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class ImageTensors:
     ) -> None:
         """
         Args:
-            images: (N, C, H, W), uint8 or float32; never written to.
+            images: (N, C, H, W), uint8 or float32; they are only read.
             labels: (N,) int64.
             max_value: what a pixel is divided by.
             pixel_mean: (C, H, W) float32, subtracted after the division.
@@ -44,13 +44,13 @@ class ImageTensors:
         self._labels = labels
         self._max_value = max_value
         self._mean = pixel_mean
-        # Mirror images are flipped as bytes, before the mean is subtracted, so theirs is the flipped mean.
+        # Mirror images are flipped as bytes, before the mean is subtracted. So their mean is flipped, too.
         self._means = None if pixel_mean is None else torch.stack([pixel_mean, pixel_mean.flip(2)])
         self._mirror = mirror
 
     @classmethod
     def of(cls, dataset: Dataset, split: Literal["train", "validation", "test"]) -> Self:
-        """The tensors of one split, sharing the dataset's memory; only `train` is ever mirrored."""
+        """The tensors of one split. They share the data set's memory. Only `train` can have mirror images."""
         part = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}[split]
         return cls(
             images=shared_tensor(part.images),
@@ -61,7 +61,7 @@ class ImageTensors:
         )
 
     def to(self, device: torch.device | str) -> "ImageTensors":
-        """The same images on another device; on their own device nothing is copied."""
+        """The same images on a device. If they are there already, nothing is copied."""
         return ImageTensors(
             self._images.to(device),
             self._labels.to(device),
@@ -97,7 +97,7 @@ class ImageTensors:
             yield self.batch(indices), self.labels(indices)
 
     def _stored(self, indices: Tensor, mirrored: Tensor) -> Tensor:
-        # A subtraction, not a remainder: an index past the end must fail in index_select, and not start again from 0.
+        # This is a subtraction and not a remainder, so that index_select fails for an index past the end.
         return indices - len(self._labels) * mirrored
 
     def _preprocess(self, images: Tensor, mirrored: Tensor | None) -> Tensor:
@@ -118,7 +118,7 @@ class ImageTensors:
 def _flip_where(mirrored: Tensor, images: Tensor) -> Tensor:
     """Images (B, C, H, W), flipped horizontally where `mirrored` (B,) says so.
 
-    Flips all and picks rows, still as bytes: whole rows are copied much faster than pixels are chosen one by one.
+    All images are flipped, as bytes, and then whole images are selected. That is much faster than to select each pixel.
     """
     both = torch.cat([images, images.flip(3)])
     rows = torch.arange(len(images), device=images.device) + len(images) * mirrored
@@ -129,9 +129,9 @@ def batch_sizes(images: int, size: int, least: int = 1) -> list[int]:
     """How many images each mini-batch of an epoch has, in order.
 
     Args:
-        images: of the epoch.
-        size: of every mini-batch but the last.
-        least: a last mini-batch of fewer images joins the one before it, where there is one.
+        images: the number of images in the epoch.
+        size: the number of images in every mini-batch except the last.
+        least: if the last mini-batch has fewer images than this, they are added to the mini-batch before it, if any.
     """
     whole, rest = divmod(images, size)
     if 0 < rest < least and whole:
@@ -140,7 +140,7 @@ def batch_sizes(images: int, size: int, least: int = 1) -> list[int]:
 
 
 def shared_tensor(array: npt.NDArray[np.uint8] | npt.NDArray[np.float32] | npt.NDArray[np.int64]) -> Tensor:
-    """A tensor over the array's own memory, read-only or not."""
+    """A tensor that shares the memory of an array, which may be read-only."""
     with warnings.catch_warnings():
         # torch warns that a tensor over a read-only array could be written to. These tensors are only read.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

@@ -1,8 +1,9 @@
-"""Denormal numbers counted as zero, while networks are trained or evaluated.
+"""Makes the processor treat denormal numbers as zero, while networks are trained or evaluated.
 
-Works on the floating-point setting of the calling thread. Knows nothing of networks. Adam's first moment of a weight
-whose gradient has become zero shrinks by a tenth every step until it is denormal (below 1.2e-38 in float32), and stays
-there. Intel's processors take 26 times as long for a product of such numbers (docs/performance.md).
+Works on the floating-point setting of the calling thread. Knows nothing of networks. If the gradient of a weight
+becomes zero, Adam's first moment of this weight shrinks by a tenth in every step, until it is denormal (below 1.2e-38
+in float32). It stays denormal. Intel's processors take 26 times as long for a product of such numbers
+(docs/performance.md).
 """
 
 import sys
@@ -15,18 +16,18 @@ _SMALLEST_NORMAL, _HALF = sys.float_info.min, 0.5
 
 
 def flushes_denormals() -> bool:
-    """Whether the calling thread counts denormal numbers as zero."""
+    """Whether the calling thread treats denormal numbers as zero."""
     return _SMALLEST_NORMAL * _HALF == 0.0
 
 
 @contextmanager
 def flushed_denormals() -> Iterator[None]:
-    """Count denormal numbers as zero inside; also a decorator. Outside, the calling thread is as it was before.
+    """Treat denormal numbers as zero inside. Also a decorator. Afterwards the calling thread has its old setting again.
 
-    The setting belongs to a thread, and a thread starts with the setting of the thread that makes it. PyTorch makes the
-    threads that share its large operators at the first of them, and keeps them. So this has to be around the first
-    large operator of a process; around a later one it changes the calling thread's share of the work alone. Where a
-    processor has no such setting, nothing changes.
+    Every thread has its own setting, and starts with the setting of the thread that creates it. PyTorch creates its
+    worker threads when the first large operator runs, and keeps them. So the first large operator of a process must run
+    inside. Around a later operator, only the calling thread's share of the work has the setting. If a processor has no
+    such setting, nothing changes.
     """
     if flushes_denormals():
         yield

@@ -10,18 +10,18 @@ from study.distill.streams import derived
 
 
 def with_random_labels(labels: Tensor, share: float, classes: int, seed: int) -> Tensor:
-    """The labels, of which a share is replaced by random ones.
+    """The labels, with a share of them replaced by random labels.
 
-    A random label is any class with equal probability, the right one among them, so that a share s makes
-    s·(1 − 1/classes) of the labels wrong. The choice of images and the labels have a generator each: a larger share
-    changes the same images and more.
+    A random label is any class with equal probability. It can be the right class, so a share s makes s·(1 − 1/classes)
+    of the labels wrong. One generator chooses the images and another draws the labels. So a larger share changes the
+    same images, and additional ones.
 
     Args:
-        labels: of the training images, mirror images among them, (images,) int64. An image and its mirror image count
-            as two.
+        labels: the labels of the training images and their mirror images, (images,) int64. An image and its mirror
+            image count as two.
         share: in [0, 1].
-        classes: how many classes there are.
-        seed: of the training.
+        classes: the number of classes.
+        seed: the seed of the training.
 
     Returns:
         (images,) int64 on the same device.

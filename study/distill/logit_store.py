@@ -1,6 +1,7 @@
-"""Teachers' logits on disk, each made once and found again by its key (`study.planning.keys.logits_key`).
+"""Stores the logits of teachers on disk, by their key (`study.planning.keys.logits_key`).
 
-Works on tensors and files. Files are safetensors with a digest of their content, written whole or not at all.
+Works on tensors and files. The files are safetensors with a digest of their content. They are written atomically. So
+the logits of a teacher are computed only once.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ def tensor_digest(tensor: Tensor) -> str:
 
 
 class LogitStore:
-    """Logits for every training image of a dataset, one file a teacher and dataset."""
+    """Logits of every training image of a data set, one file for each teacher and data set."""
 
     def __init__(self, folder: Path):
         self._folder = folder
@@ -34,12 +35,12 @@ class LogitStore:
         return self._folder / f"{key}.safetensors"
 
     def read(self, key: str, images: int, classes: int | None = None) -> Tensor | None:
-        """The stored logits, or None where there are none that are as they were written.
+        """The stored logits. None if there are none, or if the file is damaged or has another shape.
 
         Args:
-            key: of the teacher and the images.
-            images: how many there are, mirror images included.
-            classes: how many logits an image has; None if that is not known.
+            key: the key of the teacher and the images.
+            images: the number of images, including mirror images.
+            classes: the number of logits of an image; None if that is not known.
 
         Returns:
             finite float32 numbers, (images, classes).

@@ -1,4 +1,4 @@
-"""How large the noise of a training is, in units of logits.
+"""The size of the noise of a training, in units of logits.
 
 Works on a `TrialConfig` and on logits in memory. Knows nothing of images and losses.
 """
@@ -15,17 +15,17 @@ from study.noise.settings import Noise
 
 
 def root_mean_square(logits: Tensor) -> float:
-    """Over all samples and classes."""
+    """The root mean square over all samples and classes."""
     return float(logits.double().square().mean().sqrt())
 
 
 def perturbation_of(trial: TrialConfig, target: Tensor | None, streams: Streams) -> Perturbation | None:
-    """The noise of a training, on the teachers' or the student's logits; None where there is none.
+    """The noise of a training, on the teachers' or the student's logits. None if the training has no noise.
 
     Args:
         trial: the training.
         target: the teachers' combined logits for every training image, (images, classes); None without teachers.
-        streams: the generators of its seed.
+        streams: the generators of the training's seed.
     """
     if target is None or not trial.has_noise:
         return None
@@ -38,17 +38,17 @@ def perturbation_of(trial: TrialConfig, target: Tensor | None, streams: Streams)
 def noise_rms(trial: TrialConfig, target: Tensor, sizes: Sequence[int], students: Tensor | None) -> float | None:
     """Root mean square of the perturbation z′ − z of one logit, over the samples that are perturbed.
 
-    The perturbation is that of the first epoch, draw by draw, with σ as it is before a schedule lowers it. Where the
-    form changes samples that are not selected, every sample counts as perturbed.
+    The draws are those of the first epoch, with the σ that a training has before a schedule lowers it. If the form of
+    the noise also changes samples that are not selected, every sample counts as perturbed.
 
     Args:
         trial: the training.
         target: the teachers' combined logits for every training image, (images, classes).
-        sizes: of the mini-batches of an epoch.
-        students: the student's logits, (samples, classes), where the noise is on them. They get the first draws.
+        sizes: the sizes of the mini-batches of an epoch.
+        students: the student's logits, (samples, classes), if the noise is on them. They get the first draws.
 
     Returns:
-        None without noise, and where the first epoch perturbs no sample.
+        the size; None without noise, and if the first epoch perturbs no sample.
     """
     streams = Streams.of(trial.seed)
     noise = perturbation_of(trial, target, streams)

@@ -1,8 +1,8 @@
-"""Adam and SGD, PyTorch's own fused ones, without the compiler that PyTorch's optimizer classes bring with them.
+"""Adam and SGD by PyTorch's fused functions, without the compiler that PyTorch's optimizer classes import.
 
 Works on a network's parameters and a `TrainConfig`. Knows nothing of losses or learning-rate schedules. The classes of
-`torch.optim` import `torch._dynamo` in every process that makes one, which takes a second and about 100 MiB of each
-trial; the functions below them, which do the work, do not.
+`torch.optim` import `torch._dynamo` in every process that creates one, which takes a second and about 100 MiB in each
+trial. The functions that these classes call do not import it.
 """
 
 from collections.abc import Iterable
@@ -16,15 +16,16 @@ from torch.optim.sgd import sgd
 from study.config import TrainConfig
 
 _BETAS, _EPS = (0.9, 0.999), 1e-8
-"""PyTorch's defaults, which are Adam's own."""
+"""PyTorch's defaults, which are those of the paper on Adam."""
 
 
 class Optimizer:
-    """Updates parameters from their gradients, to the bit as `torch.optim.Adam` or `SGD` with `fused=True` do.
+    """Updates parameters from their gradients. Results equal those of `torch.optim.Adam` or `SGD` with `fused=True` to
+    the bit.
 
     Args:
-        parameters: on the device where they stay.
-        settings: optimizer, momentum (SGD's, Nesterov) and weight decay.
+        parameters: on the device of the training.
+        settings: optimizer, momentum (Nesterov, for SGD) and weight decay.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], settings: TrainConfig) -> None:
@@ -38,7 +39,7 @@ class Optimizer:
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
-        """One update of every parameter that has a gradient, at this learning rate."""
+        """Update every parameter that has a gradient once, with this learning rate."""
         indices = [index for index, parameter in enumerate(self._parameters) if parameter.grad is not None]
         parameters: list[Tensor] = [self._parameters[index] for index in indices]
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -93,11 +94,11 @@ class Optimizer:
             self._state = {index: {"momentum_buffer": buffer} for index, buffer in made if buffer is not None}
 
     def state_dict(self) -> dict[str, Any]:
-        """What the next update depends on, by the parameters' positions; not copied."""
+        """The state that the next update depends on, by the parameters' positions. It is not copied."""
         return {"state": self._state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take a copy of what `state_dict` gave for the same parameters, on their device."""
+        """Load a copy of what `state_dict` returned for the same parameters, on their device."""
         self._state = {
             index: {name: tensor.to(self._parameters[index].device, copy=True) for name, tensor in of_parameter.items()}
             for index, of_parameter in state["state"].items()

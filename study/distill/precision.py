@@ -1,8 +1,8 @@
-"""What float32 products are multiplied in on a GPU.
+"""The precision of float32 products on a GPU.
 
-Works on PyTorch's settings by operator (`fp32_precision`), the newer of its two interfaces, and nowhere on the older
-one (`allow_tf32`): PyTorch refuses a mixture. Left to itself, PyTorch runs convolutions in TF32, whose factors have 10
-bits of mantissa instead of 23.
+Works on PyTorch's settings by operator (`fp32_precision`), the newer of its two interfaces. It does not use the older
+one (`allow_tf32`), because PyTorch refuses a mixture. By default PyTorch runs convolutions in TF32, whose factors have
+10 bits of mantissa instead of 23.
 """
 
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-_CUDNN: Any = torch.backends.cudnn  # its operators are attributes that its type does not name
+_CUDNN: Any = torch.backends.cudnn  # its type does not declare the attributes of its operators
 _OPERATORS: tuple[Any, ...] = (torch.backends.cuda.matmul, _CUDNN.conv, _CUDNN.rnn)
 
 
 @contextmanager
 def fp32_products(tf32: bool = False) -> Iterator[None]:
-    """Multiply float32 in full inside, or in TF32 where a GPU has it; also a decorator. On a CPU nothing changes."""
+    """Multiply float32 in full precision inside, or in TF32 if the GPU has it. Also a decorator. A CPU ignores it."""
     before = [operator.fp32_precision for operator in _OPERATORS]
     for operator in _OPERATORS:
         operator.fp32_precision = "tf32" if tf32 else "ieee"

@@ -1,8 +1,8 @@
-"""What the processor of this machine multiplies fastest, measured once for a study and each kind of processor.
+"""Measures how fast the processor of this machine multiplies, once for each study and kind of processor.
 
 Works on two products of the size that a training has, and on a folder that all workers of a study share. Knows nothing
-of trainings. A measurement can come out otherwise the next time, and results differ in the last bits between MKL and
-oneDNN. So the first worker on a kind of processor writes down what it found, and everybody else reads that.
+of trainings. Two measurements can differ, and results of MKL and oneDNN differ in the last bits. So the first worker on
+a kind of processor writes its measurement to a file, and all other workers read the file.
 """
 
 import hashlib
@@ -22,8 +22,8 @@ from study.config import Model
 from study.storage import write_once, write_whole
 
 ONEDNN_IS_FASTER = 1.2
-"""From this many times MKL's speed on, oneDNN multiplies the large fully connected layers. It is 2.1 on AMD's
-Zen 5, 0.9 on an Intel Xeon with AMX."""
+"""oneDNN multiplies the large fully connected layers if it has at least this many times MKL's speed. It has 2.1 times
+on AMD's Zen 5, and 0.9 times on an Intel Xeon with AMX."""
 
 BF16_IS_SLOWER = 0.95
 """If bf16 is slower than this many times the speed of fp32, a study that uses bf16 prints a line."""
@@ -37,9 +37,9 @@ class MeasuredProcessor(Model):
     """Speeds of one thread.
 
     Attributes:
-        name: the processor, as its system names it.
-        onednn_speed: of oneDNN's product in fp32, in times that of PyTorch's own (MKL, as a rule).
-        bf16_speed: of a product in bf16, in times that of the fastest one in fp32.
+        name: the name that the operating system gives the processor.
+        onednn_speed: the speed of oneDNN's product in fp32, divided by the speed of PyTorch's own (usually MKL).
+        bf16_speed: the speed of a product in bf16, divided by the speed of the fastest product in fp32.
     """
 
     name: str
@@ -52,7 +52,7 @@ class MeasuredProcessor(Model):
 
     @property
     def slow_bf16(self) -> str | None:
-        """One line for somebody whose study trains in bf16, where that is the slower; else None."""
+        """One line for a study that trains in bf16, if bf16 is slower here. Otherwise None."""
         if self.bf16_speed >= BF16_IS_SLOWER:
             return None
         return (
@@ -63,7 +63,7 @@ class MeasuredProcessor(Model):
 
 @cache
 def measured_processor() -> MeasuredProcessor:
-    """Measure the processor of this machine; once a process, in some tenths of a second."""
+    """Measure the processor of this machine, once in each process. It takes some tenths of a second."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -73,13 +73,14 @@ def measured_processor() -> MeasuredProcessor:
 
 
 def recorded_processor(folder: Path) -> tuple[MeasuredProcessor, bool]:
-    """What a study knows of the processor of this machine; measured and written down where it knows nothing yet.
+    """The measurement that a study has of this kind of processor. If there is none yet, it is measured and stored.
 
     Args:
-        folder: of the study, with a file for each kind of processor. Processes that write at once end up with the same.
+        folder: the study's folder with a file for each kind of processor. If several processes write at the same time,
+            all of them return the same measurement.
 
     Returns:
-        the measurement, and whether it was made here and now.
+        the measurement, and whether this call made it.
 
     Raises:
         UserError: the folder cannot be written.
@@ -114,20 +115,20 @@ def _measure() -> MeasuredProcessor:
 
 
 def _seconds(products: Sequence[Callable[[], object]]) -> list[float]:
-    """The shortest time of each, measured in turns: what else the machine does makes times longer only."""
+    """The shortest time of each function. They run in turn. Other programs can only make a time longer."""
     shortest = [float("inf")] * len(products)
     for round_ in range(_ROUNDS + 1):
         for index, run in enumerate(products):
             began = time.perf_counter()
             run()
-            if round_:  # the first one prepares
+            if round_:  # the first round prepares memory and kernels
                 shortest[index] = min(shortest[index], time.perf_counter() - began)
     return shortest
 
 
 @cache
 def _processor() -> tuple[str, str]:
-    """The processor's name, and a file name of its kind: machines of one name may have other instructions."""
+    """The processor's name, and a file name for its kind. Processors of one name can have different instructions."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0].splitlines()
     except OSError:  # not Linux

@@ -1,7 +1,7 @@
-"""One seed, one generator for every source of chance.
+"""Makes a generator for each source of randomness from one seed.
 
-Common random numbers: two trials of one seed share initial weights, batch order and dropout masks and differ by
-what their arms do with the noise alone, because no draw of one kind ever moves another kind's generator.
+Common random numbers: two trials of one seed have the same initial weights, batch order and dropout masks. They differ
+only in what their arms do with the noise, because a draw of one kind never changes the generator of another kind.
 """
 
 from dataclasses import dataclass, fields
@@ -16,8 +16,8 @@ from torch import Tensor
 class Streams:
     """Independent generators derived from one seed.
 
-    `order` shuffles the training images, `sigma` draws a randomised σ, `selection` picks the samples to perturb,
-    `noise` draws ξ. All live on the CPU, so that a seed means the same on every device.
+    `order` shuffles the training images, `sigma` draws a random σ, `selection` chooses the samples to perturb, and
+    `noise` draws ξ. All are generators of the CPU, so that a seed gives the same draws for every device.
     """
 
     order: torch.Generator

@@ -1,6 +1,6 @@
-"""What a student learns from: the logits of fixed teachers for every training image.
+"""The target of a student: the logits of its teachers for every training image.
 
-A teacher runs once per dataset, in evaluation mode and without gradients, never inside a trial.
+A teacher runs once for each data set, in evaluation mode and without gradients, and never inside a student's trial.
 """
 
 import math
@@ -24,7 +24,7 @@ from study.errors import UserError
 @flushed_denormals()
 @fp32_products()
 def logits_of(teacher: nn.Module, images: ImageTensors, block: int = 500) -> Tensor:
-    """The teacher's logits for every image in order, mirror images behind the images.
+    """The teacher's logits for every image in order. Mirror images follow the images.
 
     Returns:
         float32 of shape (images, classes) on the CPU.
@@ -38,15 +38,15 @@ def logits_of(teacher: nn.Module, images: ImageTensors, block: int = 500) -> Ten
 def combined(logits: Sequence[Tensor], how: Combination = DEFAULT_COMBINATION) -> Tensor:
     """The target of one or several teachers: logits for every image.
 
-    `geometric_mean` is that of the teachers' output distributions: the arithmetic mean of their logits, up to a
-    constant per sample which no softmax sees. `signed_geometric_mean` takes "the geometric mean of the logits" (noisy
-    teacher, section 5.4) literally, with logits that may be negative: sign(mean)·exp(mean(log|z|)); zero where any
-    teacher's logit is. `mean_distribution` is the logarithm of the mean of the output distributions, which an ensemble
-    is taken by: its softmax is that mean.
+    `geometric_mean` is the geometric mean of the teachers' output distributions. It is the arithmetic mean of their
+    logits, up to a constant for each sample that the softmax cancels. `signed_geometric_mean` takes "the geometric mean
+    of the logits" (noisy teacher, section 5.4) literally, although logits can be negative: it is
+    sign(mean)·exp(mean(log|z|)), and zero if the logit of any teacher is zero. `mean_distribution` is the logarithm of
+    the mean of the output distributions, which is the output of an ensemble. Its softmax is that mean.
 
     Args:
-        logits: of each teacher, (images, classes).
-        how: what they say together. One teacher is its own geometric mean.
+        logits: the logits of each teacher, (images, classes).
+        how: how they are combined. With one teacher, both geometric means are its logits.
 
     Returns:
         (images, classes), of the logits' type.
@@ -58,7 +58,7 @@ def combined(logits: Sequence[Tensor], how: Combination = DEFAULT_COMBINATION) -
         return logits[0]
     stacked = torch.stack(tuple(logits))
     if how == "signed_geometric_mean":
-        # In double precision, so that the logarithm's way there and back leaves equal logits as they are.
+        # In double precision, so that equal logits stay unchanged by logarithm and exponential.
         z = stacked.double()
         return (z.mean(dim=0).sign() * z.abs().log().mean(dim=0).exp()).to(stacked.dtype)
     return stacked.mean(dim=0)
@@ -69,8 +69,8 @@ def load_weights(network: nn.Module, file: Path) -> None:
     """Load a safetensors file into a network.
 
     Raises:
-        UserError: the file cannot be read, is damaged, is not safetensors, holds numbers that are not finite, or does
-            not fit the network.
+        UserError: the file cannot be read, is damaged, is not a safetensors file, has numbers that are not finite, or
+            does not fit the network.
     """
     tensors = _read_weights(file)
     try:
@@ -92,11 +92,11 @@ def _read_weights(file: Path) -> dict[str, Tensor]:
 
 
 def check_given_weights(teachers: Iterable[TrialConfig], facts: DatasetFacts) -> None:
-    """Read the weights that a study file names, before anything is made.
+    """Check the weights files that a study file names, before the study writes anything.
 
     Args:
-        teachers: of the study; those that are trained are left out.
-        facts: of the images. Where they are not known yet, only the files are looked at.
+        teachers: all teachers of the study. Those that are trained are skipped.
+        facts: shape and classes of the images. If they are not known yet, only the files are checked.
 
     Raises:
         UserError: as `load_weights`.

@@ -16,7 +16,7 @@ from study.storage import write_whole
 
 
 def write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors, whole or not at all.
+    """Write tensors to a file atomically.
 
     Raises:
         UserError: the disk is full or the folder cannot be written; the message names the file.
@@ -27,11 +27,11 @@ def write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """The tensors in a file, on the CPU. A file of another program, or of an earlier version, has no digest.
+    """The tensors in a file, on the CPU. The digest is checked if the file has one. Other programs write none.
 
     Raises:
         FileNotFoundError: there is no such file.
-        Damaged: it is not as it was written, is no safetensors file, or holds numbers that are not finite.
+        Damaged: the file changed since it was written, is not a safetensors file, or has numbers that are not finite.
         OSError: it cannot be read.
     """
     content = read_checked(file)
@@ -41,12 +41,12 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         raise Damaged(f"not a safetensors file ({' '.join(str(error).split())[:200]})") from None
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(tensor.float().isfinite().all()):
-            raise Damaged(f"{name} holds numbers that are NaN or infinite")
+            raise Damaged(f"{name} has numbers that are NaN or infinite")
     return tensors
 
 
 def is_damaged(file: Path) -> bool:
-    """Whether a file of tensors is there and is not as it was written."""
+    """Whether a file of tensors exists and is damaged."""
     try:
         read_tensors(file)
     except FileNotFoundError:

@@ -1,9 +1,8 @@
-"""How many threads a training is worth.
+"""How many threads make a training faster.
 
 Works on numbers and on PyTorch's setting. Knows nothing of networks or of the machine. Threads that share a step wait
-for one another at the end of every operator. Where an operator is small, the waiting takes longer than the work; and
-where other programs use the processors as well, each wait lasts until the slowest thread got its turn
-(docs/performance.md).
+for one another at the end of every operator. If an operator is small, waiting takes longer than the work. If other
+programs use the processors as well, each wait lasts until the slowest thread has run (docs/performance.md).
 """
 
 from collections.abc import Iterator
@@ -12,28 +11,30 @@ from contextlib import contextmanager
 import torch
 
 MULTIPLICATIONS_PER_THREAD = 50_000_000
-"""Of a mini-batch's forward pass: the least that is worth a thread, two to four milliseconds of a training step."""
+"""Each thread needs at least so many multiplications in the forward pass of a mini-batch. That is two to four
+milliseconds of a training step."""
 
 
 def worthwhile_threads(multiplications: int, batch_size: int) -> int:
-    """The most threads that a training is worth, at least 1.
+    """The number of threads with which each thread has enough work, at least 1.
 
     Args:
         multiplications: of the network's forward pass of one image (`models.cost`).
-        batch_size: images of one mini-batch.
+        batch_size: the number of images in a mini-batch.
     """
     return max(1, multiplications * batch_size // MULTIPLICATIONS_PER_THREAD)
 
 
 MOST_TEACHER_THREADS = 4
-"""A teacher gets no more, however many CPUs a node has, and no fewer where a node has fewer."""
+"""A teacher never has more threads. The number does not depend on how many CPUs a node has."""
 
 
 def teacher_threads(multiplications: int, batch_size: int) -> int:
-    """The threads that train a teacher and make its logits.
+    """The number of threads that train a teacher and compute its logits.
 
-    Another number of threads adds sums up in another order, so a teacher's last bits depend on it. All studies share a
-    teacher, and its key says nothing of the machine. So the number depends on the network and the batch alone.
+    With another number of threads, sums are added in another order, so the last bits of a teacher depend on the number.
+    All studies share a teacher, and its key does not contain the machine. So the number depends only on the network and
+    the mini-batch.
 
     Args:
         multiplications, batch_size: as `worthwhile_threads`.
@@ -43,7 +44,7 @@ def teacher_threads(multiplications: int, batch_size: int) -> int:
 
 @contextmanager
 def using_threads(count: int) -> Iterator[None]:
-    """Have PyTorch use so many threads inside."""
+    """Let PyTorch use `count` threads inside."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -1,8 +1,8 @@
-"""The trainer: one network, one epoch a call, its whole state in one dictionary.
+"""The trainer: it trains one network, one epoch with each call. One dictionary has its whole state.
 
-Works on images in memory, a target of logits and a `TrialConfig`; trains students (from logits, noisy or not) and
-teachers (from labels) alike. Knows nothing of who called it, where checkpoints lie or where metrics go. It looks at
-the test set only when asked.
+Works on images in memory, a target of logits and a `TrialConfig`. It trains students (from logits, noisy or not) and
+teachers (from labels). Knows nothing of its caller, of checkpoint files or of where metrics are written. It uses the
+test set only if the caller passes it.
 """
 
 import math
@@ -32,7 +32,7 @@ from study.methods.base import Batch
 from study.records import EpochRecord
 
 EVALUATION_BLOCK, EVALUATION_BLOCK_ON_CPU = 1000, 100
-"""Images per forward pass where no gradient is needed. On a CPU more are no faster, and take more memory."""
+"""Images in a forward pass without gradients. On a CPU more images are not faster, and need more memory."""
 
 
 class Diverged(Exception):
@@ -41,7 +41,7 @@ class Diverged(Exception):
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The images one training sees: to learn from, and to be judged by after every epoch."""
+    """The images of one training: those to learn from, and those that measure the error after every epoch."""
 
     train: ImageTensors
     validation: ImageTensors
@@ -55,14 +55,14 @@ class DistillationTrainer:
     Args:
         trial: method, noise, training settings and seed.
         data: images on the device.
-        target: the teachers' combined logits for every training image, mirror images behind the images, float32
-            (train images, classes); None for a method without teachers.
+        target: the teachers' combined logits for every training image, float32 (train images, classes). Those of mirror
+            images follow those of the images. None for a method without teachers.
         device: where to train.
-        onednn: whether oneDNN multiplies the large fully connected layers, on a CPU and not in bf16, which changes the
-            last bits; None: where it is the faster, measured in this process.
+        onednn: whether oneDNN multiplies the large fully connected layers, which changes the last bits. It is used only
+            on a CPU and not in bf16. None: it is used if it is faster, which is measured in this process.
 
     Raises:
-        ValueError: the target is missing, or given to a method without teachers, or has another shape.
+        ValueError: the target is missing, has another shape, or is given to a method without teachers.
 
     Example:
         >>> trainer = DistillationTrainer(trial, data, target)
@@ -96,7 +96,7 @@ class DistillationTrainer:
             onednn = measured_processor().onednn_is_faster
         if single and onednn:
             multiply_with_onednn(self.network)
-        # Batch norm of one image whose maps have one pixel has nothing to take a variance of, and PyTorch refuses it.
+        # PyTorch refuses batch normalisation of one image whose maps have one pixel: one value has no variance.
         norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
         normalised = any(isinstance(part, norms) for part in self.network.modules())
         self._least_images = 2 if normalised else 1
@@ -119,12 +119,12 @@ class DistillationTrainer:
 
     @property
     def epoch(self) -> int:
-        """Epochs trained so far."""
+        """The number of epochs that were trained."""
         return len(self.history)
 
     @property
     def finished(self) -> bool:
-        """All epochs are done, or `patience` epochs brought no better validation error."""
+        """Whether all epochs are done, or `patience` epochs did not improve the validation error."""
         settings = self.trial.train
         tired = settings.patience > 0 and self.epoch - self._best_epoch >= settings.patience
         return self.epoch >= settings.epochs or (self.epoch > 0 and tired)
@@ -140,12 +140,13 @@ class DistillationTrainer:
 
     @property
     def train_seconds(self) -> float:
-        """Seconds of all epochs, validation included, whatever process they ran in."""
+        """Seconds of all epochs, including validation, also of epochs that ran in an earlier process."""
         return sum(record.seconds for record in self.history)
 
     @property
     def to_target(self) -> tuple[int, float] | None:
-        """Epochs and seconds until the validation error was at most `target_error`; None before, or without one."""
+        """Epochs and seconds until the validation error was at most `target_error`. None if it was not reached, or if
+        there is no target."""
         target, seconds = self.trial.train.target_error, 0.0
         for record in self.history:
             seconds += record.seconds
@@ -160,7 +161,7 @@ class DistillationTrainer:
         """Train on every image once, then validate.
 
         Raises:
-            Diverged: the loss is not finite; the epoch does not count, and the trainer is of no further use.
+            Diverged: the loss is not finite. The epoch does not count, and the trainer must not be used again.
         """
         started = time.perf_counter()
         tf32 = self.trial.train.precision == "tf32"
@@ -187,16 +188,16 @@ class DistillationTrainer:
         return record
 
     def error_on(self, images: ImageTensors) -> float:
-        """Share of misclassified images by the weights as they are, in fp32 whatever the training's precision."""
+        """The share of images that the current weights misclassify, in fp32 for every precision of the training."""
         return error_of(self.network, images)
 
     def predicted_classes_on(self, images: ImageTensors) -> int:
-        """How many different classes the weights as they are predict, in fp32."""
+        """How many different classes the current weights predict, in fp32."""
         return predicted_classes_of(self.network, images)
 
     @flushed_denormals()
     def load_best(self) -> None:
-        """Put the weights of the best validation epoch into the network."""
+        """Load the weights of the epoch with the lowest validation error into the network."""
         self.network.load_state_dict(self._best_weights)
 
     def _train_on_all(self) -> float:
@@ -204,8 +205,8 @@ class DistillationTrainer:
         images = self.data.train
         sizes = batch_sizes(len(images), self.trial.train.batch_size, self._least_images)
         order = torch.randperm(len(images), generator=self._streams.order)
-        # An epoch waits for an accelerator once, at its end: what is drawn goes there before the first step, and the
-        # loss is summed there.
+        # An epoch waits for an accelerator only once, at its end. So all draws are copied to it before the first step,
+        # and the loss is summed on it.
         drawn = self._drawn(torch.split(order, sizes))
         batches = torch.split(order.to(self.device), sizes)
         total = torch.zeros((), device=self.device)
@@ -224,7 +225,7 @@ class DistillationTrainer:
         return (self.epoch + step / steps) / self.trial.train.epochs
 
     def _drawn(self, batches: Sequence[Tensor]) -> Sequence[Tensor | None]:
-        """The noise of every mini-batch of an epoch, in the order of its steps; None where there is none."""
+        """The noise of every mini-batch of an epoch, in the order of the steps. None for a training without noise."""
         if self._noise is None:
             return [None] * len(batches)
         of_steps = [
@@ -241,7 +242,7 @@ class DistillationTrainer:
         return self._method.loss(Batch(logits, target, perturb, partial(self._labels, indices)))
 
     def _learning_rate(self, progress: float) -> float:
-        """`progress` is the share of the training that is done; the rate follows from it alone, so has no state."""
+        """The learning rate. It depends only on `progress`, the share of the training that is done."""
         settings = self.trial.train
         return settings.lr * (1 + math.cos(math.pi * progress)) / 2 if settings.schedule == "cosine" else settings.lr
 
@@ -253,13 +254,14 @@ class DistillationTrainer:
 
     @property
     def logit_rms(self) -> float | None:
-        """Root mean square of the target's logits over all training images and classes; None without a target."""
+        """The root mean square of the target's logits over all training images and classes. None without a target."""
         return None if self._target is None else root_mean_square(self._target)
 
     def noise_rms(self) -> float | None:
-        """As `study.distill.noise_size.noise_rms`, by the weights as they are; None without noise.
+        """The size of the noise, as `study.distill.noise_size.noise_rms` measures it. None without noise.
 
-        Noise on the student's logits is measured on its logits for the validation images.
+        If the noise is on the student's logits, it is measured on the logits that the current weights give for the
+        validation images.
         """
         if self._noise is None or self._target is None:
             return None
@@ -268,7 +270,7 @@ class DistillationTrainer:
         return noise_rms(self.trial, self._target, sizes, own)
 
     def agreement_with(self, teacher: Tensor) -> float:
-        """Share of the validation images for which the weights as they are choose the same class as the teachers.
+        """The share of the validation images for which the current weights predict the same class as the teachers.
 
         Args:
             teacher: the teachers' combined logits for the validation images, (images, classes).
@@ -279,9 +281,9 @@ class DistillationTrainer:
     # ---------------------------------------------------------------------------------------------------- state
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything the next epoch depends on: tensors, numbers and text only, so that it loads without pickle.
+        """Everything that the next epoch depends on. It has only tensors, numbers and text, so it loads without pickle.
 
-        Tensors are not copied; write the state before the next epoch.
+        Tensors are not copied, so save the state before the next epoch.
         """
         return {
             "network": self.network.state_dict(),
@@ -296,7 +298,7 @@ class DistillationTrainer:
 
     @flushed_denormals()
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on exactly where `state_dict` was taken, for a trainer made with the same arguments."""
+        """Load a state, so that training continues exactly from there. The trainer must have the same arguments."""
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._streams.load_state_dict(state["streams"])
@@ -311,7 +313,7 @@ class DistillationTrainer:
 def initial_network(trial: TrialConfig, data: TrainingData) -> nn.Module:
     """The trial's network with the initial weights of its seed (PyTorch's default initialisation).
 
-    Dropout has no weights and draws none: with it and without it a seed means the same weights.
+    Dropout has no weights and draws nothing here. So a seed gives the same weights with and without dropout.
     """
     network = zoo.with_dropout(trial.network, trial.dropout) if trial.dropout > 0 else trial.network
     with torch.random.fork_rng(devices=[]):
@@ -322,7 +324,7 @@ def initial_network(trial: TrialConfig, data: TrainingData) -> nn.Module:
 @flushed_denormals()
 @fp32_products()
 def error_of(network: nn.Module, images: ImageTensors) -> float:
-    """Share of misclassified images, without noise and without dropout, in fp32, as exported files answer."""
+    """The share of misclassified images, without noise and without dropout, in fp32 as in exported files."""
     network.eval()
     block = EVALUATION_BLOCK_ON_CPU if images.device.type == "cpu" else EVALUATION_BLOCK
     wrong = torch.zeros((), dtype=torch.int64, device=images.device)
@@ -337,7 +339,7 @@ def error_of(network: nn.Module, images: ImageTensors) -> float:
 def predicted_classes_of(network: nn.Module, images: ImageTensors) -> int:
     """How many different classes a network predicts for images, without noise and without dropout.
 
-    One class for every image is a network that has collapsed: its loss is finite, and it has learned nothing.
+    A network that predicts one class for every image has collapsed: its loss is finite, but it has learned nothing.
     """
     network.eval()
     block = EVALUATION_BLOCK_ON_CPU if images.device.type == "cpu" else EVALUATION_BLOCK
@@ -350,8 +352,8 @@ def _copy(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in weights.items()}
 
 
-# Dropout modules draw from PyTorch's global generators and take no other; so a training brings its own state into
-# them for the length of an epoch and takes it out again.
+# Dropout modules can draw only from PyTorch's global generators. So a training loads its own state into them before an
+# epoch, and saves it afterwards.
 
 
 def _global_state(device: torch.device) -> dict[str, Tensor]:

@@ -152,7 +152,7 @@ def card(
 
 
 def _teacher(choice: Choice) -> str:
-    """The names of the teachers, what distinguishes them from other teachers of the study, and their key."""
+    """The names of the teachers, the settings that distinguish them from the study's other teachers, and their key."""
     if not choice.row.arm.teacher:
         return "none"
     words = [choice.row.teacher_label or choice.row.arm.teacher]

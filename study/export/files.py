@@ -69,8 +69,8 @@ def export_student(
 
     Raises:
         UserError: the extra `export` is missing, the server has no such study, the weights or the images are not on
-            this machine, the weights are damaged or have another test error than the tracked one, or the folder cannot
-            be written. Nothing was written.
+            this machine, the weights are damaged or do not have the tracked test error, or the folder cannot be
+            written. Nothing was written.
         StudyFailed: the file predicts another class than the network for some image. Nothing was written.
     """
     if int8 and format != "onnx":

@@ -1,4 +1,4 @@
-"""The best student in MLflow: logged with its study, registered, and champion if it is the best so far.
+"""Logs the best student of a study in MLflow, registers it, and makes it champion if it is the best so far.
 
 Works on a student in memory and on MLflow's client. The client has its own addresses, so the tracking server, active
 run and registry that a notebook has set do not change. The model is a graph with its weights (`torch.export`): serving
@@ -148,7 +148,7 @@ def _champion(client: "MlflowClient", name: str, found: "list[ModelVersion]") ->
 def _log(client: "MlflowClient", name: str, opened: OpenedStudent) -> "ModelVersion":
     """Log the model with the study's parent run, with its trial's parameters, and make a version of it.
 
-    Every step may have been done by a process that was killed. It is not done twice.
+    A process that was killed may have done any of the steps already. They are not repeated.
     """
     from mlflow.entities import LoggedModelOutput, Metric
 
@@ -229,7 +229,7 @@ def _new_model(
 
 
 def _mark_as_registered(client: "MlflowClient", name: str, registered: "ModelVersion") -> None:
-    """Write the tag that a model's page shows it as registered by. MLflow's fluent API does, its client does not."""
+    """Write the tag from which MLflow's page of a model shows its registration. MLflow's client does not write it."""
     from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
     versions = [{"name": name, "version": registered.version}]

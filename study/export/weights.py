@@ -125,15 +125,15 @@ def open_student(choice: Choice, root: Path, data_root: Path, dataset: Dataset |
 def refuse_another_error(opened: OpenedStudent, logits: npt.NDArray[np.float32]) -> None:
     """Compare the test error of the opened student with the one that is tracked.
 
-    Another processor rounds otherwise, and then an image whose two largest logits are nearly equal changes its class.
-    So one image in a thousand may differ, and one in any case.
+    Another processor rounds in another way. Then an image whose two largest logits are nearly equal can change its
+    class. So one image in a thousand may differ, and at least one image.
 
     Args:
         opened: the student.
         logits: of all its test images, (N, classes).
 
     Raises:
-        UserError: the errors differ by more.
+        UserError: the errors differ by more than that.
     """
     count, choice = len(opened.labels), opened.choice
     wrong = int((logits.argmax(axis=1) != opened.labels).sum())
@@ -141,8 +141,8 @@ def refuse_another_error(opened: OpenedStudent, logits: npt.NDArray[np.float32])
         return
     raise UserError(
         f"the weights of {choice.study}'s best student ({choice.trial_id}) have a test error of "
-        f"{wrong / count * 100:.2f} %, and {choice.test_error * 100:.2f} % is tracked for it (run {choice.run_id}), so "
-        "they are other weights, and nothing is exported or registered"
+        f"{wrong / count * 100:.2f} %, and {choice.test_error * 100:.2f} % is tracked for it (run {choice.run_id}); "
+        "these are not the tracked weights, so nothing is exported or registered"
     )
 
 

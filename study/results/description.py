@@ -1,6 +1,6 @@
-"""What MLflow's own pages say of a study: its verdict and table in Markdown, on the experiment and the parent run.
+"""Writes a study's verdict and table in Markdown as the description of its experiment and its parent run in MLflow.
 
-Works on a study that was read. The report has all of it; this is what a person sees before opening it.
+Works on a study that was read. A person sees this before opening the report, which has more.
 """
 
 from study.results.figures.chosen import ByValidation, by_validation
@@ -16,14 +16,14 @@ NOTE = "mlflow.note.content"
 """The tag that MLflow's UI shows as a description."""
 
 LONGEST_NOTE = 5000
-"""Characters: servers before MLflow 3 keep no more of an experiment's tag."""
+"""In characters. Servers before MLflow 3 cut the tag of an experiment at this length."""
 
 
 def describe(tracking_uri: str, tracked: TrackedStudy) -> None:
-    """Write a study's verdict and table where MLflow's UI shows them.
+    """Write a study's verdict and table to the tag that MLflow's UI shows as a description.
 
     Args:
-        tracking_uri: of an MLflow server, or `sqlite:///FILE`.
+        tracking_uri: the address of an MLflow server, or `sqlite:///FILE`.
         tracked: the study, as read from there.
 
     Raises:
@@ -44,8 +44,8 @@ def describe(tracking_uri: str, tracked: TrackedStudy) -> None:
 
 
 def description(table: Table, validation: ByValidation, experiment_id: str) -> str:
-    """Verdict, where to look on, and table in Markdown, at most `LONGEST_NOTE` characters: first the notes go, then the
-    last rows."""
+    """Verdict, links and table in Markdown. If they are longer than `LONGEST_NOTE` characters, the notes are left out
+    first, and then the last rows."""
     said = verdict(table, validation).sentence
     more = (
         f"[All trials]({view.page(experiment_id)}), and [the arms as charts]({view.page(experiment_id, charts=True)}). "

@@ -1,4 +1,4 @@
-"""The noise of a run as its parameters say it.
+"""Reads the noise of a run from its parameters.
 
 Works on parameters as text. Knows nothing of rows.
 """
@@ -18,12 +18,12 @@ def noise_of(params: Mapping[str, str]) -> tuple[str | None, Noise | None]:
     """The noise of a run.
 
     Args:
-        params: of the run. One that was made before there were settings of the noise has `noise` alone.
+        params: the parameters of the run. Runs of earlier versions have only `noise`.
 
     Returns:
         its label, which differs for different settings, and its settings. The label is `fresh` for the default,
-        `frozen` for one draw per image, else a reading or the settings in words. None where the run does not say; the
-        settings are also None where they are not known to this version.
+        `frozen` for one draw per image, and otherwise a reading or the settings in words. Both are None if the run has
+        no such parameter. The settings are also None if this version does not know them.
     """
     given = {name: params[parameter] for parameter, name in NOISE_PARAMETERS.items() if parameter in params}
     word = params.get(schema.NOISE)

@@ -1,7 +1,7 @@
-"""A study's report: one HTML page that needs nothing else, and its pictures as SVG and PNG beside it.
+"""A study's report: one HTML page that needs no other file, and its figures as SVG and PNG.
 
-Works on what `study.results.read` took off the tracking server. The page has no script and asks nobody for anything;
-everything that comes from the tracking server is escaped.
+Works on a study that `study.results.read` read from the tracking server. The page has no script and loads nothing.
+Everything that comes from the tracking server is escaped.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 PAGE = "index.html"
 ARTIFACT_FOLDER = "report"
-"""Where the study's parent run keeps the same files."""
+"""The folder of the same files in the artifacts of the study's parent run."""
 
 Conclusion = Tested | Literal["mixed", "unknown"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a study says, in one sentence, and in one word."""
+    """The conclusion of a study, in one word and in one sentence."""
 
     outcome: Conclusion
     sentence: str
@@ -49,7 +49,7 @@ class Report:
     Attributes:
         page: the HTML file.
         files: all files, the page first.
-        not_logged: why the study's run does not keep them, in one line; None where it does.
+        not_logged: why they are not in the artifacts of the study's run, in one line; None if they are.
     """
 
     page: Path
@@ -63,12 +63,12 @@ def default_folder(study: str) -> Path:
 
 
 def write_report(tracking_uri: str, study: str, folder: Path) -> Report:
-    """Read a study, write its report, and have the study's run keep it too.
+    """Read a study, write its report, and log the report with the study's parent run.
 
     Args:
-        tracking_uri: of an MLflow server, or `sqlite:///FILE`.
+        tracking_uri: the address of an MLflow server, or `sqlite:///FILE`.
         study: the study's name.
-        folder: where to; made if it is not there, files of the same names are replaced.
+        folder: the folder to write to. It is created if needed, and files of the same names are replaced.
 
     Raises:
         UserError: the server does not answer or has no such study, a trial's parameters cannot be read, or the folder
@@ -80,14 +80,14 @@ def write_report(tracking_uri: str, study: str, folder: Path) -> Report:
 
 
 def write_report_of(tracking_uri: str, tracked: TrackedStudy, folder: Path) -> Report:
-    """`write_report` for a study that was read already.
+    """`write_report` for a study that was already read.
 
     Raises:
-        UserError: as there.
+        UserError: as `write_report`.
     """
     table = table_of(tracked)
     validation = by_validation(tracked)
-    # Matplotlib takes a second to load, so it is imported only when a report is drawn.
+    # Importing matplotlib takes a second, so it is imported only when a report is drawn.
     from study.results.figures.pictures import sketches_of
 
     drawn = sketches_of(
@@ -104,16 +104,16 @@ def write_report_of(tracking_uri: str, tracked: TrackedStudy, folder: Path) -> R
 
 
 def verdict(table: Table, validation: ByValidation) -> Verdict:
-    """Whether noise helped: said of the arm that validation chose, for the lowest of many test errors flatters.
+    """Whether noise helped. The arm is chosen by validation error, because the lowest of many test errors is too low.
 
     Args:
         table: the study's table.
-        validation: validation errors of its rows.
+        validation: the validation errors of its rows.
     """
     arms = [row for row in table.rows if row.arm.role == "arm"]
     baseline = f"baseline: {plain(table.baseline_kind, 200)}"
     if not any(row.n or row.is_lost for row in arms):
-        return Verdict("unknown", "No arm has a completed trial yet, so there is nothing to say.")
+        return Verdict("unknown", "No arm has a completed trial yet, so there is no verdict.")
     tested = [row for row in arms if row.verdict in TESTED]
     if not tested:
         return Verdict("unknown", _untested(arms, validation, baseline))
@@ -162,18 +162,18 @@ def _untested(arms: Sequence[Row], validation: ByValidation, baseline: str) -> s
     row = validation.best(arms) or next((row for row in arms if not row.is_lost), arms[0])
     if row.verdict == "one_seed":
         return (
-            "Nothing can be said yet: every comparison stands on one seed, which has no interval; the arm that "
-            f"validation chose, {arm_words(row)}, came out at an improvement of "
+            "There is no verdict yet: every comparison has only one seed, so there is no interval; the arm that "
+            f"validation chose, {arm_words(row)}, has an improvement of "
             f"{_improvement(row, 'n = 1 seed', baseline)}."
         )
     why = {
         "no_baseline": "there is no baseline to compare with",
         "no_common_seed": "no arm shares a seed with its baseline",
         "two_seeds": "two seeds are too few for a verdict",
-        "no_spread": "the differences are the same on all seeds, which leaves no spread to test against",
+        "no_spread": "the differences are the same on all seeds, so there is no spread for a test",
         "seeds_lost": "every arm, or its baseline, lost seeds to trainings that diverged or failed",
     }.get(row.verdict, WORDS[row.verdict])
-    return f"Nothing can be said: {why} ({seeds_each(arm.n for arm in arms)}; {baseline})."
+    return f"There is no verdict: {why} ({seeds_each(arm.n for arm in arms)}; {baseline})."
 
 
 def _outcome(row: Row) -> Conclusion:
@@ -181,9 +181,9 @@ def _outcome(row: Row) -> Conclusion:
 
 
 def _improvement(row: Row, *more: str) -> str:
-    """`+4.8 % (95 % interval −1.0 to +9.9 %)`; `more` stands in the same parentheses."""
+    """`+4.8 % (95 % interval −1.0 to +9.9 %)`. `more` is added inside the parentheses."""
     if row.improvement_percent is None:
-        number, interval = "not defined", "the baseline never errs"
+        number, interval = "not defined", "the baseline has no errors"
     else:
         number = f"{signed(row.improvement_percent)} %"
         ends = row.improvement_ci95
@@ -212,7 +212,7 @@ def _lost(table: Table) -> str:
 
 
 def page(tracked: TrackedStudy, table: Table, said: Verdict, drawn: "Pictures") -> str:
-    """The whole HTML page; the same study gives the same text."""
+    """The whole HTML page. The same study gives the same text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -230,7 +230,7 @@ def page(tracked: TrackedStudy, table: Table, said: Verdict, drawn: "Pictures") 
         verdict=said,
         facts=_facts(tracked),
         table=Markup(html_fragment(table)),  # which escapes its cells itself
-        # Drawn here, of shapes: there is no text in it, and its comments are gone.
+        # These SVGs were drawn here. They have only shapes, no text and no comments, so they need no escaping.
         pictures=[(picture, Markup(picture.inline())) for picture in drawn.pictures],
         left_out=drawn.left_out,
         light=theme(dark=False),
@@ -239,7 +239,7 @@ def page(tracked: TrackedStudy, table: Table, said: Verdict, drawn: "Pictures") 
 
 
 def _facts(tracked: TrackedStudy) -> Mapping[str, str]:
-    """What a reader asks first, by name; what is not known is left out."""
+    """Facts about the study, by name. Unknown facts are left out."""
     states = {"RUNNING": "still running", "FINISHED": "finished", "KILLED": "interrupted", "FAILED": "failed"}
     counts = tracked.counts().sum()
     trials = ", ".join(f"{number} {outcome}" for outcome, number in counts.items() if number)
@@ -259,7 +259,7 @@ def _facts(tracked: TrackedStudy) -> Mapping[str, str]:
 
 
 def _write(folder: Path, contents: Mapping[str, bytes]) -> tuple[Path, ...]:
-    """Write the files, the page last: when a new page is there, its pictures are there too. Returns the page first."""
+    """Write the files, the page last, so that a new page always has its figures. Returns the page first."""
     pictures = [name for name in contents if name != PAGE]
     for name in [*pictures, PAGE]:
         write_whole(folder / name, lambda path, content=contents[name]: path.write_bytes(content))  # type: ignore[misc]
@@ -267,7 +267,7 @@ def _write(folder: Path, contents: Mapping[str, bytes]) -> tuple[Path, ...]:
 
 
 def _log(tracking_uri: str, study: str, files: Sequence[Path]) -> str | None:
-    """Have the study's parent run keep the files; returns why it does not."""
+    """Log the files with the study's parent run. Returns why that was not possible, or None."""
     from mlflow import MlflowClient
 
     try:

@@ -1,7 +1,7 @@
 """A mean and its interval.
 
-Works on numbers alone: test errors as fractions of 1, one per seed. Where a sample says nothing about its spread, the
-answer is None. The comparison of arms with their baseline is in `study.results.rule`.
+Works on numbers: test errors as fractions of 1, one for each seed. If the spread cannot be estimated, there is no
+interval. The comparison of arms with their baseline is in `study.results.rule`.
 """
 
 import math
@@ -14,8 +14,8 @@ Interval = tuple[float, float]
 
 CONFIDENCE = 0.95
 
-# Errors of test sets are counts over at most some hundred thousand images: below this share of the largest of them a
-# difference is rounding of floating point, not a spread.
+# Test errors are counts divided by at most some hundred thousand images. A difference below this share of the largest
+# error is rounding of floating point and not a spread.
 ROUNDING = 1e-12
 
 
@@ -33,12 +33,12 @@ def mean(values: Sequence[float]) -> float:
 def student_interval(values: Sequence[float]) -> Interval | None:
     """The 95 % confidence interval of a mean by Student's t (Student, "The probable error of a mean", 1908).
 
-    Not a bootstrap: over three to five seeds a percentile bootstrap holds the mean in 75 to 85 of 100 studies only
-    (docs/statistics.md).
+    A bootstrap is not used: with three to five seeds the interval of a percentile bootstrap contains the mean in only
+    75 to 85 of 100 studies (docs/statistics.md).
 
     Returns:
-        (low, high) in the unit of the values, not cut at 0; None for one value, and for values that are all the same:
-        they say nothing about their spread.
+        (low, high) in the unit of the values, not cut at 0. None for one value, and for values that are all the same,
+        because their spread is not known.
     """
     if len(values) < 2 or _no_spread(values, scale=max(map(abs, values))):
         return None
@@ -59,7 +59,7 @@ def _exponent(values: Sequence[float]) -> int:
 
 
 def _scaled(values: Sequence[float], exponent: int) -> list[float]:
-    """Values near 1, whose squares are no zeros: they are divided by a power of two, which rounds nothing."""
+    """The values divided by a power of two, so that their squares do not underflow. This division has no rounding."""
     return [math.ldexp(value, -exponent) for value in values]
 
 

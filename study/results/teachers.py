@@ -1,7 +1,7 @@
-"""What teachers are called: by name, and by what tells teachers of one name apart.
+"""The labels of teachers: their name, and the settings in which teachers of one name differ.
 
-Works on teacher runs and on the parameters of students. Two teachers that differ in anything have two keys
-(`study.planning.keys`), and the teacher runs have the settings behind the keys. Knows nothing of tables.
+Works on teacher runs and on the parameters of students. Two teachers that differ in any setting have different keys
+(`study.planning.keys`), and the teacher runs have the settings of each key. Knows nothing of tables.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from study.results.read import TrackedStudy
 from study.results.wording import count
 from study.tracking import schema
 
-# Parameters of a teacher run that are its name, or follow from its name, or are the same in the whole study.
+# Parameters of a teacher run that are its name, that depend only on its name, or that are the same in the whole study.
 _NO_SETTINGS = frozenset(
     {
         schema.TEACHER,
@@ -30,12 +30,12 @@ _SHOWN_OF_A_KEY = 8
 
 @dataclass(frozen=True)
 class Taught:
-    """What a student's run says of its teachers.
+    """The parameters of a student's run about its teachers.
 
     Attributes:
-        teacher: their networks, joined by `+`.
-        chain: them with their own teachers; None where the run has none.
-        key: their keys, joined by `+`; None where the run does not say.
+        teacher: the networks of the teachers, joined by `+`.
+        chain: the teachers with their own teachers; None if the run has no such parameter.
+        key: the keys of the teachers, joined by `+`; None if the run has no such parameter.
     """
 
     teacher: str
@@ -66,11 +66,11 @@ def teacher_settings(tracked: TrackedStudy) -> dict[str, dict[str, Setting]]:
 
 
 def teacher_labels(tracked: TrackedStudy, taught: Iterable[Taught]) -> dict[Taught, str]:
-    """What to call the teachers of these students: `nin`, or `nin (epochs 1)` where there are several of the name.
+    """Labels for the teachers of these students: `nin`, or `nin (epochs 1)` if there are several teachers of the name.
 
     Args:
-        tracked: the study, for its teacher runs.
-        taught: of all students that must be distinguished.
+        tracked: the study with its teacher runs.
+        taught: the teachers of all students that must be distinguished.
     """
     settings = teacher_settings(tracked)
     groups: dict[tuple[str, str | None], list[Taught]] = {}
@@ -97,9 +97,9 @@ def labels_apart(
     """Teachers of one name by their keys: the name with the settings that are not the same for all of them.
 
     Args:
-        name: of the network.
+        name: the network's name.
         keys: every different key once; None is a teacher whose key is not known.
-        settings: of teachers by their key.
+        settings: the settings of the teachers by their key.
     """
     if len(keys) < 2:
         return dict.fromkeys(keys, name)
@@ -118,13 +118,13 @@ def labels_apart(
 
 
 def key_notes(arms: Iterable[Arm]) -> list[str]:
-    """Rows whose runs do not say which teacher it was."""
+    """A note if the runs of some rows do not identify their teacher."""
     rows = sum(arm.teacher_key is None and bool(arm.teacher) for arm in arms)
     if not rows:
         return []
     return [
-        f"The runs of {count(rows, 'row')} have no `{schema.TEACHER_KEY}`: where the study had several teachers of one "
-        "name, a row may mix them."
+        f"The runs of {count(rows, 'row')} have no `{schema.TEACHER_KEY}`. If the study had several teachers of one "
+        "name, such a row may mix them."
     ]
 
 

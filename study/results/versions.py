@@ -1,6 +1,6 @@
-"""Under what a study ran: package versions and code of its starts and resumes.
+"""The package versions and the code of a study's starts and resumes.
 
-Works on the tags of the parent run and on when its trainings ended; gives back sentences.
+Works on the tags of the parent run and on the times at which its trainings ended. Returns sentences.
 """
 
 import math
@@ -26,7 +26,7 @@ class Start:
     """A start or resume.
 
     Attributes:
-        timestamp_ms: Unix time; None where only the versions are known.
+        timestamp_ms: Unix time; None if only the versions are known.
         versions: by package, and the commit under `CODE`.
     """
 
@@ -35,9 +35,9 @@ class Start:
 
 
 def starts_of(tracked: TrackedStudy) -> list[Start]:
-    """The starts of a study that trained something, in order; none where its runs do not say.
+    """The starts of a study that trained something, in order. Empty if its runs do not have them.
 
-    A resume after which no training ended (of a study that was finished) changed nothing.
+    A resume of a finished study is left out, because no training ended after it.
 
     Raises:
         UserError: a tag cannot be read.
@@ -56,13 +56,13 @@ def starts_of(tracked: TrackedStudy) -> list[Start]:
         tracked.tags.get(schema.COMMIT),
     )
     if first and (not found or any(found[0].versions.get(name, number) != number for name, number in first.items())):
-        found.insert(0, Start(None, first))  # a study that began before starts were kept
+        found.insert(0, Start(None, first))  # the study was started by a version that did not store starts
     last = _last_end(tracked)
     return [start for place, start in enumerate(found) if place == 0 or (start.timestamp_ms or 0) <= last]
 
 
 def version_notes(tracked: TrackedStudy) -> list[str]:
-    """Packages, and code, that were not the same in all starts."""
+    """One note for each package, and for the code, if it was not the same in all starts."""
     starts = starts_of(tracked)
     notes = []
     for name in dict.fromkeys(name for start in starts for name in start.versions):
@@ -83,7 +83,7 @@ def _read(study: str, tag: str, content: str) -> StudyStart:
 
 
 def _first_of_each(starts: Sequence[Start], name: str) -> dict[str, str]:
-    """Every different version of a package, and the start that brought it."""
+    """Every different version of a package, and the first start with it."""
     found: dict[str, str] = {}
     for place, start in enumerate(starts):
         if name in start.versions:
@@ -106,7 +106,7 @@ def _with_code(versions: Mapping[str, str], commit: str | None) -> dict[str, str
 
 
 def _last_end(tracked: TrackedStudy) -> float:
-    """When the last training ended, Unix time in milliseconds; infinity where one has not."""
+    """The end of the last training, Unix time in milliseconds. Infinite if a training has not ended."""
     ends = [frames.number(runs, "end_time") for runs in (tracked.trials, tracked.teachers)]
     if any(of_kind.isna().any() for of_kind in ends):
         return math.inf

@@ -1,4 +1,4 @@
-"""What travels to a cluster with a study file."""
+"""The files that are sent to a cluster with a study file."""
 
 import importlib
 import sys
@@ -40,7 +40,7 @@ def mine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.delitem(sys.modules, "spaces_of_mine")
 
 
-def test_the_resolved_study_travels(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_study_is_sent_with_its_defaults(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     study = quickstart(**{"train.epochs": 7})
     shipment = pack(study, folder)
     shipment.write(there := tmp_path_factory.mktemp("there"))
@@ -49,7 +49,7 @@ def test_the_resolved_study_travels(folder: Path, tmp_path_factory: pytest.TempP
     assert shipment.notes == ()
 
 
-def test_weights_beside_the_study_travel_under_their_name(
+def test_weights_beside_the_study_are_sent_with_their_name(
     folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     (folder / "weights").mkdir()
@@ -60,8 +60,8 @@ def test_weights_beside_the_study_travel_under_their_name(
     assert (there / STUDY_FILE).read_text() == dump_study(study)
 
 
-def test_weights_of_nested_teachers_travel(folder: Path) -> None:
-    """The weights of an arm's teacher and of that teacher's own teacher travel."""
+def test_weights_of_nested_teachers_are_sent(folder: Path) -> None:
+    """The weights of an arm's teacher and of that teacher's own teacher are sent."""
     for name in ("arm", "own"):
         (folder / f"{name}.safetensors").touch()
     assistant = "{network: FC16-FC10, teachers: [{network: FC32-FC10, weights: own.safetensors}]}"
@@ -73,20 +73,20 @@ def test_weights_of_nested_teachers_travel(folder: Path) -> None:
 def test_absolute_weights_stay_and_are_named(folder: Path) -> None:
     shipment = pack(with_weights("/models/nin.safetensors"), folder)
     assert not shipment.files
-    assert shipment.notes == ("weights /models/nin.safetensors do not travel: every node must see them there",)
+    assert shipment.notes == ("weights /models/nin.safetensors are not sent: every node must have them at this path",)
 
 
 def test_weights_outside_the_folder_are_refused(folder: Path) -> None:
-    with pytest.raises(UserError, match=r"weights \.\./nin\.safetensors cannot travel"):
+    with pytest.raises(UserError, match=r"weights \.\./nin\.safetensors cannot be sent"):
         pack(with_weights("../nin.safetensors"), folder)
 
 
-def test_a_space_s_module_travels(folder: Path, mine: str) -> None:
+def test_a_space_s_module_is_sent(folder: Path, mine: str) -> None:
     shipment = pack(quickstart(**{"search.space": f"{mine}:narrow"}), folder)
     assert shipment.files == {Path("spaces_of_mine.py"): folder / "spaces_of_mine.py"}
 
 
-def test_a_space_s_package_travels_with_its_modules(folder: Path) -> None:
+def test_a_space_s_package_is_sent_with_its_modules(folder: Path) -> None:
     (folder / "package_of_mine" / "inner").mkdir(parents=True)
     for name in ("__init__.py", "inner/__init__.py", "inner/spaces.py", "helpers.py"):
         (folder / "package_of_mine" / name).touch()

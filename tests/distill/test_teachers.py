@@ -135,7 +135,7 @@ def test_given_weights_that_are_not_finite_are_refused(tmp_path: Path, value: fl
     weights = _network().state_dict()
     next(iter(weights.values())).flatten()[3] = value
     save_file(weights, file)
-    with pytest.raises(UserError, match=r"teacher\.safetensors: .*weight holds numbers that are NaN or infinite"):
+    with pytest.raises(UserError, match=r"teacher\.safetensors: .*weight has numbers that are NaN or infinite"):
         load_weights(_network(), file)
 
 

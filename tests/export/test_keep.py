@@ -31,7 +31,7 @@ def test_verdict_and_table_are_kept_on_the_runs(kept: tuple[Ran, list[str]]) -> 
     note = experiment.tags[NOTE]
     assert note == parent.data.tags[NOTE]
     assert "| logit regression (baseline) |" in note
-    assert "Nothing can be said yet" in note
+    assert "There is no verdict yet" in note
 
 
 def test_the_parent_run_has_the_report_and_its_figures(kept: tuple[Ran, list[str]]) -> None:

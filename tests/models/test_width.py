@@ -88,7 +88,7 @@ def test_multiplications_grow_with_every_multiplier(data: st.DataObject, name: s
 
 
 def test_a_network_that_is_no_line_is_named() -> None:
-    message = "^network 'resnet20' is no line of notation, whose widths could be changed$"
+    message = "^network 'resnet20' has no line of notation, so its widths cannot be changed$"
     with pytest.raises(NotationError, match=message):
         hidden_layers("resnet20")
     with pytest.raises(NotationError, match=message):
@@ -100,9 +100,9 @@ def test_a_network_that_is_no_line_is_named() -> None:
     [
         ({"conv3": 0.5}, "network 'lenet-cifar10' has no hidden layer 'conv3'; it has conv1, conv2, fc1"),
         ({"fc2": 0.5}, "network 'lenet-cifar10' has no hidden layer 'fc2'; it has conv1, conv2, fc1"),
-        ({"conv1": 0.0}, "layer conv1: a width can be multiplied by a number above 0, not by 0.0"),
-        ({"conv1": float("nan")}, "layer conv1: a width can be multiplied by a number above 0, not by nan"),
-        ({"conv1": float("inf")}, "layer conv1: a width can be multiplied by a number above 0, not by inf"),
+        ({"conv1": 0.0}, "layer conv1: expected a multiplier above 0, not 0.0"),
+        ({"conv1": float("nan")}, "layer conv1: expected a multiplier above 0, not nan"),
+        ({"conv1": float("inf")}, "layer conv1: expected a multiplier above 0, not inf"),
         ({"fc1": 1000}, "layer fc1: 1024 times 1000 is wider than 100000"),
     ],
 )

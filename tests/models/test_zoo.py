@@ -151,9 +151,9 @@ def test_an_unknown_reference_is_named_with_its_nearest(reference: str, message:
 @pytest.mark.parametrize(
     ("reference", "input_shape", "classes", "message"),
     [
-        ("nin", (3, 32, 32), 100, "network 'nin' gives 10 classes, expected 100; name one whose last layer fits"),
-        ("FC7", (4,), 10, "network 'FC7' gives 7 classes, expected 10; name one whose last layer fits"),
-        ("nin", (3, 28, 28), 10, "character 148, in 'AP8(S1)': leaves nothing of 10x7x7: the kernel is larger than its input"),
+        ("nin", (3, 32, 32), 100, "network 'nin' gives 10 classes, expected 100; use a network whose last layer has as many"),
+        ("FC7", (4,), 10, "network 'FC7' gives 7 classes, expected 10; use a network whose last layer has as many"),
+        ("nin", (3, 28, 28), 10, "character 148, in 'AP8(S1)': gives no output for 10x7x7: the kernel is larger than its input"),
         ("resnet8", (3, 32, 32), 0, "0 classes; expected 1 to 100000"),
         ("torchvision:resnet18", (1, 28, 28), 10, "network 'torchvision:resnet18' takes images of 3 channels, not 1"),
         ("resnet8", (64,), 10, "network 'resnet8' takes (channels, height, width), not (64,)"),

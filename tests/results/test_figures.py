@@ -205,7 +205,7 @@ def test_extra_students_are_named_not_drawn() -> None:
         study.grid(OVER_SIGMA, student=f"net-{number}")
     found = study.sketches()
     assert [sketch.heading for sketch in found.sketches] == [f"Error over σ: net-{n}" for n in range(MAX_STUDENTS)]
-    assert found.left_out == ("No pictures of their own for the students net-4, net-5.",)
+    assert found.left_out == ("These students have no figures of their own: net-4, net-5.",)
 
 
 def test_a_study_off_the_tracking_server_has_its_pictures(mnist: str, uri: str) -> None:
@@ -232,7 +232,7 @@ def test_error_over_noise_has_arms_baseline_and_published() -> None:
 
 def test_error_over_noise_says_what_the_verdicts_say() -> None:
     better = Sheet().grid({(0, 0): 0.1, (0.1, 0.5): 0.1, (0.5, 0.5): 0.05}).sketches().sketches[0]
-    assert better.title == "1 of 2 σ err less than the baseline, the rest are undecided"
+    assert better.title == "1 of 2 σ are better than the baseline, the rest are undecided"
     assert "n = 3 seeds" in better.caption
 
 
@@ -248,14 +248,14 @@ def test_very_wide_interval_is_cut() -> None:
     for seed, error in enumerate((0.01, 0.30)):
         study.train(seed, error, error, sigma=0.7, alpha=0.5)
     (only,) = study.sketches().sketches
-    assert "1 interval reaches beyond the picture" in only.caption
+    assert "1 interval reaches beyond the figure" in only.caption
 
 
 def test_single_published_error_is_not_a_curve() -> None:
     """The one published error of Table 6 is not called a curve."""
     study = Sheet(published="table-6").grid(OVER_SIGMA, dataset="cifar10", student="student3", teacher="nin")
     (only,) = study.sketches().sketches
-    assert "the one published error, the best of several σ on the test set" in only.caption
+    assert "the only published error, the best of several σ on the test set" in only.caption
 
 
 # ------------------------------------------------------------------------------------------------------- σ × α map
@@ -333,7 +333,7 @@ def _gap(study: Sheet) -> gap.Gap:
 
 
 def test_best_noise_is_shown_over_the_gap() -> None:
-    """The best noise stands over the gap, together with all sigmas that are within noise of it."""
+    """The best σ is drawn over the gap, with a bar over all σ that a test does not distinguish from it."""
     near = {(0, 0): 0.10, (0.2, 0.5): 0.0500, (0.6, 0.5): 0.0501, (1.0, 0.5): 0.09}
     far = {(0, 0): 0.20, (0.2, 0.5): 0.19, (0.6, 0.5): 0.18, (1.0, 0.5): 0.12}
     study = Sheet().grid(far, student="far")
@@ -346,7 +346,8 @@ def test_best_noise_is_shown_over_the_gap() -> None:
     assert here.ends(0) == (0.2, 0.6)  # one of them is the best, and the other cannot be told from it
     assert (there.best, there.ends(0)) == ((1.0, 0.5), (1.0, 1.0))
     assert not found.varies_alpha
-    assert gap.sketch(found).title == "The best σ grows with the gap over 2 students, beyond noise between at least two"
+    title = "The best σ grows with the gap over 2 students; a test distinguishes at least two of them"
+    assert gap.sketch(found).title == title
 
 
 def test_no_noise_is_one_of_the_settings_to_choose_from() -> None:
@@ -356,7 +357,7 @@ def test_no_noise_is_one_of_the_settings_to_choose_from() -> None:
     study.teacher("lenet-mnist", 0.04)
     found = _gap(study)
     assert [student.best for student in found.students] == [(0, 0), (0, 0)]
-    assert gap.sketch(found).title.startswith("No growth of the best σ with the gap is shown: σ = 0 ")
+    assert gap.sketch(found).title.startswith("The best σ is not shown to grow with the gap: σ = 0 ")
 
 
 def test_with_one_seed_nothing_is_told_apart() -> None:
@@ -408,7 +409,7 @@ def test_of_many_arms_the_best_the_first_and_the_last_are_shown() -> None:
     assert len(labels) == 1 + curves.MAX_ARMS
     assert {"baseline", "σ = 0.1", "σ = 0.7", "σ = 2"} <= set(labels)
     assert found.left_out == 20 - curves.MAX_ARMS
-    assert "15 arms left out" in curves.sketch(found, several=False).caption
+    assert "Left out: 15 arms." in curves.sketch(found, several=False).caption
 
 
 def test_of_a_seed_that_was_trained_twice_the_later_is_shown() -> None:

@@ -109,7 +109,7 @@ def test_verdict_is_of_the_arm_validation_chose() -> None:
 def test_with_one_seed_nothing_can_be_said() -> None:
     said = _verdict(Sheet().grid({(0, 0): 0.10, (0.5, 0.15): 0.05}, seeds=[0]))
     assert said.outcome == "unknown"
-    assert said.sentence.startswith("Nothing can be said yet: every comparison stands on one seed")
+    assert said.sentence.startswith("There is no verdict yet: every comparison has only one seed")
     assert "no interval, n = 1 seed, baseline: default settings" in said.sentence
 
 

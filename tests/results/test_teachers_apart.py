@@ -102,7 +102,7 @@ def test_runs_without_a_key_keep_their_table_and_a_note_says_so(uri: str, new_st
     table = build_table(uri, study.name)
     assert [(row.n, row.arm.teacher_key) for row in table.rows] == [(2, None), (2, None)]
     (note,) = (note for note in table.notes if "teacher_key" in note)
-    assert note.startswith("The runs of 2 rows have no `teacher_key`: where the study had several teachers of one name")
+    assert note.startswith("The runs of 2 rows have no `teacher_key`. If the study had several teachers of one name")
 
 
 def test_a_student_of_labels_has_no_teacher_to_tell_apart(uri: str, new_study: NewStudy) -> None:

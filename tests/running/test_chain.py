@@ -67,9 +67,9 @@ def test_a_teacher_without_teachers_learns_from_labels() -> None:
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        ({**TEN, "temperature": 2}, "`temperature` says how it learns from its own `teachers`, and it has none"),
-        ({**TEN, "method": "labels"}, "`method` says how it learns from its own `teachers`"),
-        ({**EIGHT, "method": "labels"}, "it does not learn from labels"),
+        ({**TEN, "temperature": 2}, "`temperature` is for a teacher that has `teachers` of its own, and it has none"),
+        ({**TEN, "method": "labels"}, "`method` is for a teacher that has `teachers` of its own"),
+        ({**EIGHT, "method": "labels"}, "cannot learn from labels"),
         ({**EIGHT, "method": "noisy_teacher"}, "noisy_teacher needs `sigma`"),
         (
             {**EIGHT, "method": "logit_regression", "temperature": 2},
@@ -79,7 +79,7 @@ def test_a_teacher_without_teachers_learns_from_labels() -> None:
             {**EIGHT, "method": "logit_regression", "combine": "mean_distribution"},
             "mean_distribution is for soft_targets",
         ),
-        ({**EIGHT, "weights": "w.safetensors"}, "`weights` stand in for training"),
+        ({**EIGHT, "weights": "w.safetensors"}, "read from `weights` is not trained"),
         ({**EIGHT, "teachers": []}, "teachers: expected at least 1 item"),
         ({**EIGHT, "teachers": [{**TEN, "sede": 1}]}, "teachers.0: unknown key `sede`; did you mean `seed`?"),
     ],

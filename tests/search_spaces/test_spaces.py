@@ -133,7 +133,7 @@ def test_a_student_of_unchanged_widths_keeps_its_name() -> None:
 
 
 def test_a_student_that_is_no_line_has_no_width_to_search() -> None:
-    with pytest.raises(NotationError, match=r"^network 'resnet8' is no line of notation[^\n]*$"):
+    with pytest.raises(NotationError, match=r"^network 'resnet8' has no line of notation[^\n]*$"):
         get_space("student_width")(_random_study().ask(), _quickstart("resnet8"))
 
 

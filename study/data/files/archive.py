@@ -31,12 +31,12 @@ def archive_members(path: Path, max_file_bytes: int, max_total_bytes: int) -> It
         max_total_bytes: the largest size of all unpacked files together.
 
     Raises:
-        UserError: one line that names the archive: damaged or truncated; a member that points outside, is a link, a
-            device or too large; too much in all.
+        UserError: one line that names the archive. The archive is damaged or truncated; a member points outside, is a
+            link or a device, or is too large; or all files together are too large.
     """
     with _one_line(path), _open(path) as opened:
         stream = _Metered(path, opened, max_total_bytes)
-        at_once = max_file_bytes + 2**20  # what is left of one file, and the next one's headers
+        at_once = max_file_bytes + 2**20  # the rest of one file, and the headers of the next one
         stream.left = at_once
         with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]
             for _ in range(MAX_MEMBERS + 1):
@@ -91,7 +91,7 @@ def _one_line(path: Path) -> Iterator[None]:
     except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, LookupError, ArithmeticError) as error:
         # tarfile raises the last three if an extended header contains no numbers.
         what = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
-        raise UserError(f"{path}: not a whole tar archive: {what[:200]}; fetch it again") from None
+        raise UserError(f"{path}: not a complete tar archive: {what[:200]}; fetch it again") from None
 
 
 def _open(path: Path) -> BinaryIO:

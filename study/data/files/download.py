@@ -1,4 +1,4 @@
-"""Downloads the official files of a data set: all or none.
+"""Downloads the official files of a data set. Either all of them are written, or none.
 
 Works on URLs, checksums and one folder. Knows nothing of the content of the files.
 """
@@ -30,12 +30,12 @@ class RemoteFile:
 
 
 def fetch_files(files: Sequence[RemoteFile], folder: Path, data_root: Path) -> None:
-    """Download every file into `folder`, a folder in `data_root`; on failure no file is left.
+    """Download every file into `folder`, a folder in `data_root`. After a failure no file is left.
 
     The timeout is ten seconds.
 
     Raises:
-        DownloadError: a file came from none of its URLs, or could not be written.
+        DownloadError: no URL delivered a file, or a file could not be written.
     """
     try:
         data_root.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def _fetch(file: RemoteFile, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _quiet_and_bounded() -> Iterator[None]:
-    """No progress bars on the terminal, and a timeout: torchvision sets none."""
+    """Hide torchvision's progress bars, and set a timeout, because torchvision sets none."""
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT_SECONDS)
     try:

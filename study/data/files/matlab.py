@@ -1,4 +1,4 @@
-"""Arrays of numbers in MATLAB files of level 5 (what MATLAB writes without `-v7.3` or `-v4`), one after another.
+"""Reads the arrays of numbers in a MATLAB file of level 5 (which MATLAB writes without `-v7.3` or `-v4`), one by one.
 
 Works on files from outside. SciPy's reader crashes on some damaged files, and trusts the sizes in a header. This reader
 is small and strict, and reads only the variable that the caller reads. Knows only the names of cells, structures,
@@ -35,11 +35,11 @@ class MatlabArray:
     """One variable of a file.
 
     Attributes:
-        name: the variable's.
+        name: the variable's name.
         shape: its dimensions.
         kind: the class of its values, as MATLAB calls it.
-        read: its values, real numbers as they are stored (an array of small whole doubles may be stored in bytes); to
-            be called before the next variable.
+        read: returns its values. It must be called before the next variable is read. The values have the type in which
+            they are stored: MATLAB may store an array of small whole doubles in bytes.
     """
 
     name: str
@@ -49,10 +49,10 @@ class MatlabArray:
 
 
 def matlab_arrays(path: Path) -> Iterator[MatlabArray]:
-    """The variables of a file, in its order.
+    """The variables of a file, in their order in the file.
 
     Raises:
-        DamagedMatlabFile: no MATLAB file of level 5, or damaged; also from `read`.
+        DamagedMatlabFile: the file is not a MATLAB file of level 5, or it is damaged. `read` raises it too.
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
@@ -81,7 +81,7 @@ class _Stream(Protocol):
 
 
 class _Inflated:
-    """What a compressed variable holds, as much of it as is asked for."""
+    """The content of a compressed variable. Only as much of it is decompressed as is read."""
 
     def __init__(self, file: BinaryIO, length: int) -> None:
         self._file, self._left, self._inflate, self._pending = file, length, zlib.decompressobj(), b""
@@ -115,7 +115,7 @@ def _array(stream: _Stream, order: str) -> MatlabArray:
 
     def read() -> npt.NDArray[Any]:
         if word & 0xFF not in _CLASSES or word & _COMPLEX or not shape or min(shape) < 0:
-            raise DamagedMatlabFile(f"{name.decode('latin-1')!r} is no array of real numbers")
+            raise DamagedMatlabFile(f"{name.decode('latin-1')!r} is not an array of real numbers")
         stored, length, inside = _tag(stream, order)
         dtype = np.dtype(f"{order}{_STORED_AS[stored]}") if stored in _STORED_AS else None
         if dtype is None or length != math.prod(shape) * dtype.itemsize:
@@ -136,10 +136,10 @@ def _array(stream: _Stream, order: str) -> MatlabArray:
 
 
 def _tag(stream: _Stream, order: str) -> tuple[int, int, bytes]:
-    """Kind and length of an element, and its content where that stands in the tag itself."""
+    """Kind and length of an element, and its content if the tag itself contains it."""
     tag = _exactly(stream, 8)
     (kind,) = struct.unpack(f"{order}I", tag[:4])
-    if kind >> 16:  # up to four bytes are packed beside their kind and length
+    if kind >> 16:  # a content of up to four bytes is packed into the tag
         length = kind >> 16
         if length > 4:
             raise DamagedMatlabFile("a packed element of more than four bytes")
@@ -149,7 +149,7 @@ def _tag(stream: _Stream, order: str) -> tuple[int, int, bytes]:
 
 
 def _small(stream: _Stream, order: str, most: int) -> tuple[int, bytes]:
-    """Kind and content of an element of at most so many bytes."""
+    """Kind and content of an element of at most `most` bytes."""
     kind, length, inside = _tag(stream, order)
     if inside:
         return kind, inside

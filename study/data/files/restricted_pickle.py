@@ -22,10 +22,10 @@ class RefusedPickle(Exception):
 
 
 def load_restricted(content: bytes) -> Any:
-    """The object in a pickle; NumPy arrays must be of uint8. Text of Python 2 is returned as bytes.
+    """The object in a pickle. NumPy arrays must be of uint8. Text of Python 2 is returned as bytes.
 
     Raises:
-        RefusedPickle: it names anything but a NumPy array, or is damaged.
+        RefusedPickle: the pickle names anything else than a NumPy array, or is damaged.
     """
     try:
         return _finished(_Unpickler(content).load())
@@ -36,12 +36,12 @@ def load_restricted(content: bytes) -> Any:
 
 
 class _ByteType:
-    """Stands for `numpy.dtype('u1')`, the only one there is here."""
+    """Stands for `numpy.dtype('u1')`, the only type that is accepted."""
 
     def __init__(self, code: object, *_: object) -> None:
         if code not in ("u1", b"u1"):
             said = repr(code[:20]) if isinstance(code, str | bytes) else type(code).__name__
-            raise RefusedPickle(f"an array of {said} where bytes (u1) belong")
+            raise RefusedPickle(f"an array of {said}, expected bytes (u1)")
 
     def __setstate__(self, _: object) -> None:
         """Byte order and alignment have no meaning for single bytes."""
@@ -62,7 +62,7 @@ class _ByteArray:
 
 
 _ARRAY_CLASS = object()
-"""Stands for `numpy.ndarray`, which a pickle hands to the function that makes one."""
+"""Stands for `numpy.ndarray`. A pickle passes it to the function that makes an array."""
 
 _STAND_INS: dict[tuple[str, str], object] = {
     ("numpy.core.multiarray", "_reconstruct"): _ByteArray,
@@ -84,7 +84,7 @@ _STEPS = (
     *("EMPTY_DICT", "DICT", "SETITEM", "SETITEMS"),
     *("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "GET", "BINGET", "LONG_BINGET"),
 )
-"""What a pickle of containers, numbers, texts and arrays is made of, by the names in `pickle`."""
+"""The steps of a pickle of containers, numbers, texts and arrays, by their names in `pickle`."""
 
 
 def _code(name: str) -> int:
@@ -102,7 +102,7 @@ class _Unpickler(pickle._Unpickler):
         self._room = len(content)
 
     def _latin1(self, text: str, _encoding: object) -> bytes:
-        """Python 3 writes bytes in this way with the pickle protocols of Python 2: each byte is in the file once."""
+        """Bytes from text. With the pickle protocols of Python 2, Python 3 writes bytes as text of the same length."""
         self._room -= len(text)
         if self._room < 0:
             raise RefusedPickle("it unpacks to more bytes than its file has")
@@ -124,12 +124,12 @@ def _counted(step: Step, name: str) -> Step:
         if unpickler.left < 0:
             raise RefusedPickle("it takes more steps than any batch of images")
         if name == "BUILD" and not isinstance(unpickler.stack[-2], _ByteType | _ByteArray):
-            raise RefusedPickle("it sets what no batch of images has")
+            raise RefusedPickle("it sets attributes that no batch of images has")
         if name in ("SETITEM", "SETITEMS", "DICT"):
-            # Other keys would have to be hashed, and deeply nested tuples take very long.
+            # Other keys would be hashed, and the hash of deeply nested tuples takes very long.
             keys = unpickler.stack[-2:-1] if name == "SETITEM" else unpickler.stack[::2]
             if not all(isinstance(key, str | bytes) for key in keys):
-                raise RefusedPickle("a dictionary with keys that are no text")
+                raise RefusedPickle("a dictionary with keys that are not text")
         step(unpickler)
 
     return counted
@@ -139,7 +139,7 @@ _Unpickler.dispatch = {_code(name): _counted(pickle._Unpickler.dispatch[_code(na
 
 
 def _finished(value: Any) -> Any:
-    """The same with arrays in place of their stand-ins, at the depth where CIFAR has them."""
+    """The same value with arrays instead of `_ByteArray`, at the depth where CIFAR has arrays."""
     if isinstance(value, dict):
         return {key: item.array if isinstance(item, _ByteArray) else item for key, item in value.items()}
     return value

@@ -1,7 +1,7 @@
-"""CIFAR-10 and CIFAR-100 from their official files: the binary version, or the Python version where it already lies.
+"""CIFAR-10 and CIFAR-100 from their official files: the binary version, or the Python version if that is there already.
 
 Works on the extracted folders, or on the archives, which are read without unpacking. Only the binary version is
-downloaded. One of its records is the label bytes and 3,072 pixel bytes, so it needs no pickle.
+downloaded, because it needs no pickle: a record consists of the label bytes and 3,072 pixel bytes.
 """
 
 from collections.abc import Callable, Iterable
@@ -102,9 +102,10 @@ CIFAR100 = Cifar(
 
 
 def read_cifar(cifar: Cifar, data_root: Path) -> RawDataset:
-    """Read one version in `data_root`: the binary one before the Python one, a folder before an archive.
+    """Read one version in `data_root`.
 
-    If none is there, the binary archive is downloaded.
+    The binary version is preferred to the Python version, and a folder to an archive. If none is there, the binary
+    archive is downloaded.
 
     Raises:
         UserError: no version is there and it cannot be downloaded, or a file is missing, or its content is wrong.
@@ -131,7 +132,9 @@ def _read_binary(cifar: Cifar, location: Path) -> RawDataset:
         record = cifar.label_bytes + PIXELS
         content = contents[name]
         if not content or len(content) % record:
-            raise UserError(f"{location}: {name} has {len(content)} bytes, no multiple of {record}; fetch it again")
+            raise UserError(
+                f"{location}: {name} has {len(content)} bytes, which is not a multiple of {record}; fetch it again"
+            )
         records = np.frombuffer(content, dtype=np.uint8).reshape(-1, record)
         images = records[:, cifar.label_bytes :].reshape(-1, *INPUT_SHAPE)
         return Split(images, records[:, cifar.label_bytes - 1].astype(np.int64))
@@ -149,24 +152,24 @@ def _read_python(cifar: Cifar, location: Path) -> RawDataset:
         except RefusedPickle as error:
             raise UserError(f"{location}: {name} is refused: {error}; fetch the official file") from None
         if not isinstance(content, dict):
-            raise UserError(f"{location}: {name} holds no dictionary; fetch the official file")
+            raise UserError(f"{location}: {name} has no dictionary; fetch the official file")
         return {key.decode("latin-1") if isinstance(key, bytes) else str(key): value for key, value in content.items()}
 
     def read(name: str) -> Split:
         content = unpickle(name)
         images, labels = content.get("data"), content.get(cifar.label_key)
         if not isinstance(images, np.ndarray) or images.ndim != 2 or images.shape[1] != PIXELS or not len(images):
-            raise UserError(f"{location}: {name} holds no images of {PIXELS} bytes; fetch the official file")
+            raise UserError(f"{location}: {name} has no images of {PIXELS} bytes; fetch the official file")
         if not isinstance(labels, list) or len(labels) != len(images) or not all(type(x) is int for x in labels):
-            raise UserError(f"{location}: {name} holds no {cifar.label_key} for its {len(images)} images")
+            raise UserError(f"{location}: {name} has no {cifar.label_key} for its {len(images)} images")
         return Split(images.reshape(-1, *INPUT_SHAPE), np.array(labels, dtype=np.int64))
 
     names = unpickle(cifar.python.names).get(cifar.names_key)
     if not isinstance(names, list):
-        raise UserError(f"{location}: {cifar.python.names} holds no {cifar.names_key}; fetch the official file")
+        raise UserError(f"{location}: {cifar.python.names} has no {cifar.names_key}; fetch the official file")
     decoded = [name.decode("utf-8", errors="replace") if isinstance(name, bytes) else name for name in names]
     if not all(isinstance(name, str) for name in decoded):
-        raise UserError(f"{location}: {cifar.python.names} holds names that are no text; fetch the official file")
+        raise UserError(f"{location}: {cifar.python.names} has names that are not text; fetch the official file")
     return _assemble(cifar, cifar.python, location, decoded, read)
 
 
@@ -178,7 +181,10 @@ def _assemble(
     training, test = _joined(read(name) for name in layout.train), _joined([read(layout.test)])
     for labels in (training.labels, test.labels):
         if labels.min() < 0 or labels.max() >= cifar.class_count:
-            raise UserError(f"{location}: labels from {labels.min()} to {labels.max()}; {cifar.title} has fewer")
+            raise UserError(
+                f"{location}: labels from {labels.min()} to {labels.max()}; {cifar.title} has labels from 0 to "
+                f"{cifar.class_count - 1}"
+            )
     return RawDataset(classes=tuple(names), training=training, test=test, max_value=255.0)
 
 
@@ -204,7 +210,9 @@ def _read_files(layout: Layout, location: Path) -> dict[str, bytes]:
         raise UserError(f"{location}: cannot be read: {' '.join(str(error).split())}; fetch it again") from None
     missing = [name for name in layout.files if name not in contents]
     if missing:
-        raise UserError(f"{location}: {', '.join(missing)} missing; put it there or remove the rest to download anew")
+        raise UserError(
+            f"{location}: {', '.join(missing)} missing; put it there, or remove the other files to download all again"
+        )
     return contents
 
 

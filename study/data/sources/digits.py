@@ -1,6 +1,6 @@
 """The digits of scikit-learn: 1,797 images of 8×8 pixels, values 0 to 16, in the package itself.
 
-Knows only how to hold out a test set, since the collection has no official one.
+The collection has no official test set, so a test set is drawn here.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ def read_digits(split_seed: int) -> RawDataset:
     bunch = load_digits()
     images = bunch.images.astype(np.uint8)[:, np.newaxis]
     labels = bunch.target.astype(np.int64)
-    # A stream of its own: the test set must not be drawn with the numbers that draw the validation images.
+    # This generator is not the one of the validation images, so that the two draws are independent.
     rng = np.random.default_rng([split_seed, 1])
     indices = stratified_split(labels, CLASSES, validation=TEST_SIZE, fraction=1.0, rng=rng)
     return RawDataset(

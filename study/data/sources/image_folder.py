@@ -1,9 +1,9 @@
 """Images in class folders, on disk or in a tar archive: `train/CLASS/*` and `test/CLASS/*`.
 
-Works on any folder or tar (plain or gzipped) of that layout, possibly below one top folder; an archive is read as a
-stream and never unpacked to disk. The content comes from outside, so nothing in it is trusted: neither the archive's
-member names, nor the extensions, nor the sizes. Hidden files and files that are no images by their extension are
-ignored. Knows nothing of splits or preprocessing.
+Works on any folder or tar archive (plain or gzipped) of that layout, possibly below one top folder. An archive is read
+as a stream and never unpacked to disk. The content comes from outside, so nothing in it is trusted: neither the
+archive's member names, nor the extensions, nor the sizes. Hidden files are ignored, and so are files whose extension is
+not in `EXTENSIONS`. Knows nothing of splits or preprocessing.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from study.errors import UserError
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".pbm", ".pgm", ".ppm", ".tif", ".tiff", ".webp"})
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
-"""The decoders that may run. Pillow has many more, for formats that training images do not have."""
+"""The decoders that may run. Pillow has many more, which training images do not need."""
 
 MAX_FILE_BYTES = 50 * 2**20
 MAX_TOTAL_BYTES = min(16 * 2**30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
@@ -43,7 +43,7 @@ _DAMAGE = (
     *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError),
     *(struct.error, zlib.error),
 )
-"""What Pillow's decoders raise over a damaged file."""
+"""What Pillow's decoders raise for a damaged file."""
 
 Part = Literal["train", "test"]
 PARTS: tuple[Part, Part] = ("train", "test")
@@ -51,7 +51,7 @@ PARTS: tuple[Part, Part] = ("train", "test")
 
 @dataclass
 class _Listing:
-    """Where the images are: per part and class, file name → how to get the file's bytes."""
+    """Where the images are: for each part, class and file name a function that returns the file's bytes."""
 
     source: Path
     classes: dict[Part, dict[str, dict[str, Callable[[], bytes]]]] = field(
@@ -74,8 +74,8 @@ class _Listing:
         top, inner = "/".join(parts[:depth]), parts[depth + 1 :]
         if self.top not in (None, top):
             raise UserError(
-                f"{self.source}: train/ and test/ lie both in {shown(self.top or '.')} and in {shown(top or '.')}; "
-                "one top folder only"
+                f"{self.source}: train/ or test/ is in {shown(self.top or '.')} and also in {shown(top or '.')}; only "
+                "one top folder may have them"
             )
         self.top = top
         is_image = not is_folder and PurePosixPath(parts[-1]).suffix.lower() in EXTENSIONS
@@ -104,13 +104,18 @@ class _Listing:
                 )
             for name, files in sorted(self.classes[part].items()):
                 if not files:
-                    raise UserError(f"{self.source}: no image in {shown(f'{part}/{name}')}; remove it or fill it")
+                    raise UserError(
+                        f"{self.source}: no image in {shown(f'{part}/{name}')}; remove the folder or add images"
+                    )
         names = tuple(sorted(self.classes["train"]))
         if len(names) == 1:
-            raise UserError(f"{self.source}: only one class, {shown(names[0])}; nothing to tell apart")
+            raise UserError(f"{self.source}: only one class, {shown(names[0])}; a study needs at least two")
         unknown = sorted(set(self.classes["test"]) - set(names))
         if unknown:
-            raise UserError(f"{self.source}: class {shown(unknown[0])} is in test/ only; nothing can be learned of it")
+            raise UserError(
+                f"{self.source}: class {shown(unknown[0])} is in test/ only, so no network can learn it; add it to "
+                "train/ or remove it"
+            )
         return names
 
 
@@ -171,7 +176,7 @@ def describe_image_folder(path: Path) -> DatasetFacts:
 
 
 def _check_exists(path: Path) -> None:
-    if not os.path.exists(path):  # a path that cannot be is not there either
+    if not os.path.exists(path):  # also False for a path that is too long
         raise UserError(
             f"data.path: {path} does not exist; give a folder or tar file of train/CLASS/* and test/CLASS/*"
         )
@@ -241,9 +246,7 @@ def _decode_all(files: list[tuple[str, Callable[[], bytes]]]) -> npt.NDArray[np.
                         f"{where}: {width}×{height} pixels, but {first.rpartition(': ')[2]} has "
                         f"{images.shape[3]}×{images.shape[2]}; all images need one size"
                     )
-                elif (
-                    images.shape[1] == 1 and not gray
-                ):  # the first image in colour: the gray images before it become RGB
+                elif images.shape[1] == 1 and not gray:  # the first colour image: the gray ones before it become RGB
                     colour = _allocate(where, len(files), 3, height, width)
                     colour[:index] = images[:index]
                     images = colour

@@ -1,7 +1,7 @@
 """MNIST from its four original files, in the layout of `torchvision.datasets.MNIST`.
 
 Works on IDX files (the format is described at the end of LeCun's MNIST page): a magic number, the sizes as big-endian
-32-bit integers, then the bytes. Strict: a file that is not exactly what its header says is refused.
+32-bit integers, then the bytes. A file that does not fit its header exactly is refused.
 """
 
 import gzip
@@ -28,7 +28,7 @@ UNSIGNED_BYTE = 0x08
 
 
 def read_mnist(data_root: Path) -> RawDataset:
-    """Read the four files (`*-ubyte` or `*-ubyte.gz`) in `data_root/MNIST/raw`, fetching them if any is missing.
+    """Read the four files (`*-ubyte` or `*-ubyte.gz`) in `data_root/MNIST/raw`. Missing files are downloaded.
 
     Raises:
         UserError: a file is missing and cannot be downloaded, or its content is wrong.
@@ -46,7 +46,7 @@ def read_mnist(data_root: Path) -> RawDataset:
 
 
 def read_idx(path: Path, item_shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    """Read an IDX file of unsigned bytes, (N, *item_shape), gzipped if its name ends so.
+    """Read an IDX file of unsigned bytes, (N, *item_shape). A file whose name ends in `.gz` is decompressed.
 
     Raises:
         UserError: wrong magic number, sizes or length, or the file cannot be read.
@@ -85,7 +85,7 @@ def _read_split(images_path: Path, labels_path: Path) -> Split:
     if len(images) != len(labels):
         raise UserError(f"{labels_path}: {len(labels)} labels for the {len(images)} images of {images_path.name}")
     if int(labels.max()) >= len(CLASSES):
-        raise UserError(f"{labels_path}: holds the label {labels.max()}; MNIST's are 0 to 9")
+        raise UserError(f"{labels_path}: has the label {labels.max()}; MNIST's labels are 0 to 9")
     return Split(images[:, np.newaxis], labels.astype(np.int64))
 
 

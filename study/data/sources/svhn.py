@@ -28,7 +28,9 @@ FILES = {"train": "train_32x32.mat", "extra": "extra_32x32.mat", "test": "test_3
 
 
 def read_svhn(data_root: Path) -> RawDataset:
-    """Read the three files in `data_root`, fetching those that are missing; train first, then extra, are trained on.
+    """Read the three files in `data_root`. Missing files are downloaded.
+
+    The training images are those of the training set, followed by those of the extra set.
 
     Raises:
         UserError: a file is missing and cannot be downloaded, or its content is wrong.
@@ -48,14 +50,14 @@ def read_svhn(data_root: Path) -> RawDataset:
 def split_with_extra(
     labels: Labels, extra: int, validation: float, fraction: float, rng: np.random.Generator
 ) -> SplitIndices:
-    """Two thirds of the validation images from the training set, one third from the extra set, the rest trains.
+    """Hold out two thirds of the validation images from the training set, and one third from the extra set.
 
-    The default of 6,000 is 400 of each class from the training set and 200 from the extra set (noisy teacher,
-    section 4). A share below 1 is taken of each set.
+    The default of 6,000 takes 400 images of each class from the training set and 200 from the extra set (noisy teacher,
+    section 4). A share below 1 is taken from each set.
 
     Args:
         labels: (N,), those of the extra set last.
-        extra: how many are of the extra set.
+        extra: how many of them belong to the extra set.
         validation, fraction, rng: as for `stratified_split`.
     """
     from_extra = validation if validation < 1 else int(validation) // 3
@@ -72,7 +74,7 @@ def split_with_extra(
 
 
 def _read_mat(path: Path) -> Split:
-    """Images as a (N, 3, 32, 32) view of MATLAB's (32, 32, 3, N), and labels: its 10 is the digit 0."""
+    """Images as a (N, 3, 32, 32) view of MATLAB's (32, 32, 3, N), and labels. The label 10 is the digit 0."""
     content: dict[str, npt.NDArray[Any]] = {}
     try:
         for array in matlab_arrays(path):
@@ -83,14 +85,14 @@ def _read_mat(path: Path) -> Split:
         raise UserError(f"{path}: not a readable MATLAB file: {' '.join(str(error).split())}") from None
     for name in ("X", "y"):
         if name not in content:
-            raise UserError(f"{path}: no variable {name!r} in it; SVHN's files hold X and y")
+            raise UserError(f"{path}: has no variable {name!r}; SVHN's files have X and y")
     pixels, labels = content["X"], content["y"]
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[:3] != (32, 32, 3) or not pixels.size:
         raise UserError(f"{path}: X is {pixels.shape} of {pixels.dtype}, not (32, 32, 3, N) of uint8")
     if labels.size != pixels.shape[3]:
         raise UserError(f"{path}: {labels.size} labels for {pixels.shape[3]} images")
     if labels.dtype.kind not in "iu" or labels.min() < 1 or labels.max() > 10:
-        raise UserError(f"{path}: labels from {labels.min()} to {labels.max()}; SVHN's are 1 to 10")
+        raise UserError(f"{path}: labels from {labels.min()} to {labels.max()}; SVHN's labels are 1 to 10")
     return Split(pixels.transpose(3, 2, 0, 1), labels.reshape(-1).astype(np.int64) % 10)
 
 
@@ -109,7 +111,7 @@ def _check_header(path: Path, array: MatlabArray) -> None:
 
 def _joined(splits: Iterable[Split]) -> Split:
     splits = list(splits)
-    # An array allocated here: concatenate would keep MATLAB's order of the axes.
+    # The array is allocated here, because concatenate would keep MATLAB's order of the axes in memory.
     images: npt.NDArray[np.uint8] = np.empty((sum(map(len, splits)), *INPUT_SHAPE), dtype=np.uint8)
     np.concatenate([split.images for split in splits], out=images)
     return Split(images, np.concatenate([split.labels for split in splits]))

@@ -1,4 +1,4 @@
-"""Pictures of one study, drawn with matplotlib; one module per kind, styled in `style`, gathered in `pictures`.
+"""Figures of one study, drawn with matplotlib. Each kind has a module, `style` has their look, `pictures` lists them.
 
-Importing this package costs nothing: matplotlib is loaded by the modules that draw.
+Importing this package does not import matplotlib. The modules that draw import it.
 """

@@ -2,7 +2,7 @@
 from Noisy Teachers".
 
 Works on the rows of a table and of the same table over validation errors. A student's arm is chosen by its validation
-error: the lowest of many test errors would be lower than the arm deserves.
+error, because the lowest of many test errors is too low on average.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,8 @@ class Compression:
 
     @property
     def front(self) -> list[tuple[float, float]]:
-        """(ratio, mean test error) of every shown row that no other beats in one without losing in the other."""
+        """(ratio, mean test error) of the shown rows for which no other row is at least as good in both and better in
+        one."""
         points = [(student.ratio, row.mean) for student in self.students for row in student.shown]
         return sorted({point for point in points if not any(_beats(other, point) for other in points)})
 
@@ -61,7 +62,7 @@ def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
 
 
 def compression_of(table: Table, by_validation: ByValidation) -> Compression | None:
-    """The picture's content; None where the students do not differ in cost. Rows without a mean error are left out."""
+    """The figure's content. None if the students do not differ in cost. Rows without a mean error are left out."""
     found = []
     for name in dict.fromkeys(row.arm.student for row in table.rows):
         rows = [row for row in table.rows if row.arm.student == name and row.test_error_mean is not None]
@@ -94,13 +95,14 @@ def sketches(material: Material) -> list[Sketch]:
 
 
 def sketch(shown: Compression, published: PublishedTable | None) -> Sketch:
-    """The picture; `published`: where the numbers beside the table come from, None where there are none."""
+    """The figure. `published` is the source of the published numbers, None if there are none."""
     rows = [row for student in shown.students for row in student.shown]
     said = [
-        f"Mean test error with 95 % intervals, {seeds_each(row.n for row in rows)}; compression is the teacher's "
-        "multiplications divided by the student's. For each student its baseline and the one arm that has the lowest "
-        "mean validation error; small dots are its other arms. The line joins what nothing else shown beats in both; "
-        "where intervals overlap, so do the places. In the table the front is that of all rows."
+        f"Mean test error with 95 % intervals, {seeds_each(row.n for row in rows)}. Compression is the teacher's "
+        "multiplications divided by the student's. Each student has its baseline and the arm with the lowest mean "
+        "validation error. Small dots are its other arms. The line is the Pareto front: no other point of the figure "
+        "has both more compression and a lower error. Only means are compared, so a point may be on the front by "
+        "chance. In the table the front is that of all rows."
     ]
     if published is not None and any(row.published_error_percent is not None for row in rows):
         said.append(f"Crosses: published for the same rows, {published.citation}.")
@@ -122,7 +124,7 @@ def _finding(shown: Compression) -> str:
     if not pairs:
         return f"{count(len(shown.students), 'student')}, without a baseline to compare with"
     if not better and not worse:
-        return f"For none of {count(len(pairs), 'student')} does the chosen arm differ from the baseline beyond noise"
+        return f"No chosen arm is shown to differ from its baseline ({count(len(pairs), 'student')})"
     verdicts = [f"better for {better}"] * (better > 0) + [f"worse for {worse}"] * (worse > 0)
     return f"The chosen arm is {' and '.join(verdicts)} of {count(len(pairs), 'student')}"
 
@@ -148,7 +150,7 @@ def _draw(shown: Compression) -> Figure:
         label="Pareto front",
         zorder=2.5,
     )
-    # A little aside of each other, so that neither interval covers the other.
+    # The two are drawn beside each other, so that neither interval covers the other.
     baselines = [(student.ratio / 1.02, student.baseline) for student in shown.students]
     chosen = [(student.ratio * 1.02, student.chosen) for student in shown.students]
     _marks(axes, baselines, "baseline", marker="s", color=colour("vermillion"))

@@ -1,7 +1,7 @@
-"""Learning curves: validation error by epoch, an arm's mean over its seeds.
+"""Learning curves: validation error by epoch, the mean of an arm over its seeds.
 
-Works on a study's trials and on their metric histories, which it asks for by run. One picture per student, of the
-baseline and a few arms: more lines than that nobody reads. Arms that lost a seed have no curve.
+Works on a study's trials and on their metric histories, which it reads by run. Each student has one figure with the
+baseline and a few arms, because many lines cannot be read. Arms that lost a seed have no curve.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from study.tracking import schema
 
 MAX_ARMS = 5
 MAX_SEEDS = 10
-"""Of an arm: each is a request to the tracking server."""
+"""The most seeds of an arm. Each seed is a request to the tracking server."""
 
 _SAID_APART = frozenset({schema.SEED, schema.MULTIPLICATIONS, schema.PARAMETERS, schema.TEACHER_MULTIPLICATIONS})
 
@@ -47,7 +47,7 @@ class ArmRuns:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a student's picture is to show, before the histories are read."""
+    """The arms of a student's figure, before the histories are read."""
 
     student: str
     arms: tuple[ArmRuns, ...]
@@ -61,7 +61,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Curve:
-    """Validation errors, fractions of 1, by epoch (rows) and run (columns), as far as all its runs came."""
+    """Validation errors, fractions of 1, by epoch (rows) and run (columns), up to the last epoch that all runs have."""
 
     label: str
     is_baseline: bool
@@ -70,7 +70,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Curves:
-    """One student's picture."""
+    """The figure of one student."""
 
     student: str
     curves: tuple[Curve, ...]
@@ -78,7 +78,7 @@ class Curves:
 
 
 def plans_of(tracked: TrackedStudy) -> list[Plan]:
-    """What to show of every student; a student without arms has nothing to show."""
+    """The plans of all students. A student without arms has none."""
     by_student: dict[str, list[ArmRuns]] = {}
     for arm in _with_teacher_labels(tracked, _arms(tracked)):
         by_student.setdefault(arm.settings.get(schema.STUDENT, ""), []).append(arm)
@@ -92,7 +92,7 @@ def plans_of(tracked: TrackedStudy) -> list[Plan]:
 
 
 def curves_of(plan: Plan, histories: Histories) -> Curves | None:
-    """The picture of a plan; None where no trial has a history of at least two epochs."""
+    """The figure of a plan. None if no trial has a history of at least two epochs."""
     curves = []
     for arm, label in zip(plan.arms, _labels(plan.arms), strict=True):
         known = {run: histories[run] for run in arm.run_ids if run in histories and len(histories[run]) > 1}
@@ -122,7 +122,7 @@ def _arms(tracked: TrackedStudy) -> list[ArmRuns]:
             "error": frames.number(trials, f"metrics.{schema.BEST_VAL_ERROR}"),
         }
     )
-    # As in the table: of an arm and seed that came twice, the latest finished.
+    # As in the table: if an arm and seed was trained twice, the latest training counts.
     latest = known.sort_values("end_time", kind="stable").drop_duplicates([role, stage, seed, *names], keep="last")
     known = latest.sort_index()
     found = []
@@ -139,7 +139,7 @@ def _arms(tracked: TrackedStudy) -> list[ArmRuns]:
 
 
 def _with_teacher_labels(tracked: TrackedStudy, arms: Sequence[ArmRuns]) -> list[ArmRuns]:
-    """The arms with their teachers in words, instead of names that may be the same and keys that nobody reads."""
+    """The arms with their teachers in words. Names of teachers may be the same, and keys are hard to read."""
 
     def taught(arm: ArmRuns) -> Taught:
         known = arm.settings
@@ -160,18 +160,18 @@ def _with_teacher_labels(tracked: TrackedStudy, arms: Sequence[ArmRuns]) -> list
 
 
 def _some(arms: Sequence[ArmRuns], number: int) -> list[ArmRuns]:
-    """The best by validation error and others evenly along the list, first and last among them, in their order."""
+    """The best arm by validation error, and others spread evenly over the list, with the first and the last one."""
     if len(arms) <= number:
         return list(arms)
     best = min(range(len(arms)), key=lambda index: arms[index].val_error)
     evenly = [round(index * (len(arms) - 1) / (number - 1)) for index in range(number)]
-    if best not in evenly:  # in the place of the nearest that is neither first nor last
+    if best not in evenly:  # it replaces the nearest arm that is neither first nor last
         evenly[min(range(1, number - 1), key=lambda place: abs(evenly[place] - best))] = best
     return [arms[index] for index in sorted(evenly)]
 
 
 def _labels(arms: Sequence[ArmRuns]) -> list[str]:
-    """What tells the arms apart."""
+    """A label for each arm with the settings in which the arms differ."""
     others = [arm.settings for arm in arms if arm.role != "baseline"]
     names = list(dict.fromkeys(name for settings in others for name in settings))
     varying = [name for name in names if len({settings.get(name) for settings in others}) > 1]
@@ -218,18 +218,18 @@ def sketches(material: Material) -> list[Sketch]:
 
 
 def sketch(shown: Curves, several: bool) -> Sketch:
-    """The picture; `several`: whether the study has more students."""
+    """The figure. `several` says whether the study has more students."""
     epochs = max(int(curve.errors.index[-1]) for curve in shown.curves)
     said = [
-        f"Validation error by epoch, a mean over seeds ({seeds_each(curve.errors.shape[1] for curve in shown.curves)}) "
-        "with a band from the lowest seed to the highest, up to the last epoch that all seeds of an arm came to."
+        f"Validation error by epoch: mean over seeds ({seeds_each(curve.errors.shape[1] for curve in shown.curves)}), "
+        "and a band from the lowest to the highest seed. A line ends at the last epoch that all seeds of the arm have."
     ]
     if _top(shown) is not None:
-        said.append("The first epochs reach above the picture.")
+        said.append("The first epochs lie above the figure.")
     if shown.left_out:
         said.append(
-            f"{count(shown.left_out, 'arm')} left out: shown are the one with the lowest validation error and others "
-            "spread evenly over the list."
+            f"Left out: {count(shown.left_out, 'arm')}. The figure shows the arm with the lowest validation error, and "
+            "others spread evenly over the list."
         )
     return Sketch(
         name="learning-curves",
@@ -241,7 +241,7 @@ def sketch(shown: Curves, several: bool) -> Sketch:
 
 
 def _finding(shown: Curves, epochs: int) -> str:
-    """Where the lowest mean came, which says whether training was long enough."""
+    """The epoch with the lowest mean, which shows whether training was long enough."""
     baseline = next((curve for curve in shown.curves if curve.is_baseline), shown.curves[0])
     means = baseline.errors.mean(axis="columns")
     lowest = int(means.index[int(means.to_numpy().argmin())])
@@ -252,8 +252,8 @@ def _finding(shown: Curves, epochs: int) -> str:
 
 
 def _top(shown: Curves) -> float | None:
-    """Where the error axis is cut, for the first tenth of a training would leave no room for the rest; None where
-    there are too few epochs to cut any."""
+    """The upper end of the error axis. The first tenth of the epochs may lie above it, because it would leave no room
+    for the others. None if there are too few epochs."""
     if min(len(curve.errors) for curve in shown.curves) < 10:
         return None
     return max(float(curve.errors.iloc[len(curve.errors) // 10].max()) for curve in shown.curves)

@@ -1,4 +1,4 @@
-"""Where the time went: training seconds by stage, and how much they differ between trials.
+"""Training seconds by stage, and of every training.
 
 Works on a study's trials and teachers.
 """
@@ -18,7 +18,7 @@ from study.tracking import schema
 
 _UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))
 _GOLDEN = 0.618034
-"""Multiples of it, modulo 1, spread points evenly without chance."""
+"""Multiples of it, modulo 1, spread points evenly without random numbers."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Durations:
 
     Attributes:
         of_trials: training seconds of every run, by stage (teachers first); stages without runs are left out.
-        wall: from the first start to the last end, pauses between included; None where it is not known.
+        wall: from the first start to the last end, including pauses; None if it is not known.
     """
 
     of_trials: dict[str, tuple[float, ...]]
@@ -40,7 +40,7 @@ class Durations:
 
 
 def durations_of(tracked: TrackedStudy) -> Durations | None:
-    """The picture's content; None where no run says how long it trained."""
+    """The figure's content. None if no run has its training time."""
     column = f"metrics.{schema.TRAIN_SECONDS}"
     stages = frames.text(tracked.trials, f"tags.{schema.STAGE}")
     seconds = {"teacher": frames.number(tracked.teachers, column)} | {
@@ -66,7 +66,7 @@ def sketches(material: Material) -> list[Sketch]:
 
 
 def sketch(shown: Durations) -> Sketch:
-    """The picture."""
+    """The figure."""
     stage, longest = max(shown.of_trials.items(), key=lambda item: sum(item[1]))
     share = f"{sum(longest) / shown.total:.0%}".replace("%", " %")
     wall = f", done in {_in_words(shown.wall)}" if shown.wall is not None else ""
@@ -75,9 +75,10 @@ def sketch(shown: Durations) -> Sketch:
         name="where-time-went",
         heading="Where time went",
         title=f"{WORDS[stage].capitalize()} took {share} of {_in_words(shown.total)} of training{wall}",
-        caption=f"Training time of {trials} (n = 1 seed each), validation included, waiting for a place not; below, "
-        "every training as a dot and the median as a line. Several trainings may run at once, so their sum may exceed "
-        "the time from the first start to the last end, in which pauses are counted.",
+        caption=f"Top: training time of {trials} (n = 1 seed each), with validation, without the time that a trial "
+        "waits for a worker. Bottom: each dot is one training, and the line is the median. Several trainings may run "
+        "at the same time. So their sum may be longer than the time from the first start to the last end, which "
+        "includes pauses.",
         draw=lambda: _draw(shown),
     )
 

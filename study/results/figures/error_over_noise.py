@@ -1,8 +1,8 @@
 """Error over the strength of the noise, beside the baseline and the published curve.
 
-Works on the content that `noise_lines` finds in a table: one figure for each student, one line for each way to make
-noise. Noise in the teacher beside noise in the student is Figure 2 of Sau & Balasubramanian, "Deep Model Compression:
-Distilling Knowledge from Noisy Teachers".
+Works on the content that `noise_lines` finds in a table: one figure for each student, one line for each kind of noise.
+The figure with noise in the teacher and noise in the student is Figure 2 of Sau & Balasubramanian, "Deep Model
+Compression: Distilling Knowledge from Noisy Teachers".
 """
 
 import itertools
@@ -52,8 +52,8 @@ def sketch(shown: NoiseLines, several: bool, published: PublishedTable | None) -
 
     Args:
         shown: what to draw.
-        several: whether the study has more students, so that the name is needed to tell pictures apart.
-        published: where the published numbers beside the table come from; None where there are none.
+        several: whether the study has more students, so that the heading needs the student's name.
+        published: the source of the published numbers; None if there are none.
     """
     symbol = SYMBOLS[shown.axis]
     heading = "Noise in the teacher against noise in the student" if shown.compares_both else f"Error over {symbol}"
@@ -67,7 +67,7 @@ def sketch(shown: NoiseLines, several: bool, published: PublishedTable | None) -
 
 
 def _finding(shown: NoiseLines) -> str:
-    """What the verdicts of the table say about this picture's arms."""
+    """The verdicts of the table for the arms of this figure, in one sentence."""
     rows = shown.rows
     verdicts = [row.verdict for row in rows]
     tested = sum(verdict in TESTED for verdict in verdicts)
@@ -79,10 +79,10 @@ def _finding(shown: NoiseLines) -> str:
         value = f"{best.mean:.2%}".replace("%", " %")
         return f"Lowest error {value}; nothing is tested ({WORDS[best.verdict]})"
     if not better and not worse:
-        return f"None of {tested} {what} differs from the baseline beyond noise"
-    parts = [f"{better} of {tested} {what} err less than the baseline"] if better else []
+        return f"None of {tested} {what} is shown to differ from the baseline"
+    parts = [f"{better} of {tested} {what} are better than the baseline"] if better else []
     if worse:
-        parts.append(f"{worse} {'err' if better else f'of {tested} {what} err'} more")
+        parts.append(f"{worse} {'are worse' if better else f'of {tested} {what} are worse than the baseline'}")
     if better + worse < tested:
         parts.append("the rest are undecided")
     return ", ".join(parts)
@@ -115,40 +115,40 @@ def _caption(shown: NoiseLines, published: PublishedTable | None) -> str:
     if shown.baseline is not None:
         band = " and its 95 % interval" if shown.baseline.test_error_ci95 else ""
         said.append(
-            f"The grey band is the baseline's mean{band} ({seeds_each([shown.baseline.n])}); differences are tested "
-            "seed by seed, so overlapping intervals are not the test."
+            f"The grey band is the baseline's mean{band} ({seeds_each([shown.baseline.n])}). Differences are tested "
+            "seed by seed, so overlapping intervals do not decide the test."
         )
     trends = [trend_of_rows(shown.baseline, line.rows, shown.axis) for line in shown.lines]
     known = [each for each in trends if each is not None]
     if known:
         said.append(
-            "Coloured bands: parabola over the logarithm, the baseline's mean minus the difference seed by seed, with "
-            "its 95 % interval at each single place. "
+            "Coloured bands: a parabola over the logarithm, fitted to the differences from the baseline seed by seed, "
+            "with its 95 % interval at each single value. "
             + " ".join(f"Trend: {trend_words(each, SYMBOLS[shown.axis])}" for each in known)
         )
     if shown.compares_both:
-        said.append("Which is lower is said of the means; the two are not tested against each other.")
+        said.append("The title compares means only. The two methods are not tested against each other.")
     if published is not None and any(row.published_error_percent is not None for row in shown.rows):
         what = "published single runs"
         if _is_best_of(published):
-            what = "the one published error, the best of several σ on the test set"
+            what = "the only published error, the best of several σ on the test set"
         said.append(f"Dashed grey: {what}, {published.citation}.")
     if cut := _cut_off(shown):
-        said.append(f"{count(cut, 'interval')} reach{'es' if cut == 1 else ''} beyond the picture.")
+        said.append(f"{count(cut, 'interval')} reach{'es' if cut == 1 else ''} beyond the figure.")
     if shown.left_out:
-        said.append(f"Left out: {count(shown.left_out, 'line')} for which there is no room.")
+        said.append(f"Left out: {count(shown.left_out, 'line')}, because there is no room for more.")
     if shown.lost:
         said.append(lost_words(shown.lost))
     return " ".join(said)
 
 
 def _is_best_of(published: PublishedTable) -> bool:
-    """Whether the source prints no curve but the best of it."""
+    """Whether the source prints only the best error of several σ, and no curve."""
     return any(entry.best_of_sigma is not None for entry in published.errors)
 
 
 def _subtitle(shown: NoiseLines) -> str:
-    """Student, what is the same for all lines, and the number of seeds."""
+    """The student, the settings that all lines share, and the number of seeds."""
     other = "α" if shown.axis == "sigma" else "σ"
     same = {dict(line.traits).get(other) for line in shown.lines}
     value = same.pop() if len(same) == 1 else None
@@ -158,7 +158,7 @@ def _subtitle(shown: NoiseLines) -> str:
 
 
 def _names(lines: Sequence[Line]) -> list[str]:
-    """What tells the lines apart."""
+    """A label for each line with the settings in which the lines differ."""
     known: dict[str, list[Setting | None]] = {}
     for line in lines:
         for name, value in line.traits:
@@ -192,7 +192,7 @@ def _draw(shown: NoiseLines, published_is_best_of: bool) -> Figure:
     if shown.baseline is not None:
         _band(axes, shown.baseline)
     for index, (line, name) in enumerate(zip(shown.lines, _names(shown.lines), strict=True)):
-        # Side by side where several lines have a point at the same place.
+        # Points of several lines at one value are drawn side by side.
         shift = (index - (len(shown.lines) - 1) / 2) * min(0.12, 0.5 / len(shown.lines)) * step
         _points(axes, line.rows, shown.axis, shift, label=name, **line_look(index))
         _trend_band(axes, shown, line, str(line_look(index)["color"]))
@@ -267,7 +267,7 @@ def _published(axes: Axes, line: Line, axis: Axis, first: bool, is_best_of: bool
 
 
 def _uniform(axes: Axes, row: Row, aside: float) -> None:
-    """A line over the range that σ is drawn from; its interval stands aside of the middle, where a point may be."""
+    """A line over the range from which σ is drawn. Its interval is beside the middle, because a point may be there."""
     assert isinstance(row.arm.sigma, tuple)
     low, high = row.arm.sigma
     mean = row.mean * 100
@@ -288,8 +288,8 @@ def _uniform(axes: Axes, row: Row, aside: float) -> None:
 
 
 def _limits(shown: NoiseLines) -> tuple[float, float]:
-    """Of the error axis, in per cent. An interval over two seeds can be ten times as wide as the others: then it is
-    cut rather than the curve flattened."""
+    """The limits of the error axis, in per cent. An interval over two seeds can be ten times as wide as the others.
+    Then it is cut, because the curve would be flat otherwise."""
     rows = [*shown.rows, *([shown.baseline] if shown.baseline else [])]
     means = [row.mean * 100 for row in rows]
     means += [row.published_error_percent for row in rows if row.published_error_percent is not None]

@@ -1,8 +1,9 @@
 """The best σ, and α, against the gap between the student's baseline and its teacher.
 
 Sau & Balasubramanian, "Deep Model Compression: Distilling Knowledge from Noisy Teachers", section 5.1, claim that both
-grow with the gap. Works on the trials of a grid: one point per student, chosen by validation error, with all settings
-that a test does not distinguish from it. No noise (σ = 0, α = 0: the baseline) is one of the settings.
+grow with the gap. Works on the trials of a grid. Each student has one point, chosen by validation error, and a bar over
+all settings that a test does not distinguish from it. The baseline, without noise (σ = 0, α = 0), is one of the
+settings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,13 +35,13 @@ _LABELS = {0: "best σ", 1: "best α"}
 
 @dataclass(frozen=True)
 class PlacedStudent:
-    """One point.
+    """The point of one student.
 
     Attributes:
-        gap_points: mean test error of the baseline minus the teacher's, in percentage points; `gap_ci95` from the
+        gap_points: mean test error of the baseline minus the teacher's, in percentage points; `gap_ci95` is from the
             baseline's Student interval, None with one seed.
-        best: the setting of the lowest mean validation error.
-        alike: it, and every setting that the rule of the tables does not call worse.
+        best: the setting with the lowest mean validation error.
+        alike: the best setting, and every setting that the rule of the tables does not call worse than it.
         tried: all settings.
         n: seeds.
     """
@@ -74,7 +75,7 @@ class Gap:
 
 
 def gap_of(tracked: TrackedStudy, table: Table, validation: ByValidation) -> Gap | None:
-    """The picture's content; None unless two students have a grid over σ, one baseline and a teacher's test error.
+    """The figure's content. None unless two students have a grid over σ, one baseline and a teacher's test error.
 
     Rows that lost a seed are left out.
     """
@@ -111,7 +112,7 @@ def _is_point(row: Row) -> bool:
 
 
 def _differ_in_noise_alone(rows: Sequence[Row]) -> bool:
-    """Whether the arms of the grid were all trained in one way, so that σ and α are all there is to choose."""
+    """Whether the arms of the grid differ only in σ and α."""
     return (
         len({(row.arm.teacher, row.arm.teacher_key, row.arm.noise, tuple(row.settings.items())) for row in rows}) == 1
     )
@@ -122,8 +123,8 @@ def _teacher(row: Row) -> tuple[str, str | None]:
 
 
 def _teacher_errors(tracked: TrackedStudy) -> dict[tuple[str, str | None], float]:
-    """Test error by a teacher's name and key, of every teacher that has exactly one; also by the name alone (key None)
-    where the name has exactly one."""
+    """Test error by a teacher's name and key, for every teacher that has exactly one. A name that has exactly one error
+    has it with the key None, too."""
     known = pd.DataFrame(
         {
             "teacher": frames.text(tracked.teachers, f"params.{schema.TEACHER}"),
@@ -186,20 +187,20 @@ def sketches(material: Material) -> list[Sketch]:
 
 
 def sketch(shown: Gap) -> Sketch:
-    """The picture."""
+    """The figure."""
     names = "σ or α" if shown.varies_alpha else "σ"
     said = [
-        f"One point per student: the {names} of the lowest mean validation error, "
-        f"{seeds_each(student.n for student in shown.students)}. The thick bar spans all that the rule of the tables "
-        "does not call worse at 5 %, small dashes are what was tried; 0 is the baseline, without noise. "
-        "Thin lines: 95 % interval of the gap, from the baseline's seeds."
+        f"Each student has one point: the {names} with the lowest mean validation error, "
+        f"{seeds_each(student.n for student in shown.students)}. The thick bar spans all values that the rule of the "
+        "tables does not call worse at 5 %. Small dashes are the values that were tried. 0 is the baseline, without "
+        "noise. Thin lines: 95 % interval of the gap, from the baseline's seeds."
     ]
     if any(student.n == 1 for student in shown.students):
         said.append("With one seed no test is possible.")
     if shown.left_out:
         said.append(
-            "Left out, for want of one baseline, of one teacher's error, or of arms that differ in noise alone: "
-            f"{some(shown.left_out, 4)}."
+            f"Left out: {some(shown.left_out, 4)}. They have no single baseline, no known error of the teacher, or "
+            "arms that differ in other settings than σ and α."
         )
     if shown.lost:
         said.append(lost_words(shown.lost))
@@ -219,10 +220,10 @@ def _finding(shown: Gap) -> str:
     number = count(len(students), "student")
     if low <= high:
         common = f"σ = {low:g}" if low == high else f"σ from {low:g} to {high:g}"
-        return f"No growth of the best σ with the gap is shown: {common} is within noise of the best for all {number}"
+        return f"The best σ is not shown to grow with the gap: {common} may be the best for all {number}"
     best = [student.best[0] for student in students]
     if best == sorted(best):
-        return f"The best σ grows with the gap over {number}, beyond noise between at least two"
+        return f"The best σ grows with the gap over {number}; a test distinguishes at least two of them"
     return f"The best σ differs between {number}, and does not grow steadily with the gap"
 
 

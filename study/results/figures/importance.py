@@ -1,7 +1,7 @@
-"""Which of the searched parameters mattered, by Optuna's own evaluator.
+"""The importance of the searched parameters, by Optuna's own evaluator.
 
 Works on the completed trials of the search, which it adds to an Optuna study in memory. It takes the ranges from the
-values that were tried: the search space may be a user's function, which a picture must not run.
+values that were tried, because the search space may be a user's function, and a figure must not run it.
 """
 
 import math
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MIN_TRIALS = 20
 _GOOD_TRIALS = 5
-"""How many trials the evaluator should have above its quantile, by its documentation."""
+"""How many trials should be among the best for the evaluator, by its documentation."""
 
 _NOT_SEARCHED = frozenset({schema.SEED, schema.MULTIPLICATIONS, schema.PARAMETERS, schema.TEACHER_MULTIPLICATIONS})
 _SYMBOLS = {schema.SIGMA: "σ", schema.ALPHA: "α"}
@@ -33,11 +33,12 @@ _SYMBOLS = {schema.SIGMA: "σ", schema.ALPHA: "α"}
 
 @dataclass(frozen=True)
 class Importances:
-    """Shares that sum to 1, by parameter, highest first.
+    """The importance of each parameter, as shares that sum to 1, highest first.
 
     Attributes:
-        trials: how many they stand on.
-        quantile: the share of the best trials that the evaluator tells from the others.
+        shares: by parameter.
+        trials: the number of trials from which they are computed.
+        quantile: the share of trials that count as the best ones.
     """
 
     shares: Mapping[str, float]
@@ -46,7 +47,7 @@ class Importances:
 
 
 def importances_of(tracked: TrackedStudy) -> Importances | None:
-    """The importances of a search; None below 20 completed trials, or where fewer than two parameters were searched."""
+    """The importances of a search. None below 20 completed trials, or if fewer than two parameters were searched."""
     trials = tracked.trials
     chosen = (
         (frames.text(trials, f"tags.{schema.STAGE}") == SEARCH)
@@ -68,7 +69,7 @@ def importances_of(tracked: TrackedStudy) -> Importances | None:
 
 
 def _evaluate(searched: pd.DataFrame, names: list[str]) -> Importances:
-    # Optuna takes a moment to load, and nobody pays for it whose study has no search.
+    # Importing Optuna takes time, so it is imported only for a study with a search.
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
     from optuna.trial import create_trial
@@ -92,7 +93,7 @@ def _evaluate(searched: pd.DataFrame, names: list[str]) -> Importances:
 
 
 def _values(column: "pd.Series[str]") -> "pd.Series[Any]":
-    """Numbers where all of them are, else text."""
+    """Numbers if all values are numbers, otherwise text."""
     numbers = pd.to_numeric(column, errors="coerce")
     is_number = numbers.notna() & (numbers.abs() < math.inf)
     return numbers if bool((is_number | column.isna()).all()) else column
@@ -118,17 +119,17 @@ def sketches(material: Material) -> list[Sketch]:
 
 
 def sketch(shown: Importances) -> Sketch:
-    """The picture."""
+    """The figure."""
     first, share = next(iter(shown.shares.items()))
     return Sketch(
         name="parameter-importances",
         heading="Which searched parameters mattered",
-        title=f"{_name(first)} tells the best trials from the rest most: {share:.0%}".replace("%", " %")
-        + f" of {count(len(shown.shares), 'parameter')}' importance",
-        caption=f"Share of the importance (PED-ANOVA as Optuna computes it) for being among the best "
-        f"{shown.quantile:.0%} of {shown.trials} completed search trials by validation error, over the ranges that "
-        "were tried; one seed per trial (n = 1 seed). Trials that were stopped early or failed are not counted. It "
-        "says where to look, not that a parameter helps.".replace("%", " %"),
+        title=f"{_name(first)} matters most among {count(len(shown.shares), 'searched parameter')}: {share:.0%} of the "
+        "importance".replace("%", " %"),
+        caption="Importance by PED-ANOVA, as Optuna computes it: how much a parameter decides whether a trial is among "
+        f"the best {shown.quantile:.0%} of {shown.trials} completed search trials by validation error, over the ranges "
+        "that were tried. Each trial has one seed (n = 1 seed). Trials that were stopped early or failed are not "
+        "counted. An important parameter is worth a closer look. It need not lower the error.".replace("%", " %"),
         draw=lambda: _draw(shown),
     )
 

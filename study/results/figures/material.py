@@ -1,6 +1,6 @@
-"""What a figure is made of: a study that was read, its table, and a few facts that all figures need.
+"""The data of the figures: a study that was read, its table, and a few facts that all figures need.
 
-Works on values that were read off the tracking server. Knows nothing of drawing.
+Works on values that were read from the tracking server. Knows nothing of drawing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ class Material:
         tracked: the study.
         table: its table.
         by_validation: the validation errors of the table's rows.
-        read_histories: reads metric histories off the tracking server. Each call costs one request for each run.
+        read_histories: reads metric histories from the tracking server, with one request for each run.
     """
 
     tracked: TrackedStudy
@@ -42,7 +42,7 @@ class Material:
 
     @cached_property
     def students(self) -> tuple[str, ...]:
-        """All students: first those of the table, then those that only a search has tried."""
+        """All students: first those of the table, then those that only a search tried."""
         tried = frames.text(self.tracked.trials, f"params.{schema.STUDENT}").dropna()
         return tuple(dict.fromkeys([*(row.arm.student for row in self.table.rows), *map(str, tried)]))
 
@@ -53,10 +53,10 @@ class Material:
 
     @property
     def several_students(self) -> bool:
-        """Whether a heading has to name the student."""
+        """Whether the study has several students, so that headings need a student's name."""
         return len(self.students) > 1
 
     @property
     def published(self) -> PublishedTable | None:
-        """The published table beside the study's. None where the study names none."""
+        """The published table that the study file names. None if it names none."""
         return TABLES.get(self.tracked.params.get(schema.PUBLISHED, ""))

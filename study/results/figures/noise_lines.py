@@ -1,4 +1,4 @@
-"""The content of the figure "error over the strength of the noise": which rows make which line.
+"""The content of the figure "error over the strength of the noise": the lines and their rows.
 
 Works on the rows of a table. Knows nothing of drawing. A student has one figure over σ if several σ were tried, and one
 over α if only α varies. If noise in the teacher and noise in the student were tried with the same settings, the two
@@ -22,11 +22,11 @@ BOTH = ("noisy_teacher", "noisy_student")
 
 @dataclass(frozen=True)
 class Line:
-    """Arms that differ in the setting on the axis alone, by its value.
+    """Arms that differ only in the setting on the axis.
 
     Attributes:
-        traits: everything else that says what they are, by name.
-        rows: ascending in the setting on the axis.
+        traits: all their other settings, by name.
+        rows: the arms, ascending in the setting on the axis.
     """
 
     traits: tuple[tuple[str, Setting | None], ...]
@@ -39,14 +39,14 @@ class Line:
 
 @dataclass(frozen=True)
 class NoiseLines:
-    """One picture: a student's lines over σ or α.
+    """One figure: a student's lines over σ or α.
 
     Attributes:
-        baseline: the student's baseline; None where it has none, or several.
+        baseline: the student's baseline; None if it has none, or several.
         uniform: arms whose σ is drawn from a range.
-        confirmed: searched points on fresh seeds.
-        left_out: how many lines there was no room for.
-        lost: how many of the student's rows lost seeds, and are in no picture.
+        confirmed: searched points on seeds that the search did not use.
+        left_out: how many lines are not shown, because there is no room.
+        lost: how many of the student's rows lost seeds, and are in no figure.
     """
 
     axis: Axis
@@ -60,17 +60,17 @@ class NoiseLines:
 
     @property
     def compares_both(self) -> bool:
-        """Whether this is noise in the teacher against noise in the student."""
+        """Whether the figure compares noise in the teacher with noise in the student."""
         return {line.method for line in self.lines} == set(BOTH)
 
     @property
     def rows(self) -> list[Row]:
-        """All arms of the picture."""
+        """All arms of the figure."""
         return [row for line in self.lines for row in line.rows] + [*self.uniform, *self.confirmed]
 
 
 def noise_lines_of(table: Table) -> list[NoiseLines]:
-    """The pictures that a table has, by student; a student with both kinds of noise may have two.
+    """The figures of a table, by student. A student with both kinds of noise may have two.
 
     Rows without a mean error are left out.
     """

@@ -1,4 +1,4 @@
-"""All figures of a study: each one where the study has the data for it.
+"""All figures for which a study has the data.
 
 Works on a study that was read, its table, and a function that reads metric histories. Knows nothing of pages and files.
 To add a figure, write one module in this package with a function `sketches`, and add it to `FIGURES`.
@@ -25,7 +25,7 @@ from study.results.rows import Table
 from study.results.wording import plain, some
 
 Figure = Callable[[Material], Sequence[Sketch]]
-"""Gives the sketches of one figure. Gives none where the study does not have the data for it."""
+"""Returns the sketches of one kind of figure. Returns none if the study does not have the data for it."""
 
 FIGURES: tuple[Figure, ...] = (
     error_over_noise.sketches,
@@ -77,12 +77,12 @@ def sketches_of(
     sketches = [sketch for figure in FIGURES for sketch in figure(material)]
     left_out: tuple[str, ...] = ()
     if skipped := material.students[MAX_STUDENTS:]:
-        left_out = (f"No pictures of their own for the students {some([plain(name) for name in skipped], 4)}.",)
+        left_out = (f"These students have no figures of their own: {some([plain(name) for name in skipped], 4)}.",)
     return Sketches(tuple(_named_apart(sketches)), left_out)
 
 
 def _named_apart(sketches: Iterable[Sketch]) -> list[Sketch]:
-    """Give numbers to figures of one kind. Names of students are text of the user, so they cannot name files."""
+    """Number the figures of one kind. Names of students are text of the user, so they cannot be file names."""
     sketches = list(sketches)
     kinds, seen = Counter(sketch.name for sketch in sketches), Counter[str]()
     named = []

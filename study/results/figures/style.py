@@ -1,9 +1,9 @@
-"""How every picture looks, in one place, and what a picture is once it is drawn.
+"""The look of all figures, and the drawn figure as SVG and PNG.
 
 Works on matplotlib figures. Knows nothing of studies. The colours are those of Okabe & Ito, "Color Universal Design"
-(2008), which people with any colour vision tell apart; lines differ by marker and dash as well, so that they survive a
-black-and-white printer. A figure is drawn once, in the light colours; in a page its SVG refers to them by name, so that
-the page's theme decides.
+(2008), which people with any colour vision can distinguish. Lines also differ in marker and dash, so that they can be
+distinguished in black and white. A figure is drawn once, in the light colours. In a page its SVG refers to them by
+name, so that the page's theme sets them.
 """
 
 import io
@@ -24,12 +24,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from matplotlib.typing import RcKeyType
 
 WIDTH = 5.6
-"""Inches. Narrow, so that the writing is still legible when a phone shows the picture at its own width."""
+"""Inches. It is narrow, so that the text is legible on a phone."""
 HEIGHT = 3.8
 DOTS_PER_INCH = 200
 
 MANY = 2000
-"""Points: so many and more are one image inside an SVG, which would grow to megabytes otherwise."""
+"""With this many points or more, the points are one image inside the SVG, which would have megabytes otherwise."""
 
 COLOURS: dict[str, tuple[str, str]] = {
     "ink": ("#1a1d21", "#e8eaed"),
@@ -43,7 +43,7 @@ COLOURS: dict[str, tuple[str, str]] = {
     "orange": ("#e69f00", "#f3bd4e"),
     "sky": ("#56b4e9", "#a3dbff"),
 }
-"""Name: in the light theme, in the dark theme."""
+"""By name: the colour in the light theme, and the colour in the dark theme."""
 
 LINE_COLOURS = ("blue", "vermillion", "green", "purple", "orange", "sky")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (8, 2)))
@@ -51,7 +51,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LEGEND_WIDTH, _LEGEND_HANDLE = 80, 9  # in characters
 
 ORDERED_COLOURS = ("#fde725", "#90d743", "#35b779", "#21918c", "#31688e", "#443983")
-"""From low to high, falling in lightness (matplotlib's viridis): read without telling hues apart."""
+"""From low to high, from light to dark (matplotlib's viridis), so that they can be read without seeing hues."""
 
 _SETTINGS: dict[RcKeyType, Any] = {
     "axes.axisbelow": True,
@@ -77,7 +77,7 @@ _SETTINGS: dict[RcKeyType, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "noisy-study",
     "text.color": COLOURS["ink"][0],
-    "text.parse_math": False,  # names are a user's text, and may hold a dollar
+    "text.parse_math": False,  # names are a user's text, and may contain a dollar sign
     "xtick.color": COLOURS["muted"][0],
     "xtick.labelcolor": COLOURS["ink"][0],
     "ytick.color": COLOURS["muted"][0],
@@ -87,13 +87,13 @@ _SETTINGS: dict[RcKeyType, Any] = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that is done.
+    """A figure that was drawn.
 
     Attributes:
-        name: of its files, without the suffix.
-        heading: what kind of picture it is, in a few words.
-        title: what is seen in it, in one sentence.
-        caption: how to read it, and on how many seeds it stands.
+        name: the name of its files, without the suffix.
+        heading: what kind of figure it is, in a few words.
+        title: what it shows, in one sentence.
+        caption: how to read it, and how many seeds it has.
         svg: a whole SVG file in the light colours.
         png: the same as PNG, 200 dots an inch.
     """
@@ -106,8 +106,8 @@ class Picture:
     png: bytes
 
     def inline(self) -> str:
-        """The SVG as it stands in a page: as wide as its place, coloured by the page's `--figure-…` variables, and
-        with ids that no other picture has."""
+        """The SVG for a page. It fills its place, takes its colours from the page's `--figure-…` variables, and has ids
+        that no other figure has."""
         svg = self.svg[self.svg.index("<svg ") :]
         svg = re.sub(r' (?:width|height|version|xmlns|xmlns:xlink)="[^"]*"(?=[^<]*viewBox|[^<>]*>)', "", svg, count=5)
         svg = re.sub(r'\bid="([^"]+)"', rf'id="{self.name}-\1"', svg)
@@ -117,7 +117,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Sketch:
-    """A picture that is still to be drawn: its words, and the function that draws it once the style is applied."""
+    """A figure that is not drawn yet: its texts, and the function that draws it after the style is set."""
 
     name: str
     heading: str
@@ -133,7 +133,7 @@ class Sketch:
                 _evenly_wrapped(self.title), x=0.012, horizontalalignment="left", fontsize=11, fontweight="bold"
             )
             svg = _svg(figure)
-            figure.set_layout_engine("none")  # everything has its place now
+            figure.set_layout_engine("none")  # the layout is finished
             return Picture(self.name, self.heading, self.title, self.caption, svg, _png(figure))
 
 
@@ -148,7 +148,7 @@ def colour(name: str) -> str:
 
 
 def line_look(index: int) -> dict[str, Any]:
-    """Colour, dash and marker of a picture's line; no two of a picture are alike."""
+    """Colour, dash and marker of a line. No two lines of a figure have the same look."""
     return {
         "color": colour(LINE_COLOURS[index % len(LINE_COLOURS)]),
         "linestyle": DASHES[index % len(DASHES)],
@@ -171,7 +171,7 @@ def name_above(axes: Axes, name: str, x: float, y: float) -> None:
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:
-    """The legend under the axes, where it covers nothing, in as many columns as fit; points with intervals first."""
+    """The legend below the axes, in as many columns as fit. Points with intervals come first."""
     entries = list(zip(*axes.get_legend_handles_labels(), strict=True))
     entries.sort(key=lambda entry: not isinstance(entry[0], ErrorbarContainer))
     if entries:
@@ -181,7 +181,7 @@ def legend_below(figure: Figure, axes: Axes) -> None:
 
 
 def log_scale(axes: Axes, axis: str) -> None:
-    """A logarithmic axis (`x` or `y`) with its numbers written out."""
+    """A logarithmic axis (`x` or `y`) with plain numbers instead of powers."""
     getattr(axes, f"set_{axis}scale")("log")
     ticks = getattr(axes, f"{axis}axis")
     low, high = sorted(getattr(axes, f"get_{axis}lim")())
@@ -194,15 +194,15 @@ def log_scale(axes: Axes, axis: str) -> None:
 @contextmanager
 def _applied() -> Iterator[None]:
     with matplotlib.rc_context(), catch_warnings():
-        # A name in a script that the font has not is drawn as boxes; the page beside it has the name in full.
+        # Characters that the font does not have are drawn as boxes. The table in the page has the whole name.
         filterwarnings("ignore", message="Glyph .* missing from font")
-        matplotlib.rcdefaults()  # not what a user's own matplotlibrc says: the same picture for everybody
+        matplotlib.rcdefaults()  # a user's own matplotlibrc is ignored, so that everybody gets the same figure
         matplotlib.rcParams.update(_SETTINGS)
         yield
 
 
 def _evenly_wrapped(title: str, width: int = 60) -> str:
-    """As few lines as fit, and all about as long: no single word in the last one."""
+    """Wrap a title into as few lines as possible, of about the same length."""
     title = re.sub("([σα]) = ", "\\1\u00a0=\u00a0", title)  # a symbol and its value stay together
     lines = len(textwrap.wrap(title, width))
     return textwrap.fill(title, next(w for w in range(1, width + 1) if len(textwrap.wrap(title, w)) <= lines))
@@ -211,7 +211,7 @@ def _evenly_wrapped(title: str, width: int = 60) -> str:
 def _svg(figure: Figure) -> str:
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    # The comments quote what is written, names of the tracking server among it, and nobody reads them.
+    # matplotlib's comments contain the texts of the figure, also names from the tracking server. They are not needed.
     return re.sub(r"[ \t]*<!--.*?-->\n?", "", file.getvalue(), flags=re.DOTALL)
 
 

@@ -1,7 +1,7 @@
 """Every trial on the plane of σ and α, coloured by its validation error.
 
-Works on a study's trials of any stage. One map per student and method; the colours are of validation errors, for the
-test set is not looked at by a search.
+Works on a study's trials of any stage. Each student and method has a map. The colours are validation errors, because a
+search does not use the test set.
 """
 
 from collections.abc import Sequence
@@ -33,11 +33,11 @@ _WITH_NOISE = ("noisy_teacher", "noisy_student")
 
 @dataclass(frozen=True)
 class Spot:
-    """One setting.
+    """One setting of the map.
 
     Attributes:
-        val_error: best validation error, a fraction of 1, mean over its seeds; None where there is none.
-        n: seeds.
+        val_error: best validation error, a fraction of 1, mean over its seeds; None if there is none.
+        n: the number of seeds.
     """
 
     sigma: float
@@ -50,7 +50,7 @@ class Spot:
 
 @dataclass(frozen=True)
 class TrialMap:
-    """The trials of one student, method and teacher; the teacher in words that tell it from the study's others."""
+    """The trials of one student, method and teacher. `teacher` distinguishes it from the study's other teachers."""
 
     student: str
     method: str
@@ -58,19 +58,19 @@ class TrialMap:
     spots: tuple[Spot, ...]
 
     def of(self, fate: Fate, *stages: str) -> list[Spot]:
-        """The spots of that fate and those stages."""
+        """The spots of a fate and of stages."""
         return [spot for spot in self.spots if spot.fate == fate and spot.stage in stages]
 
     @property
     def coloured(self) -> list[Spot]:
-        """What has a colour: trials of search and grid that came to a result."""
+        """The spots with a colour: completed trials of search and grid."""
         return [spot for spot in self.of("completed", SEARCH, GRID) if spot.val_error is not None]
 
 
 def maps_of(tracked: TrackedStudy) -> list[TrialMap]:
-    """The maps a study has: where at least three settings came to a result, over several σ and several α.
+    """The maps of a study. A map needs at least three settings with a result, over several σ and several α.
 
-    A setting of the grid or the confirmation that lost a seed came to none.
+    A setting of the grid or the confirmation that lost a seed has no result.
     """
     trials = tracked.trials
     fates = frames.text(trials, f"tags.{schema.OUTCOME}").map(_FATES)
@@ -97,7 +97,7 @@ def maps_of(tracked: TrackedStudy) -> list[TrialMap]:
 
 
 def _teachers(tracked: TrackedStudy) -> "pd.Series[str]":
-    """What to call the teacher of every trial; no text where it has none."""
+    """A name for the teacher of every trial. Empty if the trial has no teacher."""
     parts = [
         frames.text(tracked.trials, f"params.{name}").astype(object)
         for name in (schema.TEACHER, schema.TEACHER_CHAIN, schema.TEACHER_KEY)
@@ -141,15 +141,15 @@ def sketches(material: Material) -> list[Sketch]:
 
 
 def sketch(shown: TrialMap, several: bool, teachers: bool = False) -> Sketch:
-    """The picture of a map.
+    """The figure of a map.
 
     Args:
         shown: the map.
-        several: whether the study has more of them.
-        teachers: whether those are of other teachers too.
+        several: whether the study has several maps.
+        teachers: whether the maps have different teachers.
     """
     confirmed = {(spot.sigma, spot.alpha) for spot in shown.of("completed", CONFIRM)}
-    # Few validation images make ties: of equals the title names the one that was confirmed.
+    # With few validation images several spots can be equal. Then the title names one that was confirmed.
     best = min(
         shown.coloured,
         key=lambda spot: (spot.val_error, (spot.sigma, spot.alpha) not in confirmed, spot.sigma, spot.alpha),
@@ -174,21 +174,21 @@ def _caption(shown: TrialMap) -> str:
     searched, pruned = shown.of("completed", SEARCH), shown.of("pruned", SEARCH)
     gridded, confirmed = shown.of("completed", GRID), shown.of("completed", CONFIRM)
     failed = sum(spot.n for spot in shown.of("failed", SEARCH, GRID, CONFIRM))
-    said = ["Colour: best validation error; lighter is lower."]
+    said = ["Colour: best validation error. Lighter is lower."]
     if searched:
         said.append(f"Circles: {count(len(searched), 'search trial')}, each on one seed (n = 1 seed).")
     if gridded:
         said.append(f"Squares: {count(len(gridded), 'grid point')}, mean over {seeds_each(s.n for s in gridded)}.")
     if pruned:
-        said.append(f"Crosses: {count(len(pruned), 'trial')} stopped early, whose errors are not comparable.")
+        said.append(f"Crosses: {count(len(pruned), 'trial')} stopped early. Their errors cannot be compared.")
     if confirmed:
         said.append(
-            f"Ringed: {count(len(confirmed), 'point')} trained again on fresh seeds, "
+            f"Rings: {count(len(confirmed), 'point')} trained again on fresh seeds, "
             f"{seeds_each(spot.n for spot in confirmed)}."
         )
     if failed:
-        said.append(f"Triangles: {count(failed, 'trial')} that diverged or failed, or whose arm lost other seeds so.")
-    said.append("The lowest of many trials is lower than its setting deserves.")
+        said.append(f"Triangles: {count(failed, 'trial')} that diverged or failed, or whose arm lost a seed.")
+    said.append("The lowest error of many trials is too low on average.")
     return " ".join(said)
 
 
@@ -244,7 +244,7 @@ def _places(spots: Sequence[Spot]) -> tuple[list[float], list[float]]:
 
 
 def _bounds(percents: Sequence[float]) -> list[float]:
-    """Round limits of at most six shades up to where the worst tenth begins, which would take them all otherwise."""
+    """Round limits of at most six shades. The worst tenth has the last shade, because it would need all of them."""
     low, high = min(percents), float(np.quantile(percents, 0.9))
     if high - low < 1e-9:
         return [low - 0.05, low + 0.05]
@@ -257,7 +257,7 @@ def _shades(number: int) -> list[str]:
 
 
 def _colour_bar(figure: Figure, axes: Axes, bounds: Sequence[float], beyond: bool) -> ScalarMappable:
-    """The scale beside the map, and what gives a spot its colour."""
+    """Draw the scale beside the map. Returns the mapping from errors to colours."""
     shades = _shades(len(bounds) - 1)
     scale = ScalarMappable(
         BoundaryNorm(list(bounds), len(shades)), ListedColormap(shades).with_extremes(over=shades[-1])

@@ -62,7 +62,7 @@ def test_what_is_not_asked_for_is_not_read(tmp_path: Path) -> None:
         if array.name == "it":
             assert np.array_equal(array.read(), np.eye(3))
         else:
-            with pytest.raises(DamagedMatlabFile, match="is no array of real numbers"):
+            with pytest.raises(DamagedMatlabFile, match="is not an array of real numbers"):
                 array.read()
     assert [array.kind for array in seen.values()] == ["cell", "char", "double", "double"]
 

@@ -87,10 +87,10 @@ def _encoded_again_and_again() -> bytes:
     ("content", "message"),
     [
         (_proto(b"]", b"r\xff\xff\xff\xff"), None),  # the place of an object, in memory that is not there
-        (_proto(b"}", b"N\x85" + b"\x85" * 100_000, b"K\x00", b"s"), "keys that are no text"),
-        (_proto(b"}", b"(", b"N\x85", b"K\x00", b"u"), "keys that are no text"),
-        (_proto(b"(", b"N\x85", b"K\x00", b"d"), "keys that are no text"),
-        (_proto(b"c_codecs\nencode\n", b"}", b"b"), "sets what no batch"),
+        (_proto(b"}", b"N\x85" + b"\x85" * 100_000, b"K\x00", b"s"), "keys that are not text"),
+        (_proto(b"}", b"(", b"N\x85", b"K\x00", b"u"), "keys that are not text"),
+        (_proto(b"(", b"N\x85", b"K\x00", b"d"), "keys that are not text"),
+        (_proto(b"c_codecs\nencode\n", b"}", b"b"), "sets attributes that no batch"),
         (_proto(b"cnumpy\ndtype\n", b"(", b"]" * 5, b"t", b"R"), "an array of list"),
         (_proto(b"c" + b"a" * 10**6 + b"\nb\n"), "a" * 50),
         (_proto(b"]", b"q\x00", b"h\x00" * 4_000_000), "more steps than any batch"),

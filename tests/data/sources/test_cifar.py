@@ -90,7 +90,7 @@ def _refused(data_root: Path) -> str:
     [
         ("data_batch_3.bin", None, "data_batch_3.bin missing"),
         ("data_batch_3.bin", b"", "data_batch_3.bin has 0 bytes"),
-        ("data_batch_3.bin", bytes(3073 * 2 - 1), "data_batch_3.bin has 6145 bytes, no multiple of 3073"),
+        ("data_batch_3.bin", bytes(3073 * 2 - 1), "data_batch_3.bin has 6145 bytes, which is not a multiple of 3073"),
         ("test_batch.bin", b"\x0a" + bytes(3072), "labels from 10 to 10"),
         ("batches.meta.txt", b"cat\ndog\n", "batches.meta.txt has 2 class names, not 10"),
     ],
@@ -109,11 +109,11 @@ def test_a_wrong_binary_file_is_named(tmp_path: Path, name: str, content: bytes 
     ("name", "content", "message"),
     [
         ("data_batch_2", b"no pickle", "data_batch_2 is refused: a damaged pickle"),
-        ("data_batch_2", pickle.dumps([1], 2), "data_batch_2 holds no dictionary"),
-        ("data_batch_2", pickle.dumps({"labels": [1]}, 2), "data_batch_2 holds no images"),
-        ("data_batch_2", pickle.dumps({"data": pictures((2, 3072)), "labels": [1]}, 2), "holds no labels for its 2"),
+        ("data_batch_2", pickle.dumps([1], 2), "data_batch_2 has no dictionary"),
+        ("data_batch_2", pickle.dumps({"labels": [1]}, 2), "data_batch_2 has no images"),
+        ("data_batch_2", pickle.dumps({"data": pictures((2, 3072)), "labels": [1]}, 2), "has no labels for its 2"),
         ("test_batch", pickle.dumps({"data": pictures((1, 3072)), "labels": [-1]}, 2), "labels from -1 to -1"),
-        ("batches.meta", pickle.dumps({}, 2), "batches.meta holds no label_names"),
+        ("batches.meta", pickle.dumps({}, 2), "batches.meta has no label_names"),
     ],
 )
 def test_a_wrong_python_file_is_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -140,7 +140,7 @@ def test_a_malicious_batch_is_refused_unexecuted(tmp_path: Path) -> None:
 def test_a_truncated_archive_is_refused(tmp_path: Path) -> None:
     path = write_tar(tmp_path / CIFAR10.binary.archive, _binary_files(CIFAR10))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert "not a whole tar archive" in _refused(tmp_path)
+    assert "not a complete tar archive" in _refused(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd"])
@@ -163,7 +163,7 @@ def test_class_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
     write_folder(tmp_path, _python_files(CIFAR10))
     content = pickle.dumps({"label_names": [laughs, *"bcdefghij"]}, 2)
     (tmp_path / CIFAR10.python.folder / "batches.meta").write_bytes(content)
-    assert "holds names that are no text" in _refused(tmp_path)
+    assert "has names that are not text" in _refused(tmp_path)
 
 
 def test_a_file_larger_than_any_official_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ def test_a_label_that_is_no_digit_is_refused(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     labels = tmp_path / "MNIST" / "raw" / MNIST_NAMES[3]
     labels.write_bytes(idx_bytes(np.full(20, 10, dtype=np.uint8)))
-    with pytest.raises(UserError, match="holds the label 10"):
+    with pytest.raises(UserError, match="has the label 10"):
         read_mnist(tmp_path)
 
 
