@@ -76,11 +76,11 @@ def test_the_json_has_the_numbers_of_the_page(page: Path) -> None:
 
 
 def test_seed_errors_are_there_unless_declared_lost(page: Path) -> None:
-    """The errors of the seeds are there unless the page says that they are lost."""
+    """The JSON has the errors of the seeds, unless the page says that they are not known."""
     document = document_of(page)
     read_off = any(note.startswith("Read off the page") for note in document["notes"])
     for row in document["rows"]:
         assert (row["errors"] is None) == read_off
         if row["errors"] and row["test_error_mean"] is not None:
             assert sum(row["errors"].values()) / len(row["errors"]) == pytest.approx(row["test_error_mean"])
-    assert read_off == ("read off this page" in " ".join(page.read_text("utf-8").split()))
+    assert read_off == ("read from this page" in " ".join(page.read_text("utf-8").split()))
