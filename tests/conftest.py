@@ -28,11 +28,23 @@ for _each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(_each, lambda *_: None)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the files of this folder first. They run whole studies, and a process that gets one last leaves the others
-    without work."""
+    """Mark most combinations as slow, and run the files of this folder first.
+
+    Every sampler and scheduler runs on SQLite, and one of each on every storage; `make test-slow` has all combinations.
+    The files of this folder run whole studies: a process that gets one last leaves the others without work.
+    """
+    for item in items:
+        if isinstance(item, pytest.Function) and "callspec" in vars(item) and _is_combination(item.callspec.params):
+            item.add_marker("slow")
     here = Path(__file__).parent
     items.sort(key=lambda item: item.path.parent != here)
+
+
+def _is_combination(parameters: dict[str, object]) -> bool:
+    others = {parameters.get("sampler", "tpe"), parameters.get("scheduler", "asha")} - {"tpe", "asha"}
+    return parameters.get("storage", "sqlite") != "sqlite" and bool(others)
 
 
 @pytest.fixture

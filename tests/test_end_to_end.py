@@ -166,6 +166,7 @@ def test_parent_run_suffices_to_rerun_the_study(finished: Finished) -> None:
     assert parent["tags.noisy_study.version.torch"]
 
 
+@pytest.mark.slow
 def test_a_study_run_again_from_its_parent_run_gives_its_table(finished: Finished) -> None:
     parent = finished.runs("study").iloc[0]["run_id"]
     words = ["--from-run", parent, "--name", "again", "--set", "search="]
@@ -222,6 +223,7 @@ def test_status_counts_the_trials_of_every_stage(finished: Finished) -> None:
     assert [line.split()[2:4] for line in shown.splitlines()[1:]] == [["grid", "9"], ["search", "4"], ["confirm", "3"]]
 
 
+@pytest.mark.slow
 def test_a_second_study_takes_the_teacher_of_the_first(finished: Finished) -> None:
     ran = finished.command("run", "quickstart", *SMALL, "--name", "second", "--set", "search=", "--set", "seeds=[7]")
     assert ran.returncode == 0, ran.stderr
@@ -229,6 +231,7 @@ def test_a_second_study_takes_the_teacher_of_the_first(finished: Finished) -> No
     assert len(weights) == 1
 
 
+@pytest.mark.faults
 def test_killed_driver_does_not_change_the_table(finished: Finished, tmp_path: Path) -> None:
     """Also: one worker gives what two give."""
     grid_alone = [*SMALL, "--set", "resources.workers=1", "--set", "search="]

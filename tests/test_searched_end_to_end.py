@@ -153,6 +153,7 @@ def test_repeated_learning_rate_is_not_trained_again(
     assert line.startswith(f"{int(trials[f'tags.{schema.REPEATS}'].notna().sum())} trial")
 
 
+@pytest.mark.slow
 def test_diverged_search_advises_other_ranges(tmp_path: Path) -> None:
     """A search in which all trials diverge advises other ranges and no resume."""
     study = {
@@ -181,6 +182,7 @@ def test_diverged_search_advises_other_ranges(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------ two objectives, two runs
 
 
+@pytest.mark.slow
 def test_two_objective_front_is_confirmed(tmp_path: Path) -> None:
     """Each student of the front is confirmed beside a baseline of its own width."""
     study = {
@@ -205,6 +207,7 @@ def test_two_objective_front_is_confirmed(tmp_path: Path) -> None:
         assert min(rows, key=lambda row: row["test_error_mean"])["pareto"]
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_changes_no_digit_of_a_table(tmp_path: Path) -> None:
     tables = []
     for workers in (1, 2):

@@ -77,6 +77,7 @@ def test_a_namespace_folder_hides_nothing(installed: Path, tmp_path: Path) -> No
     assert _python(installed, tmp_path, "script.py").returncode == 0
 
 
+@pytest.mark.slow
 def test_workers_never_import_such_a_file(installed: Path, tmp_path: Path) -> None:
     for name in ("models.py", "search_spaces.py", "study.py"):
         (tmp_path / name).write_text(HARMFUL, encoding="utf-8")

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 from support.disturbed import SMALL, Harm, Study, harm, tally
 from support.undisturbed import Undisturbed
 
 
+@pytest.mark.faults
 def test_a_study_with_an_arm_that_diverges(tmp_path: Path, undisturbed: Undisturbed) -> None:
     hopeless = {"method": "noisy_teacher", "sigma": 0.7, "train": {"optimizer": "sgd", "lr": 100.0}}
     study, alone = Study(tmp_path, {**SMALL, "arms": [*SMALL["arms"], hopeless]}), undisturbed(SMALL)

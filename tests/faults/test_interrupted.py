@@ -75,6 +75,7 @@ def test_sighup_ignored_at_the_start_stays_ignored(tmp_path: Path, undisturbed: 
     unharmed(study, undisturbed(SMALL), "SIGHUP under `nohup`", 1)
 
 
+@pytest.mark.faults
 def test_second_ctrl_c_ends_the_study_at_once(tmp_path: Path) -> None:
     """Ray's head is held still, so that the first one waits for it until it is cut off."""
     study = Study(tmp_path, SMALL)
@@ -89,6 +90,7 @@ def test_second_ctrl_c_ends_the_study_at_once(tmp_path: Path) -> None:
         assert driver.stderr == "", "neither wound down nor cut off"
 
 
+@pytest.mark.faults
 def test_a_wind_down_that_hangs_is_cut_off(tmp_path: Path) -> None:
     study = Study(tmp_path, SMALL)
     with study.start(*ENDLESS) as driver:
