@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 from PIL import Image
+from safetensors.torch import save_file
 
+from models import zoo
 from models.zoo import names
 from search_spaces.library import recipe_names
 from study.config import dump_study, parse_study
@@ -156,6 +158,15 @@ def test_a_mistake_is_one_line_that_says_what_and_where(
     refused: Callable[..., str], words: list[str], expected: str
 ) -> None:
     assert expected in refused(*words)
+
+
+@pytest.mark.parametrize("verb", ["validate", "run"])
+def test_teacher_weights_with_a_nan_are_refused(refused: Callable[..., str], workspace: Path, verb: str) -> None:
+    weights = zoo.build("FC10", (1, 8, 8), 10).state_dict()
+    next(iter(weights.values())).flatten()[0] = float("nan")
+    save_file(weights, workspace / "teacher.safetensors")
+    given = "teachers=[{network: FC10, weights: teacher.safetensors}]"
+    assert "has numbers that are NaN or infinite" in refused(verb, "quickstart", "--set", given)
 
 
 def test_a_name_does_not_lead_out_of_the_folder_of_all_studies(

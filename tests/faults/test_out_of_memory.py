@@ -1,0 +1,29 @@
+"""Memory runs out: the kernel kills the worker of a large student, and the study names the reason."""
+
+from pathlib import Path
+
+import pytest
+from support.disturbed import SMALL, Document, Study, unharmed
+from support.small_memory import small_memory
+from support.undisturbed import Undisturbed
+
+pytestmark = pytest.mark.faults
+
+LARGE = {"method": "noisy_teacher", "sigma": 0.5, "student": {"network": "FC6000-FC6000-FC10"}, "train": {"epochs": 1}}
+STUDY: Document = {**SMALL, "arms": [*SMALL["arms"], LARGE], "seeds": [0]}
+LIMIT = 2_500 * 2**20
+"""Bytes: enough for Ray, the command and the small students."""
+
+
+def test_out_of_memory_is_named_and_the_others_finish(tmp_path: Path, undisturbed: Undisturbed) -> None:
+    with small_memory(LIMIT) as launch:
+        study = Study(tmp_path, STUDY, launch=launch)
+        with study.start() as driver:
+            assert driver.ends() == 1, driver.stderr
+        last = driver.stderr.splitlines()[-1]
+        assert "memory ran out: the kernel killed" in last, driver.stderr
+        assert "lower resources.workers or train.batch_size, or allow more memory" in last
+        assert "Traceback" not in driver.stderr
+    again = Study(tmp_path, STUDY)
+    again.finish("resume", "small")
+    unharmed(again, undisturbed(STUDY), "the kernel kills workers because memory ran out", 1)
