@@ -122,7 +122,8 @@ def test_interrupted_start_leaves_nothing_in_the_way(tmp_path: Path, undisturbed
                 break
             assert status == 130, driver.stderr
             # While Ray starts, its core has a handler of its own for SIGTERM, which speaks before it passes it on.
-            *rays_own, last = driver.stderr.splitlines(keepends=True)
+            *others, last = driver.stderr.splitlines(keepends=True)
+            rays_own = [line for line in others if not line.startswith("the tracking server is slow")]
             assert last in ("interrupted\n", HOW_TO_GO_ON), f"at {number / 8} of {whole} s: {driver.stderr}"
             assert not rays_own or rays_own[0].startswith("*** SIGTERM received"), driver.stderr
             if driver.stdout:  # its table, so it had ended

@@ -30,9 +30,12 @@ def study(tmp_path: Path, killed: Study) -> Study:
     return Study(tmp_path / "copy", SMALL)
 
 
-def _stored(study: Study, pattern: str) -> Path:
-    (file,) = (study.folder / ".noisy-study").glob(pattern)
-    return file
+def _stored(study: Study, patterns: list[str]) -> dict[Path, bytes]:
+    """What these files hold, by their path from the folder of all studies."""
+    root = study.folder / ".noisy-study"
+    found = {file.relative_to(root): file.read_bytes() for pattern in patterns for file in root.glob(pattern)}
+    assert found
+    return found
 
 
 DAMAGED = {
@@ -44,14 +47,13 @@ DAMAGED = {
 
 @pytest.mark.parametrize("what", DAMAGED)
 def test_a_damaged_teacher_is_made_again(study: Study, undisturbed: Undisturbed, what: str) -> None:
-    for pattern in DAMAGED[what]:
-        flip_in_the_middle(_stored(study, pattern))
+    files = _stored(study, DAMAGED[what])
+    for file in files:
+        flip_in_the_middle(study.folder / ".noisy-study" / file)
     said = study.finish("resume", "small").stderr
     assert "damaged" in said
-    for pattern in DAMAGED[what]:
-        whole = _stored(undisturbed(SMALL), pattern)
-        assert _stored(study, pattern).read_bytes() == whole.read_bytes()
-    unharmed(study, undisturbed(SMALL), f"one bit of {what} is flipped", len(DAMAGED[what]))
+    assert _stored(study, DAMAGED[what]) == _stored(undisturbed(SMALL), DAMAGED[what])
+    unharmed(study, undisturbed(SMALL), f"one bit of {what} is flipped", len(files))
 
 
 def test_damaged_weights_of_students_are_refused_and_made_again(study: Study, undisturbed: Undisturbed) -> None:
