@@ -1,86 +1,29 @@
 """How often the rule of a table errs, and what it finds, in simulated studies.
 
-Studies are drawn at random and judged by the functions that judge real ones (`study.results.rule`). Ten arms share a
-baseline and their seeds. An error is base × (1 − improvement) × (1 + what the seed does to all + what is left), so the
-improvement is known. Knows nothing of training. 2,000 studies a line; the numbers go to `benchmarks/statistics.json`
-and into docs/statistics.md.
+Studies are drawn at random (`benchmarks.simulated`) and judged by the functions that judge real ones
+(`study.results.rule`). Ten arms share a baseline and their seeds. Knows nothing of training. 2,000 studies a line. The
+numbers go to `benchmarks/statistics.json` and into docs/statistics.md, and so do those of studies whose seeds are not
+fixed (`benchmarks.sequential`).
 
     python -m benchmarks.statistics [--studies 2000]
 """
 
 import argparse
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from benchmarks import sequential
 from benchmarks.page import ROOT, publish, table
-from study.results.dunnett import Floats
+from benchmarks.simulated import ARMS, KINDS, STUDIES, WORLDS, Kind, errors, half_better
 from study.results.rule import LEVEL, Family, contrasts, half_widths, improvement_limits
 
 PAGE = ROOT / "docs" / "statistics.md"
 NAME = "statistics"
-STUDIES = 2000
-ARMS = 10
 SEEDS = (3, 5, 10)
 MOST_FALSE, LEAST_COVERAGE = 0.065, 0.935
 """What the page promises, with room for the chance of 2,000 studies."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of data set.
-
-    Attributes:
-        spread: standard deviation of an error over seeds / mean error.
-        correlation: of the errors of two arms over the seeds.
-        improvement: of the arms that are better, as a fraction of 1.
-        collapsed: error of a collapsed training / mean error.
-        promised: the least power, by number of seeds.
-    """
-
-    name: str
-    spread: float
-    correlation: float
-    improvement: float
-    collapsed: float
-    promised: Mapping[int, float]
-
-
-KINDS = (
-    Kind("like MNIST", 0.05, 0.1, 0.10, 75.0, {5: 0.45}),
-    Kind("like CIFAR-10", 0.02, 0.7, 0.05, 4.5, {3: 0.65}),
-)
-
-Draw = Callable[[np.random.Generator, int, int], Floats]
-"""Gives what is left of each training, (studies, seeds, 1 + arms), of about mean 0 and spread 1; the baseline first."""
-
-
-def _normal(factors: Iterable[float]) -> Draw:
-    spreads = np.array(list(factors))
-    return lambda rng, studies, seeds: rng.normal(0, 1, (studies, seeds, 1 + ARMS)) * spreads
-
-
-def _one_to_three(rng: np.random.Generator, studies: int, seeds: int) -> Floats:
-    factors = np.exp(rng.uniform(0, math.log(3), (studies, 1, 1 + ARMS)))
-    return rng.normal(0, 1, (studies, seeds, 1 + ARMS)) * factors
-
-
-def _skewed(rng: np.random.Generator, studies: int, seeds: int) -> Floats:
-    return rng.exponential(1, (studies, seeds, 1 + ARMS)) - 1
-
-
-COLLAPSED = "one training in 30 collapses"
-WORLDS: Mapping[str, Draw] = {
-    "equal spreads": _normal([1.0] * (1 + ARMS)),
-    "spreads of 1 to 3 times": _one_to_three,
-    "one arm at 4 times the spread": _normal([1.0] * ARMS + [4.0]),
-    "the baseline at 3 times the spread": _normal([3.0] + [1.0] * ARMS),
-    "skewed: now and then a bad training": _skewed,
-    "spread grows with σ, to 4 times": _normal([1.0, *(1 + 3 * np.linspace(0.1, 1, ARMS))]),
-    COLLAPSED: _normal([1.0] * (1 + ARMS)),
-}
 
 
 @dataclass(frozen=True)
@@ -101,17 +44,6 @@ class Line:
     power: float
 
 
-def errors(kind: Kind, world: str, improvements: Floats, studies: int, seeds: int) -> Floats:
-    """Errors / mean error of the baseline, (studies, seeds, 1 + arms)."""
-    rng = np.random.default_rng([*kind.name.encode(), *world.encode(), seeds, int(1000 * improvements.sum())])
-    shared = kind.spread * math.sqrt(kind.correlation) * rng.normal(0, 1, (studies, seeds, 1))
-    own = kind.spread * math.sqrt(1 - kind.correlation) * WORLDS[world](rng, studies, seeds)
-    drawn = 1 + shared + own
-    if world == COLLAPSED:
-        drawn = np.where(rng.uniform(size=drawn.shape) < 1 / 30, kind.collapsed, drawn)
-    return np.asarray(drawn * (1 - np.append(0, improvements)))
-
-
 def measure(kind: Kind, world: str, seeds: int, studies: int = STUDIES) -> Line:
     """Simulate and judge the studies of one line."""
     family = Family(ARMS)
@@ -120,7 +52,7 @@ def measure(kind: Kind, world: str, seeds: int, studies: int = STUDIES) -> Line:
     found = contrasts(drawn[..., 0], drawn[..., 1:])
     named = np.abs(found.difference) > half_widths(found, family)
 
-    half = np.where(np.arange(ARMS) % 2 == 0, kind.improvement, 0)
+    half = half_better(kind)
     drawn = errors(kind, world, half, studies, seeds)
     found = contrasts(drawn[..., 0], drawn[..., 1:])
     low, high = improvement_limits(found, family)
@@ -182,6 +114,7 @@ def main() -> None:
             "lines": [asdict(each) for each in lines],
         }
         print(publish(PAGE, NAME, page(lines), numbers))
+    sequential.run(PAGE, arguments.studies, arguments.dry)
 
 
 if __name__ == "__main__":

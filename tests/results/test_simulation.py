@@ -5,7 +5,8 @@ import json
 import pytest
 
 from benchmarks.page import ROOT, stored, with_block
-from benchmarks.statistics import COLLAPSED, KINDS, NAME, PAGE, SEEDS, WORLDS, Line, broken, measure, page
+from benchmarks.simulated import COLLAPSED, KINDS, WORLDS
+from benchmarks.statistics import NAME, PAGE, SEEDS, Line, broken, measure, page
 
 STUDIES = 500
 ROOM = 0.03
