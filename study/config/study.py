@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import (
     Field,
@@ -23,6 +23,9 @@ from study.values import (
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 """A study's name is also the name of its folder and of its MLflow experiment. So it has no path separators."""
+
+Varied = Literal["student", "teacher"]
+"""What a seed of a study trains anew."""
 
 
 def unused_seeds(seeds: Sequence[int]) -> Iterator[int]:
@@ -57,6 +60,9 @@ class StudyConfig(Model):
     baseline: BaselineConfig = BaselineConfig(method="logit_regression")
     arms: tuple[ArmConfig, ...] = Field((), max_length=1000)
     seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1, max_length=1000)
+    vary: tuple[Varied, ...] = Field(
+        ("student",), min_length=1, description="what a seed trains: [student], or [student, teacher]"
+    )
     smallest_effect: float | None = Field(
         None, gt=0, lt=100, description="per cent; a smaller improvement does not matter"
     )
@@ -69,6 +75,7 @@ class StudyConfig(Model):
             raise ValueError("baseline: one setting for every student, so it takes no list of values and no `student`")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds: each seed only once, not {list(self.seeds)}")
+        self._check_varied()
         if self.baseline.search is not None:
             self._check_searched_baseline()
         if not self.arms and self.search is None:
@@ -132,6 +139,30 @@ class StudyConfig(Model):
         if not isinstance(here, Model):
             return path[-1] in here
         return path[-1] in here.model_fields_set and getattr(here, str(path[-1])) is not None
+
+    def _check_varied(self) -> None:
+        if self.vary not in (("student",), ("student", "teacher")):
+            raise ValueError(f"vary: expected [student] or [student, teacher], not {list(self.vary)}")
+        if not self.varies_teacher:
+            return
+        groups = (self.teachers, *(arm.teachers or () for arm in (self.baseline, *self.arms)))
+        for teacher in chain.from_iterable(groups):
+            if teacher.reads_weights:
+                raise ValueError(
+                    f"vary: no seed can train the teacher {teacher.network}, because it or a teacher of its own is "
+                    "read from `weights`"
+                )
+
+    @property
+    def varies_teacher(self) -> bool:
+        """Whether each seed brings a teacher of its own."""
+        return "teacher" in self.vary
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """Every seed that any student of the study is trained with: those of the grid, the confirmation, the search."""
+        searched = () if self.search is None else (*self.confirmation_seeds, self.search_seed)
+        return tuple(dict.fromkeys([*(self.seeds if self.arms else ()), *searched]))
 
     def _check_searched_baseline(self) -> None:
         if self.search is None or not self.search.train:

@@ -14,6 +14,7 @@ from study.config.training import Idle, TrainConfig, within
 from study.methods import METHOD_SETTINGS, method_named
 from study.methods.base import DEFAULT_COMBINATION, Combination
 from study.values import (
+    MAX_SEED,
     Model,
     NetworkReference,
     Seed,
@@ -21,6 +22,9 @@ from study.values import (
 
 MAX_TEACHERS = 100
 """The most teachers of one student, including the teachers of its teachers."""
+
+_SEEDS_APART = 1_000_003
+"""Between the seeds of two teachers that differ in their seed alone, where each seed of a study trains its teachers."""
 
 
 class TeacherConfig(TeacherSettings):
@@ -77,6 +81,21 @@ class TeacherConfig(TeacherSettings):
     def count(self) -> int:
         """The number of its trainings: its own, and those of its teachers."""
         return 1 + sum(teacher.count for teacher in self.teachers or ())
+
+    @property
+    def reads_weights(self) -> bool:
+        """Whether it, or any of its own teachers, is read from a file."""
+        return self.weights is not None or any(teacher.reads_weights for teacher in self.teachers or ())
+
+    def of_seed(self, seed: int) -> Self:
+        """The same teacher as a seed of the study trains it, with its own teachers (`vary: [student, teacher]`).
+
+        A teacher whose `seed` is 0, the default, is trained with the study's seed. Another `seed` moves it, so that
+        two teachers that differ in their seed alone stay different.
+        """
+        own = None if self.teachers is None else tuple(teacher.of_seed(seed) for teacher in self.teachers)
+        moved = (seed + _SEEDS_APART * self.seed) % (MAX_SEED + 1)
+        return self.model_copy(update={"seed": moved, "teachers": own})
 
     def without_effect(self) -> Idle:
         """Settings that neither its training nor the training of its own teachers uses."""

@@ -37,6 +37,7 @@ class TrialConfig(TrialSettings):
     dropout: DropProbability = 0.0
     train: TrainConfig
     seed: Seed
+    teacher_seed: Seed | None = Field(None, description="trains its teachers; absent: they have seeds of their own")
 
     @model_validator(mode="after")
     def _settings_of_the_method(self) -> Self:
@@ -50,6 +51,13 @@ class TrialConfig(TrialSettings):
         if self.combine == "mean_distribution" and not method.takes_distributions:
             raise ValueError(f"{self.method} does not learn from a mean distribution")
         return self
+
+    @property
+    def taught_by(self) -> tuple[TeacherConfig, ...]:
+        """Its teachers as they are trained: with the seed that it brings, or with seeds of their own."""
+        if self.teacher_seed is None:
+            return self.teachers
+        return tuple(teacher.of_seed(self.teacher_seed) for teacher in self.teachers)
 
     @property
     def sees_test_set(self) -> bool:

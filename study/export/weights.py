@@ -157,6 +157,8 @@ def open_teachers(opened: OpenedStudent, root: Path, data_root: Path) -> tuple[O
     preprocessing = _preprocessing(opened.config, opened.student.preprocessing.max_value, whole)
     teachers = []
     for teacher in _teachers_of(opened, weights):
+        if opened.config.varies_teacher:
+            teacher = teacher.of_seed(opened.choice.seed)
         key = logits_key(teacher_trial(teacher), whole.digest, weights)
         network = zoo.build(teacher.network, whole.input_shape, whole.class_count)
         file = Path(teacher.weights or root / "teachers" / key / WEIGHTS)

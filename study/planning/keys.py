@@ -55,7 +55,8 @@ def training_key(trial: TrialConfig, weights: Mapping[str, str] = NO_WEIGHTS) ->
 def teacher_key(teachers: Sequence[TeacherConfig], weights: Mapping[str, str] = NO_WEIGHTS) -> str:
     """What identifies the teachers of a student: one key for each teacher, joined by `+`.
 
-    Two teachers that differ in anything have two keys. How several teachers are combined is not part of it.
+    Two teachers that differ in anything have two keys. How several teachers are combined is not part of it. Nor is the
+    seed of the study that trains a teacher, where each seed brings its own: these are one design, and one arm.
 
     Args:
         teachers: of one student; none for a student that learns from labels.
@@ -85,7 +86,7 @@ def _settings(trial: TrialConfig, weights: Mapping[str, str]) -> dict[str, Any]:
     """Every relevant setting that differs from its default."""
     if trial.weights is not None:  # nothing is trained, so nothing else matters
         return {"network": trial.network, "weights": weights.get(trial.weights, trial.weights)}
-    excluded = IRRELEVANT_TO_A_TRIAL | {"teachers", "train"}
+    excluded = IRRELEVANT_TO_A_TRIAL | {"teachers", "teacher_seed", "train"}
     method = method_named(trial.method)
     for name, field in method.model_fields.items():
         if name not in WRITTEN_AT_THEIR_DEFAULT and getattr(trial, name) == field.default:
@@ -104,7 +105,7 @@ def _settings(trial: TrialConfig, weights: Mapping[str, str]) -> dict[str, Any]:
         settings["noise"] = "frozen" if noise.changes == {"per": "image"} else noise.changes
     settings["train"] = _train_settings(trial.train)
     if trial.teachers:
-        settings["teachers"] = [_settings(teacher_trial(teacher), weights) for teacher in trial.teachers]
+        settings["teachers"] = [_settings(teacher_trial(teacher), weights) for teacher in trial.taught_by]
     return settings
 
 

@@ -38,7 +38,9 @@ def overview_of(name: str, config: StudyConfig) -> Overview:
     return Overview(
         name=name,
         dataset=config.data.name,
-        teachers=", ".join(trial.network for trial in plan.teacher_trials(config)),
+        teachers=", ".join(
+            trial.network for trial in plan.teacher_trials(config.model_copy(update={"vary": ("student",)}))
+        ),
         students=", ".join(dict.fromkeys([config.student.network, *(trial.network for trial in grid)])),
         trials=" + ".join(trials),
         reproduces=config.published or "",
@@ -50,6 +52,6 @@ def arms_of_students(config: StudyConfig) -> dict[str, int]:
     points: dict[str, set[str]] = {}
     for trial in plan.grid_trials(config):
         if trial.role == "arm":
-            settings = trial.model_dump_json(exclude={"seed"})
+            settings = trial.model_dump_json(exclude={"seed", "teacher_seed"})
             points.setdefault(trial.network, set()).add(settings)
     return {student: len(of_student) for student, of_student in points.items()}

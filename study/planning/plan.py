@@ -20,7 +20,7 @@ from study.config import (
 )
 from study.config.methods import settings_of
 from study.methods import NOISE_SETTINGS, method_named
-from study.planning.keys import training_key
+from study.planning.keys import NO_WEIGHTS, training_key
 from study.stages import CONFIRM, GRID, SEARCH, Stage
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ def teacher_trials(config: StudyConfig) -> list[TrialConfig]:
 def teacher_levels(config: StudyConfig) -> list[list[TrialConfig]]:
     """The teachers' trainings, level by level: those of one level need only the logits of levels before it."""
     teachers = _trainings(
-        teacher_trial(each) for group in teacher_groups(config) for teacher in group for each in _with_own(teacher)
+        teacher_trial(each) for group in trained_groups(config) for teacher in group for each in _with_own(teacher)
     )
     heights = [_height(teacher) for teacher in teachers]
     return [
@@ -50,7 +50,7 @@ def teacher_levels(config: StudyConfig) -> list[list[TrialConfig]]:
 
 
 def targets(config: StudyConfig) -> list[Target]:
-    """Everything that a student of the study learns from.
+    """Everything that a student of the study learns from: teachers as they are trained.
 
     A search may propose any combination of the study's own teachers.
     """
@@ -60,12 +60,39 @@ def targets(config: StudyConfig) -> list[Target]:
             found += [(arm.teachers or config.teachers, how) for how in arm.combine or (DEFAULT_COMBINATION,)]
     if config.search is not None:
         found += [(config.teachers, how) for how in get_args(Combination)]
-    return _unique(found)
+    return _unique((trained, how) for teachers, how in found for trained in _as_trained(config, teachers))
 
 
 def teacher_groups(config: StudyConfig) -> list[tuple[TeacherConfig, ...]]:
-    """Every combination of teachers that a student of the study learns from."""
+    """Every combination of teachers that a student of the study learns from, as the study file has them."""
     return _unique([config.teachers, *(arm.teachers for arm in (config.baseline, *config.arms) if arm.teachers)])
+
+
+def trained_groups(config: StudyConfig) -> list[tuple[TeacherConfig, ...]]:
+    """The same combinations as they are trained: one for each seed, where a seed brings a teacher of its own."""
+    return [trained for group in teacher_groups(config) for trained in _as_trained(config, group)]
+
+
+def teacher_designs(config: StudyConfig, weights: Mapping[str, str] = NO_WEIGHTS) -> dict[str, TeacherConfig]:
+    """The teacher of the study file that a teacher's training is of, by the key of the training.
+
+    Args:
+        config: the study.
+        weights: as in `study.planning.keys.training_key`.
+    """
+    return {
+        training_key(teacher_trial(trained), weights): design
+        for group in teacher_groups(config)
+        for of_seed in _as_trained(config, group)
+        for whole, of_whole in zip(group, of_seed, strict=True)
+        for design, trained in zip(_with_own(whole), _with_own(of_whole), strict=True)
+    }
+
+
+def _as_trained(config: StudyConfig, teachers: tuple[TeacherConfig, ...]) -> list[tuple[TeacherConfig, ...]]:
+    if not config.varies_teacher:
+        return [teachers]
+    return [tuple(teacher.of_seed(seed) for teacher in teachers) for seed in config.all_seeds]
 
 
 def grid_trials(config: StudyConfig) -> list[TrialConfig]:
@@ -173,6 +200,7 @@ def expand(config: StudyConfig, arm: ArmConfig, stage: Stage, role: Role, seeds:
             dropout=point["dropout"],
             train=_train(config.train, {"weight_decay": point["weight_decay"], **point["train"]}),
             seed=point["seed"],
+            teacher_seed=point["seed"] if config.varies_teacher and method.has_teachers else None,
         )
         for point in points
     ]

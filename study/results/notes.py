@@ -17,6 +17,7 @@ from study.results.arms import Arm, ArmSeeds, is_missing
 from study.results.families import Finding
 from study.results.read import OUTCOMES, TrackedStudy, epochs_trained
 from study.results.rule import RULE, is_inside
+from study.results.statistics import mean
 from study.results.teachers import labels_apart, teacher_settings
 from study.results.wording import count, percent, some
 from study.stages import CONFIRM, SEARCH
@@ -50,15 +51,15 @@ def published_notes(tracked: TrackedStudy, by_arm: Iterable[Arm]) -> tuple[str |
     return name, notes
 
 
-def method_notes(kind: str, arms: Mapping[Arm, ArmSeeds]) -> list[str]:
+def method_notes(tracked: TrackedStudy, kind: str, arms: Mapping[Arm, ArmSeeds]) -> list[str]:
     """Which baseline the table has, how many seeds, and what intervals and verdicts mean."""
     if not any(seeds.completed or seeds.lost for seeds in arms.values()):
         return ["No completed trial of the stages grid or confirm yet."]
     notes = [
         f"Baseline: {kind}.",
         _seeds_note(list(arms.values())),
-        "Intervals are 95 % confidence intervals for the variation of the student's training; teacher and data split "
-        "are the same for all seeds. Intervals of test errors: Student's t over the seeds.",
+        f"Intervals are 95 % confidence intervals for the variation of {_seeds_vary(tracked)} the same for all seeds. "
+        "Intervals of test errors: Student's t over the seeds.",
     ]
     planned = sum(arm.role != "baseline" for arm in arms)
     if planned:
@@ -70,6 +71,13 @@ def method_notes(kind: str, arms: Mapping[Arm, ArmSeeds]) -> list[str]:
             "arm alone."
         )
     return notes
+
+
+def _seeds_vary(tracked: TrackedStudy) -> str:
+    """What the seeds of a study train anew, and what they do not."""
+    if "teacher" in tracked.params.get(schema.VARY, "").split(","):
+        return "the training of teachers and students (each seed trains teachers of its own); the data split is"
+    return "the student's training; teacher and data split are"
 
 
 def _seeds_note(rows: Sequence[ArmSeeds]) -> str:
@@ -117,29 +125,37 @@ def _seeds_words(seeds: Sequence[str]) -> str:
 
 
 def teacher_notes(tracked: TrackedStudy, published: str | None) -> list[str]:
-    """The teachers' own errors, one note for each teacher."""
+    """The teachers' own errors, one note for each teacher, over its seeds if each seed of the study trains it."""
     column = f"metrics.{schema.TEST_ERROR}"
     if column not in tracked.teachers:
         return []
-    runs: dict[tuple[str, str | None], Mapping[str, Any]] = {}
+    runs: dict[tuple[str, str | None], dict[object, Mapping[str, Any]]] = defaultdict(dict)
     for run in tracked.teachers.dropna(subset=[column]).to_dict("records"):
         names = (f"params.{schema.TEACHER_CHAIN}", f"params.{schema.TEACHER}", "tags.mlflow.runName")
         name = next((str(run[each]) for each in names if not is_missing(run.get(each))), "?")
         key = run.get(f"params.{schema.TEACHER_KEY}")
         # Runs without a key are distinguished by their errors.
-        runs[name, f"error {run[column]}" if is_missing(key) else str(key)] = {str(k): v for k, v in run.items()}
+        of_key = runs[name, f"error {run[column]}" if is_missing(key) else str(key)]
+        of_key[run.get(f"params.{schema.SEED}")] = {str(k): v for k, v in run.items()}
     settings = teacher_settings(tracked)
     keys_of: dict[str, list[str | None]] = defaultdict(list)
     for name, key in runs:
         if key in settings:
             keys_of[name].append(key)
     notes = []
-    for (name, key), known in runs.items():
+    for (name, key), of_seeds in runs.items():
+        known, errors = next(iter(of_seeds.values())), [float(run[column]) for run in of_seeds.values()]
         label = labels_apart(name, keys_of[name], settings).get(key, name)
         printed = published_teacher_percent(str(known.get(f"params.{schema.DATASET}")), name)
         beside = f" (published: {percent(printed)})" if published and printed is not None else ""
-        collapsed = ", predicts one class only" if known.get(f"metrics.{schema.PREDICTED_CLASSES}") == 1 else ""
-        notes.append(f"Teacher {label}: test error {percent(known[column] * 100)}{beside}{collapsed}.")
+        one_class = sum(run.get(f"metrics.{schema.PREDICTED_CLASSES}") == 1 for run in of_seeds.values())
+        if len(errors) == 1:
+            said, collapsed = percent(errors[0] * 100), ", predicts one class only" if one_class else ""
+        else:
+            said = f"{percent(mean(errors) * 100)}, the mean of {count(len(errors), 'seed')}"
+            said += f" ({percent(min(errors) * 100)} to {percent(max(errors) * 100)})"
+            collapsed = f", {one_class} of them predict one class only" if one_class else ""
+        notes.append(f"Teacher {label}: test error {said}{beside}{collapsed}.")
     return list(dict.fromkeys(notes))
 
 

@@ -84,7 +84,7 @@ def table_of(tracked: TrackedStudy) -> Table:
     )
     kind = baseline_kind(tracked)
     notes = [
-        *method_notes(kind, arms),
+        *method_notes(tracked, kind, arms),
         *search_notes(tracked, [arm for arm, seeds in arms.items() if seeds.completed or seeds.lost]),
         *teacher_notes(tracked, published),
         *key_notes(arms),

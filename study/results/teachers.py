@@ -49,16 +49,22 @@ class Taught:
 
 
 def teacher_settings(tracked: TrackedStudy) -> dict[str, dict[str, Setting]]:
-    """The settings of every teacher by its key, in the order in which the teacher runs began."""
+    """The settings of every teacher by its key, in the order in which the teacher runs began.
+
+    A teacher that each seed trains anew has several runs. Their seeds differ, so the seed is none of its settings.
+    """
     found: dict[str, dict[str, Setting]] = {}
     for run in tracked.teachers.to_dict("records"):
         key = run.get(f"params.{schema.TEACHER_KEY}")
         if not is_missing(key):
-            found[str(key)] = {
+            settings = {
                 name.removeprefix("params."): setting_of(str(value))
                 for name, value in map(_named, run.items())
                 if name.startswith("params.") and not is_missing(value)
             }
+            known = found.setdefault(str(key), settings)
+            if known.get(schema.SEED) != settings.get(schema.SEED):
+                known.pop(schema.SEED, None)
     return {
         key: {name: value for name, value in of_key.items() if name not in _NO_SETTINGS}
         for key, of_key in found.items()

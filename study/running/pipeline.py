@@ -36,7 +36,7 @@ from study.errors import NothingFound, StudyFailed
 from study.planning import plan
 from study.planning.advice import nothing_completed
 from study.planning.check import Fits
-from study.planning.keys import digest_of, logits_key, teacher_key, validation_key
+from study.planning.keys import digest_of, logits_key, teacher_key, training_key, validation_key
 from study.planning.proposals import proposed_arm, proposed_baseline
 from study.running.engine import Capacity
 from study.running.journal import StageJournal
@@ -97,6 +97,7 @@ class Pipeline:
         nothing: dict[str, FloatArray] = {}
         self._targets_ref = ray.put(nothing)
         self._costs: dict[str, Cost] = {}
+        self._designs = plan.teacher_designs(self._config, context.weights)
 
     def run(self) -> list[str]:
         """Run every stage.
@@ -164,7 +165,7 @@ class Pipeline:
     def _train_teachers(self) -> None:
         """Train the teachers level by level: the teachers of a teacher are trained before it."""
         for level, trials in enumerate(plan.teacher_levels(self._config)):
-            targets = [(trial.teachers, trial.combine) for trial in trials if trial.teachers]
+            targets = [(trial.taught_by, trial.combine) for trial in trials if trial.teachers]
             self._targets_ref = ray.put(
                 {
                     self._target_key(teachers, how): combined([self._logits_of(one) for one in teachers], how).numpy()
@@ -232,7 +233,7 @@ class Pipeline:
     # -------------------------------------------------------------------------------------------------------- jobs
 
     def _job(self, number: int, trial_id: str, trial: TrialConfig) -> TrialJob:
-        target = self._target_key(trial.teachers, trial.combine) if trial.teachers else None
+        target = self._target_key(trial.taught_by, trial.combine) if trial.teachers else None
         threads, processors = self._threads(trial), self._context.folder.processors.absolute()
         if trial.stage == TEACHER:
             # The folder's name is the teacher's key, so another study with the same teacher finds it trained.
@@ -254,7 +255,9 @@ class Pipeline:
         if trial.teachers:
             costs = [self._cost(teacher.network) for teacher in trial.teachers]
             teachers = Cost(sum(c.multiplications for c in costs), sum(c.parameters for c in costs))
-        return run_params(trial, self._config.data.name, self._cost(trial.network), teachers, self._context.weights)
+        weights = self._context.weights
+        design = self._designs[training_key(trial, weights)] if trial.stage == TEACHER else None
+        return run_params(trial, self._config.data.name, self._cost(trial.network), teachers, weights, design)
 
     def _multiplications(self, network: str) -> int:
         return self._cost(network).multiplications

@@ -13,6 +13,7 @@ from study.config import (
     TeacherConfig,
     TrialConfig,
     Uniform,
+    teacher_trial,
 )
 from study.config.methods import settings_of
 from study.methods import NOISE_SETTINGS, Method, method_named
@@ -117,7 +118,20 @@ def _setting_words(
 
 
 _HANDLED = frozenset(
-    {"stage", "role", "network", "method", "teachers", "combine", "seed", "train", "sigma", "alpha", "noise"}
+    {
+        "stage",
+        "role",
+        "network",
+        "method",
+        "teachers",
+        "combine",
+        "seed",
+        "teacher_seed",
+        "train",
+        "sigma",
+        "alpha",
+        "noise",
+    }
 )
 """Fields of `TrialConfig` that `run_params` and the tags of a run handle by name. Every other field is tracked as a
 parameter if it is not its default. So a new setting is tracked, and has its own row, without a change here."""
@@ -129,6 +143,7 @@ def run_params(
     student: Cost,
     teachers: Cost | None,
     weights: Mapping[str, str] = NO_WEIGHTS,
+    design: TeacherConfig | None = None,
 ) -> dict[str, str]:
     """All parameters of a run, as text, because MLflow stores text.
 
@@ -138,6 +153,8 @@ def run_params(
         student: cost of the network that is trained (for a teacher run: the teacher).
         teachers: summed cost of its teachers; None without teachers.
         weights: SHA-256 of each weights file, by its path in the study file.
+        design: of a teacher run, the teacher as the study file has it. Without one it is the trial itself. The two
+            differ in their seeds where each seed of the study brings a teacher of its own.
     """
     params: dict[str, object] = {
         schema.DATASET: dataset,
@@ -155,8 +172,8 @@ def run_params(
         params[schema.TEACHER] = params.pop(schema.STUDENT)
         for name in () if trial.teachers else (schema.SIGMA, schema.SIGMA_MODE, schema.NOISE, schema.ALPHA):
             del params[name]
-        params[schema.TEACHER_KEY] = training_key(trial, weights)
-        chain = _with_own(trial.network, trial.teachers)
+        params[schema.TEACHER_KEY] = training_key(trial if design is None else teacher_trial(design), weights)
+        chain = _with_own(trial.network, trial.teachers if design is None else design.teachers or ())
     else:
         params[schema.TEACHER] = "+".join(teacher.network for teacher in trial.teachers)
         params[schema.TEACHER_KEY] = teacher_key(trial.teachers, weights)

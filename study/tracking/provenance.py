@@ -35,6 +35,8 @@ def provenance(config: StudyConfig, data_digest: str, start: StudyStart) -> tupl
     }
     if config.published is not None:
         params[schema.PUBLISHED] = config.published
+    if config.varies_teacher:
+        params[schema.VARY] = ",".join(config.vary)
     if config.smallest_effect is not None:
         params[schema.SMALLEST_EFFECT] = f"{config.smallest_effect:g}"
     if config.search is not None:

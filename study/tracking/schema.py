@@ -83,5 +83,6 @@ STARTUP_TRIALS = "startup_trials"  # how many of them are random, before the sam
 OBJECTIVES = "objectives"  # of a search, joined by ","
 CONFIRM_TOP = "confirm_top"  # how many points of the search the study file asks to confirm
 CONFIRM_POINTS = "confirm_points"  # how many points were chosen; fewer if the search found fewer
+VARY = "vary"  # what a seed trains, "student,teacher"; absent if it is the student alone
 SMALLEST_EFFECT = "smallest_effect"  # per cent; a smaller improvement does not matter; absent if every one does
 PUBLISHED = "published"  # parameter of the parent: a name in search_spaces.published

@@ -51,6 +51,7 @@ OTHER_TRIAL: dict[str, Any] = {
     "dropout": 0.5,
     "train": {"optimizer": "sgd", "lr": 0.5},
     "seed": 1,
+    "teacher_seed": 1,
 }
 """Another value of every field. A new field needs one here, and then shows that it makes a new key."""
 
@@ -77,6 +78,7 @@ DEFAULTS_OF_FORMAT_1 = {
     "TrialConfig": {
         "teachers": [],
         "weights": None,
+        "teacher_seed": None,
         "sigma": 0.0,
         "alpha": 0.0,
         "sigma_unit": "absolute",

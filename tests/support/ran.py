@@ -20,7 +20,7 @@ from study.distill.logit_store import LogitStore
 from study.export.choice import choose
 from study.export.weights import OpenedStudent, open_student
 from study.planning import plan
-from study.planning.keys import logits_key
+from study.planning.keys import logits_key, training_key
 from study.results.read import TrackedStudy, read_study
 from study.running.trial import DeviceImages, TrialJob, TrialRun
 from study.storage import StartRecord, StudyFolder
@@ -89,6 +89,7 @@ def ran_study(config: StudyConfig, folder: Path, data_root: Path, uri: str | Non
         tracking.apply([began])
     images = DeviceImages(dataset)
     targets: dict[str, Any] = {}
+    designs = plan.teacher_designs(config)
 
     def cost(network: str) -> Cost:
         counted = network_cost(network, dataset.input_shape, dataset.class_count)
@@ -99,7 +100,7 @@ def ran_study(config: StudyConfig, folder: Path, data_root: Path, uri: str | Non
 
     def train(number: int, trial: TrialConfig, where: Path) -> None:
         is_teacher = trial.stage == "teacher"
-        target = key_of(teacher_trial(trial.teachers[0])) if trial.teachers else None
+        target = key_of(teacher_trial(trial.taught_by[0])) if trial.teachers else None
         job = TrialJob(number, trial, where, target, root / "logits", key_of(trial) if is_teacher else None)
         trial_run = TrialRun(job, targets, images)
         while (report := trial_run.step()).summary is None:
@@ -112,7 +113,13 @@ def ran_study(config: StudyConfig, folder: Path, data_root: Path, uri: str | Non
             role=trial.role,
             stage=trial.stage,
             name=run_name(trial),
-            params=run_params(trial, config.data.name, cost(trial.network), None),
+            params=run_params(
+                trial,
+                config.data.name,
+                cost(trial.network),
+                None,
+                design=designs[training_key(trial)] if is_teacher else None,
+            ),
             timestamp_ms=T0 + number,
         )
         tracking.apply([began, RunEnded(trial_id=trial_id, summary=report.summary, timestamp_ms=T0 + number)])

@@ -21,7 +21,7 @@ from study.results.figures.style import Sketch, canvas, colour, legend_below, na
 from study.results.read import TrackedStudy
 from study.results.rows import Row, Table
 from study.results.rule import by_seed, judge
-from study.results.statistics import Interval
+from study.results.statistics import Interval, mean
 from study.results.wording import count, lost_words, plain, seeds_each, some
 from study.stages import GRID
 from study.tracking import schema
@@ -123,8 +123,8 @@ def _teacher(row: Row) -> tuple[str, str | None]:
 
 
 def _teacher_errors(tracked: TrackedStudy) -> dict[tuple[str, str | None], float]:
-    """Test error by a teacher's name and key, for every teacher that has exactly one. A name that has exactly one error
-    has it with the key None, too."""
+    """Test error by a teacher's name and key, the mean over its runs. A name that has exactly one run has its error with
+    the key None, too."""
     known = pd.DataFrame(
         {
             "teacher": frames.text(tracked.teachers, f"params.{schema.TEACHER}"),
@@ -137,7 +137,7 @@ def _teacher_errors(tracked: TrackedStudy) -> dict[tuple[str, str | None], float
         found.setdefault((str(run["teacher"]), None), []).append(float(run["error"]))
         if not pd.isna(run["key"]):
             found.setdefault((str(run["teacher"]), str(run["key"])), []).append(float(run["error"]))
-    return {teacher: errors[0] for teacher, errors in found.items() if len(errors) == 1}
+    return {teacher: mean(errors) for teacher, errors in found.items() if teacher[1] is not None or len(errors) == 1}
 
 
 def _validation_errors(rows: Sequence[Row], validation: ByValidation) -> dict[NoiseSetting, Mapping[int, float]]:
