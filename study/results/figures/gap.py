@@ -123,8 +123,8 @@ def _teacher(row: Row) -> tuple[str, str | None]:
 
 
 def _teacher_errors(tracked: TrackedStudy) -> dict[tuple[str, str | None], float]:
-    """Test error by a teacher's name and key, the mean over its runs. A name that has exactly one run has its error with
-    the key None, too."""
+    """Test error by a teacher's name and key: the mean over its runs. A name with exactly one run has it with the key
+    None, too."""
     known = pd.DataFrame(
         {
             "teacher": frames.text(tracked.teachers, f"params.{schema.TEACHER}"),
