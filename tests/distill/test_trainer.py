@@ -1,6 +1,5 @@
 """The trainer: the baseline is exact, noise is the only difference, and a stop leaves no trace in the result."""
 
-import io
 import math
 from typing import Any
 
@@ -9,11 +8,15 @@ import torch
 from support.noise import draw_factors
 from support.small_training import (
     CLASSES,
+    CONVOLUTIONAL,
+    DROPOUT,
     NETWORK,
     SHAPE,
     WatchedImages,
     images,
     logits_for,
+    numbers_of,
+    run_to_the_end,
     same_weights,
     small_data,
     trained,
@@ -30,9 +33,6 @@ from study.distill.trainer import DistillationTrainer, Diverged, TrainingData, e
 from study.methods.soft_targets import soft_target_loss
 from study.noise.settings import noise_label
 
-DROPOUT = "FC8-D0.5-FC3"
-CONVOLUTIONAL = "C3(S1P1)@4B-MP2(S2)-FC3"
-
 
 def _order(trainer: DistillationTrainer) -> Tensor:
     """The images of the first epoch, in the order they were drawn."""
@@ -40,27 +40,6 @@ def _order(trainer: DistillationTrainer) -> Tensor:
     watched = trainer.data.train
     assert isinstance(watched, WatchedImages)
     return torch.cat(watched.drawn)
-
-
-def _numbers(trainer: DistillationTrainer) -> list[tuple[int, float, float]]:
-    return [(record.epoch, record.train_loss, record.val_error) for record in trainer.history]
-
-
-def _run_to_the_end(trainer: DistillationTrainer) -> None:
-    while not trainer.finished:
-        trainer.run_epoch()
-
-
-def _stored(trainer: DistillationTrainer) -> dict[str, Any]:
-    """The trainer's state as it comes back from a file."""
-    file = io.BytesIO()
-    torch.save(trainer.state_dict(), file)
-    file.seek(0)
-    state: dict[str, Any] = torch.load(file, weights_only=True)
-    return state
-
-
-# ------------------------------------------------------------------------------------------------ common random numbers
 
 
 @pytest.mark.parametrize("noise", ["fresh", "frozen"])
@@ -73,7 +52,7 @@ def test_noisy_arm_without_noise_equals_the_baseline(method: str, sigma: object,
     arm = trial(method, network=DROPOUT, sigma=sigma, alpha=alpha, noise=noise)
     baseline, noiseless = trained(trial(network=DROPOUT)), trained(arm)
     assert same_weights(baseline, noiseless)
-    assert _numbers(baseline) == _numbers(noiseless)
+    assert numbers_of(baseline) == numbers_of(noiseless)
 
 
 def test_soft_targets_without_sigma_have_no_noise() -> None:
@@ -134,9 +113,6 @@ def test_training_ignores_the_global_generator() -> None:
     assert same_weights(one, trained(trial(network=DROPOUT)))
 
 
-# -------------------------------------------------------------------------------------------------- what one epoch does
-
-
 @pytest.mark.parametrize("method", ["logit_regression", "noisy_teacher", "noisy_student", "soft_targets"])
 def test_an_epoch_is_plain_adam_on_the_methods_loss(method: str) -> None:
     """Written out a second time, without the trainer."""
@@ -172,7 +148,7 @@ def test_every_image_and_every_mirror_image_trains_once_an_epoch() -> None:
     assert sorted(_order(trainer).tolist()) == list(range(40))
 
 
-def test_dropout_drops_others_in_every_epoch() -> None:
+def test_dropout_masks_differ_between_epochs() -> None:
     trainer = trainer_of(trial(network=DROPOUT))
     states = [trainer.state_dict()["dropout"]["cpu"]]
     for _ in range(2):
@@ -182,7 +158,7 @@ def test_dropout_drops_others_in_every_epoch() -> None:
     assert not torch.equal(states[1], states[2])
 
 
-def test_the_order_is_another_in_every_epoch() -> None:
+def test_the_order_differs_between_epochs() -> None:
     trainer = trainer_of(trial())
     first = _order(trainer)
     assert not torch.equal(first, _order(trainer)[len(first) :])
@@ -270,7 +246,7 @@ def test_error_is_the_share_of_misclassified_images() -> None:
     assert error_of(says_zero, data.validation) == pytest.approx(2 / 3)
 
 
-def test_there_is_no_graph_through_the_target() -> None:
+def test_the_target_has_no_gradient() -> None:
     data = small_data()
     target = logits_for(data)
     trainer = DistillationTrainer(trial("noisy_teacher", sigma=0.5, alpha=0.5), data, target)
@@ -291,91 +267,20 @@ def test_there_is_no_graph_through_the_target() -> None:
         ("soft_targets", (30, 3)),
     ],
 )
-def test_unrelated_target_is_refused(method: str, shape: tuple[int, int] | None) -> None:
+def test_a_target_of_another_shape_is_refused(method: str, shape: tuple[int, int] | None) -> None:
     """A target that does not belong to the training is refused."""
     with pytest.raises(ValueError, match="target"):
         DistillationTrainer(trial(method), small_data(), None if shape is None else torch.zeros(shape))
 
 
-# ------------------------------------------------------------------------------------------------------------- stopping
-
-_TRIALS = {
-    "baseline": trial(epochs=4),
-    "labels": trial("labels", epochs=4),
-    "fixed-noise": trial("noisy_teacher", sigma=0.5, alpha=0.5, epochs=4),
-    "uniform-noise": trial("noisy_teacher", sigma={"uniform": (0.01, 1)}, alpha=0.5, epochs=4),
-    "frozen-noise": trial("noisy_teacher", sigma=0.5, alpha=0.5, noise="frozen", epochs=4),
-    "noisy-student": trial("noisy_student", sigma=0.5, alpha=0.5, epochs=4),
-    "soft-targets": trial("soft_targets", sigma=0.5, alpha=0.5, epochs=4),
-    "dropout": trial("noisy_teacher", sigma=0.5, alpha=0.5, epochs=4, network=DROPOUT),
-    "sgd": trial(epochs=4, optimizer="sgd", momentum=0.9, weight_decay=0.001),
-    "plain-sgd": trial(epochs=4, optimizer="sgd", momentum=0.0),
-    "cosine": trial(epochs=4, schedule="cosine"),
-    "batch-norm": trial(epochs=4, network=CONVOLUTIONAL),
-    "bf16": trial("noisy_teacher", sigma=0.5, alpha=0.5, epochs=4, network=CONVOLUTIONAL, precision="bf16"),
-}
-
-
-@pytest.mark.parametrize("config", _TRIALS.values(), ids=_TRIALS)
-def test_a_training_that_was_stopped_ends_as_if_it_had_not_been(config: TrialConfig) -> None:
-    undisturbed, first = trained(config), trainer_of(config)
-    first.run_epoch()
-    first.run_epoch()
-    second = trainer_of(config)
-    second.load_state_dict(_stored(first))
-    assert second.epoch == 2
-    assert _numbers(second) == _numbers(first)
-    _run_to_the_end(second)
-    assert same_weights(undisturbed, second)
-    assert _numbers(undisturbed) == _numbers(second)
-    for trainer in (undisturbed, second):
-        trainer.load_best()
-    assert same_weights(undisturbed, second)
-
-
-def test_training_ends_when_patience_does() -> None:
-    hopeless = trained(trial(epochs=20, patience=3, lr=1e-12))
-    assert hopeless.best_epoch == 1
-    assert hopeless.epoch == 4
-
-
-def test_patience_of_zero_never_ends() -> None:
-    assert trained(trial(epochs=6, patience=0, lr=1e-12)).epoch == 6
-
-
-def test_patience_survives_a_stop() -> None:
-    config = trial(epochs=20, patience=3, lr=1e-12)
-    first, second = trainer_of(config), trainer_of(config)
-    first.run_epoch()
-    first.run_epoch()
-    second.load_state_dict(_stored(first))
-    _run_to_the_end(second)
-    assert second.epoch == 4
-
-
-def test_the_best_weights_come_back_and_not_the_last() -> None:
-    trainer = trained(trial("labels", epochs=7, patience=0, lr=0.1, seed=1))
-    errors = [record.val_error for record in trainer.history]
-    assert errors[-1] > min(errors)  # else this training shows nothing
-    trainer.load_best()
-    assert error_of(trainer.network, trainer.data.validation) == min(errors) == trainer.best_val_error
-    assert trainer.best_epoch == errors.index(min(errors)) + 1  # the first of equals
-
-
-def test_before_the_first_epoch_there_is_no_best() -> None:
-    trainer = trainer_of(trial())
-    assert (trainer.epoch, trainer.finished) == (0, False)
-    assert trainer.best_val_error is trainer.best_epoch is None
-
-
-def test_a_loss_that_is_no_number_is_divergence() -> None:
+def test_a_loss_that_is_not_finite_is_divergence() -> None:
     trainer = trainer_of(trial(optimizer="sgd", lr=100.0, epochs=50, patience=0))
     with pytest.raises(Diverged, match=r"the training loss is (nan|inf) in epoch \d+"):
-        _run_to_the_end(trainer)
+        run_to_the_end(trainer)
     assert all(math.isfinite(record.train_loss) for record in trainer.history)
 
 
-def test_nan_image_is_divergence_in_the_first_epoch() -> None:
+def test_an_image_with_nan_diverges_in_the_first_epoch() -> None:
     """An image whose values are not numbers makes the training diverge in the first epoch."""
     broken = images(45, 1)
     broken._images[7] = math.nan

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from test_figures import Sheet
+from support.sheet import Sheet
 
 from study.config import dump_study, parse_study
 from study.errors import UserError

@@ -1,8 +1,8 @@
-"""Arms that lost seeds: trainings that diverged or failed stay in the table, and their survivors are not judged."""
+"""Arms that lost seeds: trainings that diverged or failed stay in the table, without a mean and a verdict."""
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,77 +11,30 @@ import pytest
 from mlflow import MlflowClient
 from scipy import stats
 from support.handwritten import Writer
-from test_figures import Sheet
+from support.lost_seeds import BASELINE, GOOD, SURVIVORS, lost
+from support.tables import notes, the_row
 
 from study.config import parse_study
 from study.errors import UserError
-from study.export.choice import choose
-from study.results.description import description
-from study.results.figures import compression, curves, error_over_noise, gap, noise_lines, trial_map
-from study.results.figures.chosen import by_validation
-from study.results.figures.pictures import sketches_of
-from study.results.formats.csv import frame
-from study.results.read import read_study
 from study.results.render import FORMATS, render
-from study.results.report import verdict
 from study.results.rows import Row, Table
 from study.results.rule import Family, judge
-from study.results.selection import runs_of_rows
-from study.results.table import build_table, table_of
+from study.results.table import build_table
 from study.tracking import schema
 from study.tracking.provenance import provenance, this_start
 
-pytest_plugins = ("support.handwritten",)
-
-BASELINE = {0: 0.0770, 1: 0.0812, 2: 0.0795, 3: 0.0801, 4: 0.0784}
-SURVIVORS = {0: 0.0655, 1: 0.0687}
-"""Of five seeds; alone they would be 14.9 % better than the baseline, p 0.001."""
-GOOD = {0: 0.0700, 1: 0.0730, 2: 0.0722, 3: 0.0719, 4: 0.0711}
+pytest_plugins = ("support.handwritten", "support.lost_seeds")
 
 
 @pytest.fixture
-def study(new_study: Callable[..., Writer]) -> Writer:
-    """Five seeds: a baseline, an arm that keeps all, one that lost three, one that lost all."""
-    study = new_study(seeds="0,1,2,3,4")
-    study.baseline(BASELINE)
-    study.arm(GOOD, sigma=0.1, alpha=0.5)
-    study.arm(SURVIVORS, sigma=0.3, alpha=0.5)
-    lost(study, 2, 3, 4, sigma=0.3, alpha=0.5)
-    lost(study, 0, 1, 2, 3, 4, sigma=0.9, alpha=0.5)
-    return study
-
-
-def lost(study: Writer, *seeds: int, outcome: str = "diverged", **params: Any) -> None:
-    for seed in seeds:
-        study.trial(seed, None, outcome=outcome, **params)
-
-
-@pytest.fixture
-def table(uri: str, study: Writer) -> Table:
-    return build_table(uri, study.name)
-
-
-def row(table: Table, **wanted: object) -> Row:
-    """The only row whose own attributes, or those of its arm, have these values."""
-
-    def matches(each: Row) -> bool:
-        return all(getattr(each if hasattr(each, name) else each.arm, name) == value for name, value in wanted.items())
-
-    (found,) = filter(matches, table.rows)
-    return found
-
-
-def note(table: Table, beginning: str) -> list[str]:
-    return [line for line in table.notes if line.startswith(beginning)]
+def table(uri: str, study_with_lost_seeds: Writer) -> Table:
+    return build_table(uri, study_with_lost_seeds.name)
 
 
 def numbers(row: Row) -> list[object]:
     """Everything that a row without a mean does not have."""
     names = ("test_error_mean", "test_error_ci95", "improvement_percent", "improvement_ci95", "p_value", "p_corrected")
     return [getattr(row, name) for name in names]
-
-
-# ------------------------------------------------------------------------------------------------------- the table
 
 
 def test_every_arm_has_a_row_with_its_planned_and_lost_seeds(table: Table) -> None:
@@ -95,10 +48,10 @@ def test_every_arm_has_a_row_with_its_planned_and_lost_seeds(table: Table) -> No
 
 
 def test_a_row_that_lost_a_seed_keeps_its_errors_and_has_no_mean(table: Table) -> None:
-    three, all_of_them = row(table, sigma=0.3), row(table, sigma=0.9)
+    three, all_of_them = the_row(table, sigma=0.3), the_row(table, sigma=0.9)
     assert numbers(three) == numbers(all_of_them) == [None] * 6
     assert (three.errors, all_of_them.errors) == (SURVIVORS, {})
-    assert note(table, "Seeds lost") == [
+    assert notes(table, "Seeds lost") == [
         "Seeds lost, so no mean and no verdict: noisy_teacher σ=0.3 α=0.5 (fc800), seeds 2, 3, 4 diverged; test errors "
         "of the others: seed 0 6.55 %, seed 1 6.87 %.",
         "Seeds lost, so no mean and no verdict: noisy_teacher σ=0.9 α=0.5 (fc800), seeds 0, 1, 2, 3, 4 diverged; no "
@@ -107,17 +60,17 @@ def test_a_row_that_lost_a_seed_keeps_its_errors_and_has_no_mean(table: Table) -
 
 
 def test_a_lost_arm_counts_in_the_correction(table: Table) -> None:
-    good = row(table, sigma=0.1)
+    good = the_row(table, sigma=0.1)
     p = stats.ttest_rel(list(BASELINE.values()), list(GOOD.values())).pvalue
     assert good.p_value == pytest.approx(p)
     family = Family(3)
     (judged,) = judge(list(BASELINE.values()), [[error] for error in GOOD.values()], family)
     assert good.p_corrected == judged.p_corrected
     assert (good.p_corrected or 0) > p
-    assert "for the 3 arms of this table" in note(table, "Improvement")[0]
+    assert "for the 3 arms of this table" in notes(table, "Improvement")[0]
 
 
-def test_json_has_null_for_what_a_lost_row_does_not_have(table: Table) -> None:
+def test_json_has_null_for_the_numbers_of_a_lost_row(table: Table) -> None:
     document = json.loads(render(table, "json"))
     three = document["rows"][2]
     assert (three["n"], three["n_planned"], three["n_diverged"], three["verdict"]) == (2, 5, 3, "seeds_lost")
@@ -142,7 +95,7 @@ def test_every_format_says_that_seeds_were_lost(table: Table, format: str) -> No
         assert "seeds lost" in text or text.count("seeds_lost") == 2
 
 
-def test_people_read_how_many_of_the_planned_seeds_a_row_has(table: Table) -> None:
+def test_text_shows_the_number_of_planned_seeds(table: Table) -> None:
     assert "2 of 5" in render(table, "text", 160)
 
 
@@ -157,8 +110,8 @@ def test_lost_baseline_seed_withholds_the_verdict(uri: str, new_study: Callable[
     assert (baseline.n, baseline.n_failed, baseline.test_error_mean, baseline.verdict) == (4, 1, None, "baseline")
     assert (arm.improvement_percent, arm.p_value, arm.p_corrected, arm.verdict) == (None, None, None, "seeds_lost")
     assert arm.test_error_mean == pytest.approx(sum(GOOD.values()) / 5)
-    assert "seed 3 failed" in note(table, "Seeds lost")[0]
-    assert note(table, "If a baseline lost a seed")
+    assert "seed 3 failed" in notes(table, "Seeds lost")[0]
+    assert notes(table, "If a baseline lost a seed")
 
 
 def test_lost_seeds_do_not_affect_other_students(uri: str, new_study: Callable[..., Writer]) -> None:
@@ -170,8 +123,8 @@ def test_lost_seeds_do_not_affect_other_students(uri: str, new_study: Callable[.
     study.arm(GOOD, sigma=0.1, alpha=0.5, student="wide")
     table = build_table(uri, study.name)
     assert [row.verdict for row in table.rows] == ["baseline", "better", "baseline", "seeds_lost"]
-    assert (row(table, student="fc800", role="arm").p_corrected or 0) == pytest.approx(
-        2 * (row(table, student="fc800", role="arm").p_value or 0)
+    assert (the_row(table, student="fc800", role="arm").p_corrected or 0) == pytest.approx(
+        2 * (the_row(table, student="fc800", role="arm").p_value or 0)
     )
 
 
@@ -211,7 +164,7 @@ def test_a_seed_that_has_not_ended_leaves_its_row_incomplete(uri: str, new_study
     assert arm.p_corrected == judged.p_corrected
 
 
-def test_planned_seeds_default_to_those_seen(uri: str, new_study: Callable[..., Writer]) -> None:
+def test_planned_seeds_default_to_the_tracked_seeds(uri: str, new_study: Callable[..., Writer]) -> None:
     """If the parent run does not name them, the planned seeds are those of the student and stage."""
     study = new_study()
     study.baseline({0: 0.1, 1: 0.2, 2: 0.3})
@@ -227,7 +180,7 @@ def test_planned_seeds_default_to_those_seen(uri: str, new_study: Callable[..., 
     ]
 
 
-def test_confirmed_rows_are_planned_over_the_confirmations_seeds(uri: str, new_study: Callable[..., Writer]) -> None:
+def test_confirmed_rows_have_the_seeds_of_the_confirmation(uri: str, new_study: Callable[..., Writer]) -> None:
     study = new_study(seeds="0,1", confirm_seeds="0,1,3,4")
     study.baseline({0: 0.1, 1: 0.2})
     study.baseline({3: 0.1}, stage="confirm")
@@ -256,7 +209,7 @@ def test_a_study_tracks_the_seeds_of_its_confirmation() -> None:
     assert schema.CONFIRM_SEEDS not in provenance(planned, "digest", this_start())[0]
 
 
-def test_seeds_of_the_parent_that_are_no_numbers_are_named(uri: str, new_study: Callable[..., Writer]) -> None:
+def test_seeds_of_the_parent_must_be_numbers(uri: str, new_study: Callable[..., Writer]) -> None:
     study = new_study(seeds="0,one")
     study.baseline({0: 0.1})
     with pytest.raises(UserError, match="parent run: parameter `seeds` is `one`, not a number"):
@@ -282,142 +235,21 @@ def test_a_lost_row_is_not_on_the_front(uri: str, new_study: Callable[..., Write
     table = build_table(uri, study.name)
     costs = {row.arm.student: row.cost for row in table.rows}
     assert [cost and cost.pareto for cost in costs.values()] == [True, None]
-    assert "Left out: 1 row without a mean error." in note(table, "Front")[0]
-
-
-# --------------------------------------------------------------------------------- report, export, pictures, MLflow
-
-
-def validation_errors(study: Writer, client: MlflowClient, errors: Mapping[str, float]) -> None:
-    """Best validation errors of all runs of a σ."""
-    experiment = client.get_experiment_by_name(study.name)
-    assert experiment is not None
-    for run in client.search_runs([experiment.experiment_id], "tags.`noisy_study.kind` = 'trial'"):
-        client.log_metric(run.info.run_id, schema.BEST_VAL_ERROR, errors.get(run.data.params["sigma"], 0.5), step=2)
-
-
-def test_survivors_are_never_chosen_for_export(uri: str, client: MlflowClient, study: Writer) -> None:
-    validation_errors(study, client, {"0.3": 0.01, "0.1": 0.3})
-    choice = choose(read_study(uri, study.name))
-    assert choice.row.arm.sigma == 0.1
-    assert choice.seeds == (0, 1, 2, 3, 4)
-
-
-def test_where_every_row_lost_seeds_nothing_is_exported(uri: str, new_study: Callable[..., Writer]) -> None:
-    study = new_study(seeds="0,1")
-    study.arm({0: 0.1}, sigma=0.3, alpha=0.5)
-    lost(study, 1, sigma=0.3, alpha=0.5)
-    with pytest.raises(UserError, match="every row with a completed student lost seeds"):
-        choose(read_study(uri, study.name))
-
-
-def test_the_runs_of_a_row_are_those_with_an_error(uri: str, study: Writer) -> None:
-    assert [sorted(runs) for runs in runs_of_rows(read_study(uri, study.name))] == [
-        [0, 1, 2, 3, 4],
-        [0, 1, 2, 3, 4],
-        [0, 1],
-        [],
-    ]
-
-
-def test_survivors_do_not_head_the_report(uri: str, client: MlflowClient, study: Writer) -> None:
-    validation_errors(study, client, {"0.3": 0.01, "0.1": 0.3})
-    tracked = read_study(uri, study.name)
-    said = verdict(table_of(tracked), by_validation(tracked))
-    assert said.outcome == "better"
-    assert "σ = 0.1" in said.sentence
-    assert said.sentence.endswith("; 2 arms lost seeds and have no verdict.")
-    assert "seeds lost" in description(table_of(tracked), by_validation(tracked), "1")
-
-
-def test_a_study_of_lost_arms_alone_has_no_verdict(uri: str, new_study: Callable[..., Writer]) -> None:
-    study = new_study(seeds="0,1")
-    study.baseline({0: 0.1, 1: 0.2})
-    lost(study, 0, 1, sigma=0.3, alpha=0.5)
-    tracked = read_study(uri, study.name)
-    said = verdict(table_of(tracked), by_validation(tracked))
-    assert said.outcome == "unknown"
-    assert "lost seeds to trainings that diverged or failed" in said.sentence
-
-
-def sheet_with_a_lost_arm(**params: Any) -> Sheet:
-    """A grid over σ whose best point by its only survivor is σ = 0.9."""
-    sheet = Sheet().grid({(0, 0): 0.10, (0.1, 0.5): 0.09, (0.5, 0.5): 0.11}, **params)
-    sheet.train(0, 0.01, 0.01, sigma=0.9, alpha=0.5, history=(0.5, 0.3, 0.01), **params)
-    sheet.train(1, None, None, outcome="diverged", sigma=0.9, alpha=0.5, **params)
-    return sheet
-
-
-def test_error_over_noise_leaves_lost_rows_out_and_says_so() -> None:
-    (found,) = noise_lines.noise_lines_of(table_of(sheet_with_a_lost_arm().tracked()))
-    assert [row.arm.sigma for row in found.rows] == [0.1, 0.5]
-    sketch = error_over_noise.sketch(found, several=False, published=None)
-    assert "Left out: 1 row that lost seeds to trainings that diverged or failed." in sketch.caption
-    sketch.finish()
-
-
-def test_a_map_does_not_colour_the_survivors_of_a_lost_arm() -> None:
-    sheet = sheet_with_a_lost_arm()
-    sheet.train(0, 0.2, 0.2, sigma=0.5, alpha=0.1)
-    (found,) = trial_map.maps_of(sheet.tracked())
-    assert 0.9 not in {spot.sigma for spot in found.coloured}
-    assert {spot.sigma for spot in found.of("failed", "grid")} == {0.9}
-    assert trial_map.sketch(found, several=False).title.startswith("Lowest validation error, 9.")
-
-
-def test_a_lost_arm_has_no_learning_curve() -> None:
-    sheet = sheet_with_a_lost_arm()
-    (plan,) = curves.plans_of(sheet.tracked())
-    assert {arm.settings.get(schema.SIGMA) for arm in plan.arms} == {"0.0", "0.1", "0.5"}
-
-
-def test_the_gap_is_not_told_from_survivors() -> None:
-    sheet = Sheet()
-    for student in ("narrow", "wide"):
-        sheet.grid({(0, 0): 0.10, (0.1, 0.5): 0.09, (0.5, 0.5): 0.11}, student=student)
-        sheet.train(0, 0.01, 0.01, sigma=0.9, alpha=0.5, student=student)
-        sheet.train(1, None, None, outcome="diverged", sigma=0.9, alpha=0.5, student=student)
-    sheet.teacher("lenet-mnist", 0.05)
-    tracked = sheet.tracked()
-    found = gap.gap_of(tracked, table_of(tracked), by_validation(tracked))
-    assert found is not None
-    assert {student.best for student in found.students} == {(0.1, 0.5)}
-    assert "Left out: 2 rows that lost seeds" in gap.sketch(found).caption
-
-
-def test_error_against_compression_shows_no_survivors() -> None:
-    sheet = Sheet()
-    for student, cost in (("narrow", 100_000), ("wide", 900_000)):
-        sheet.grid({(0, 0): 0.10, (0.1, 0.5): 0.09}, student=student, multiplications=cost)
-        sheet.train(0, 0.01, 0.01, sigma=0.9, alpha=0.5, student=student, multiplications=cost)
-        sheet.train(1, None, None, outcome="diverged", sigma=0.9, alpha=0.5, student=student, multiplications=cost)
-    tracked = sheet.tracked()
-    found = compression.compression_of(table_of(tracked), by_validation(tracked))
-    assert found is not None
-    assert {student.chosen.arm.sigma for student in found.students if student.chosen} == {0.1}
-    assert not any(row.arm.sigma == 0.9 for student in found.students for row in student.others)
-    assert "Left out: 2 rows that lost seeds" in compression.sketch(found, None).caption
-    compression.sketch(found, None).finish()
-
-
-def test_every_picture_of_a_study_with_a_lost_baseline_is_drawn() -> None:
-    sheet = sheet_with_a_lost_arm()
-    sheet.train(9, None, None, outcome="failed", role="baseline")
-    tracked = sheet.tracked()
-    table, validation = table_of(tracked), by_validation(tracked)
-    drawn = sketches_of(tracked, table, validation, sheet.histories).finish()
-    assert drawn.pictures
-    assert frame(table)["test_error_mean"].isna().tolist() == [True, False, False, True]
+    assert "Left out: 1 row without a mean error." in notes(table, "Front")[0]
 
 
 def test_the_command_prints_a_table_with_lost_rows(
-    uri: str, study: Writer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    uri: str,
+    study_with_lost_seeds: Writer,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     from study.terminal.cli import main
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    monkeypatch.setattr("sys.argv", ["noisy-study", "table", study.name, "--format", "json"])
+    monkeypatch.setattr("sys.argv", ["noisy-study", "table", study_with_lost_seeds.name, "--format", "json"])
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code in (None, 0)

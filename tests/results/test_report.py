@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from support.handwritten import Writer
-from test_figures import Sheet
+from support.sheet import Sheet
 
 from study.errors import UserError
 from study.results.figures import pictures

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import Field
 from support.handwritten import Writer
-from test_figures import Sheet
+from support.sheet import Sheet
 
 from study.config import TrainConfig, TrialConfig
 from study.results.columns import for_people, subtitle

@@ -1,5 +1,8 @@
 """A training small enough for a test: 1x4x4 images of three classes that a tiny network can tell apart."""
 
+import io
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -10,6 +13,8 @@ from study.stages import Stage
 
 CLASSES, SHAPE = 3, (1, 4, 4)
 NETWORK = "FC8-FC3"
+DROPOUT = "FC8-D0.5-FC3"
+CONVOLUTIONAL = "C3(S1P1)@4B-MP2(S2)-FC3"
 
 
 class WatchedImages(ImageTensors):
@@ -72,3 +77,21 @@ def same_weights(one: DistillationTrainer, other: DistillationTrainer) -> bool:
     """Whether every weight of the two networks is the same to the last bit."""
     first, second = one.network.state_dict(), other.network.state_dict()
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def numbers_of(trainer: DistillationTrainer) -> list[tuple[int, float, float]]:
+    return [(record.epoch, record.train_loss, record.val_error) for record in trainer.history]
+
+
+def run_to_the_end(trainer: DistillationTrainer) -> None:
+    while not trainer.finished:
+        trainer.run_epoch()
+
+
+def stored_state(trainer: DistillationTrainer) -> dict[str, Any]:
+    """The trainer's state as it comes back from a file."""
+    file = io.BytesIO()
+    torch.save(trainer.state_dict(), file)
+    file.seek(0)
+    state: dict[str, Any] = torch.load(file, weights_only=True)
+    return state

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
+import yaml
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from study.config import MAX_SEED, METHOD_SETTINGS, StudyConfig
+from study.config import MAX_SEED, METHOD_SETTINGS, StudyConfig, parse_study
+from study.errors import UserError
 
 Document = dict[str, Any]
 
@@ -276,3 +278,27 @@ def small_studies(spaces: Sequence[str]) -> st.SearchStrategy[Document]:
             "seeds": st.just([0, 1]),
         },
     )
+
+
+GOOD: Document = {
+    "name": "mine",
+    "data": {"name": "digits"},
+    "teachers": [{"network": "digits-cnn"}],
+    "student": {"network": "digits-fc32"},
+    "arms": [{"method": "noisy_teacher", "sigma": 0.5}],
+}
+"""A small valid study file."""
+
+
+def study_file(**changes: Any) -> str:
+    """The text of a small valid study file with other values of some keys."""
+    return yaml.safe_dump({**GOOD, **changes})
+
+
+def mistake_in(text: str, *overrides: str) -> str:
+    """The message about the mistake in a study file that is named `f`."""
+    try:
+        parse_study(text, "f", overrides)
+    except UserError as error:
+        return str(error)
+    raise ValueError("this study file has no mistake")
