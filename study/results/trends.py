@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 from study.results.cells import p_text
-from study.results.figures.noise_lines import SYMBOLS, Axis, Line, noise_lines_of
+from study.results.figures.noise_lines import SYMBOLS, Axis, Line, noise_lines_of, strength
 from study.results.rows import Row, Table
 from study.results.rule import by_seed
 from study.results.trend import Trend, trend
@@ -16,7 +16,7 @@ from study.results.wording import method_words, plain, setting_words
 
 def trend_of_rows(baseline: Row | None, rows: Sequence[Row], axis: Axis) -> Trend | None:
     """The trend of these rows against their baseline; None where there are too few strengths or common seeds."""
-    strengths = [(float(getattr(row.arm, axis)), row) for row in rows if float(getattr(row.arm, axis)) > 0]
+    strengths = [(value, row) for row in rows if (value := strength(row, axis)) > 0]
     if baseline is None or not strengths:
         return None
     errors = by_seed(sorted(baseline.errors), [baseline.errors, *(row.errors for _, row in strengths)])

@@ -71,7 +71,7 @@ def _page(sheet: Sheet) -> str:
 # ---------------------------------------------------------------------------------------------------------- the verdict
 
 
-def test_an_arm_that_errs_less_beyond_noise_is_better() -> None:
+def test_an_arm_with_fewer_errors_is_better() -> None:
     said = _verdict(Sheet().grid({(0, 0): 0.10, (0.5, 0.15): 0.05}))
     assert said.outcome == "better"
     assert re.fullmatch(
@@ -81,13 +81,13 @@ def test_an_arm_that_errs_less_beyond_noise_is_better() -> None:
     )
 
 
-def test_an_arm_that_errs_more_beyond_noise_is_worse() -> None:
+def test_an_arm_with_more_errors_is_worse() -> None:
     said = _verdict(Sheet().grid({(0, 0): 0.10, (0.5, 0.15): 0.15}))
     assert said.outcome == "worse"
     assert "is worse than plain distillation; improvement −49." in said.sentence
 
 
-def test_within_noise_nothing_is_shown_either_way() -> None:
+def test_an_arm_like_the_baseline_is_undecided() -> None:
     said = _verdict(Sheet().grid({(0, 0): 0.10, (0.5, 0.15): 0.10}))
     assert said.outcome == "undecided"
     assert "the seeds show no difference from plain distillation, and do not show that there is none" in said.sentence
@@ -106,7 +106,7 @@ def test_verdict_is_of_the_arm_validation_chose() -> None:
     )
 
 
-def test_with_one_seed_nothing_can_be_said() -> None:
+def test_a_study_of_one_seed_has_no_verdict() -> None:
     said = _verdict(Sheet().grid({(0, 0): 0.10, (0.5, 0.15): 0.05}, seeds=[0]))
     assert said.outcome == "unknown"
     assert said.sentence.startswith("There is no verdict yet: every comparison has only one seed")
@@ -129,7 +129,7 @@ def test_what_cannot_be_compared_has_no_verdict(sheet: Sheet, why: str) -> None:
     assert why in said.sentence
 
 
-def test_several_students_are_told_in_one_sentence() -> None:
+def test_several_students_are_in_one_sentence() -> None:
     sheet = Sheet().grid({(0, 0): 0.10, (0.5, 0.15): 0.05}, student="this")
     sheet.grid({(0, 0): 0.10, (0.5, 0.15): 0.10}, student="that")
     said = _verdict(sheet)
@@ -139,7 +139,7 @@ def test_several_students_are_told_in_one_sentence() -> None:
     assert said.sentence.count(". ") == 0
 
 
-def test_a_baseline_whose_settings_were_searched_is_called_so() -> None:
+def test_the_verdict_says_that_the_baseline_was_searched() -> None:
     sheet = Sheet(baseline_kind="searched: 20 trials over lr").grid({(0, 0): 0.10, (0.5, 0.15): 0.05})
     assert "baseline: searched: 20 trials over lr)" in _verdict(sheet).sentence
 
@@ -187,7 +187,7 @@ def test_hostile_study_name_is_only_text(client: MlflowClient, uri: str, tmp_pat
     assert default_folder("mnist-table-1") == Path("mnist-table-1-report")
 
 
-def test_the_page_asks_nobody_for_anything(study: Writer, uri: str, tmp_path: Path) -> None:
+def test_the_page_loads_nothing(study: Writer, uri: str, tmp_path: Path) -> None:
     text = write_report(uri, study.name, tmp_path / "out").page.read_text(encoding="utf-8")
     found = _Elements(text)
     assert "svg" in found.names
@@ -252,9 +252,7 @@ def test_the_same_study_gives_the_same_bytes(study: Writer, uri: str, tmp_path: 
     assert [file.read_bytes() for file in once] == [file.read_bytes() for file in again]
 
 
-def test_files_stay_where_the_run_cannot_keep_them(
-    study: Writer, client: MlflowClient, uri: str, tmp_path: Path
-) -> None:
+def test_files_stay_if_the_server_refuses_them(study: Writer, client: MlflowClient, uri: str, tmp_path: Path) -> None:
     """Where the run cannot keep the report, the files stay and a line says why."""
     artifacts = Path(client.get_run(study.parent).info.artifact_uri)
     artifacts.parent.mkdir(parents=True, exist_ok=True)
@@ -272,7 +270,7 @@ def test_a_study_without_a_parent_run_gets_its_files(client: MlflowClient, uri: 
     assert report.not_logged == "the study has no parent run"
 
 
-def test_a_file_in_the_place_of_the_folder_is_refused(study: Writer, uri: str, tmp_path: Path) -> None:
+def test_a_file_instead_of_the_folder_is_refused(study: Writer, uri: str, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine", encoding="utf-8")
     with pytest.raises(UserError, match="this is a file"):
         write_report(uri, study.name, tmp_path / "out")
@@ -326,7 +324,7 @@ def test_missing_study_is_one_line(
 def test_a_new_figure_is_one_function_and_in_the_report(
     study: Writer, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody should have to edit the report to add a figure."""
+    """A figure is added without a change of the report."""
 
     def rows(material: Material) -> list[Sketch]:
         def draw() -> Figure:
@@ -334,12 +332,14 @@ def test_a_new_figure_is_one_function_and_in_the_report(
             axes.bar(range(len(material.table.rows)), [row.mean for row in material.table.rows])
             return figure
 
-        return [Sketch("rows-as-bars", "Rows as bars", "One bar for each row", f"{material.students[0]}, n = 3.", draw)]
+        caption = f"{material.students[0]}, n = 3."
+        return [Sketch("rows-as-bars", "Rows as bars", "One bar for each row", caption, draw, "First: 10 %.")]
 
     monkeypatch.setattr(pictures, "FIGURES", (*pictures.FIGURES, rows))
     report = write_report(uri, study.name, tmp_path / "out")
     text = report.page.read_text(encoding="utf-8")
     assert '<figure id="rows-as-bars">' in text
+    assert 'aria-label="One bar for each row. First: 10 %."' in text
     assert "Rows as bars" in text
     assert (tmp_path / "out" / "rows-as-bars.svg") in report.files
     assert (tmp_path / "out" / "rows-as-bars.png") in report.files

@@ -42,12 +42,13 @@ class Sheet:
         outcome: str = "completed",
         seconds: float | None = None,
         history: Sequence[float] = (),
+        measured: Mapping[str, float] | None = None,
         **params: Any,
     ) -> str:
         """Add one finished training. Trainings begin a second apart and last half a second."""
         began = T0 + 1000 * len(self._trials)
         run_id = f"run-{len(self._trials):04}"
-        known = {schema.BEST_VAL_ERROR: val, schema.TEST_ERROR: test, schema.TRAIN_SECONDS: seconds}
+        known = {schema.BEST_VAL_ERROR: val, schema.TEST_ERROR: test, schema.TRAIN_SECONDS: seconds, **(measured or {})}
         settings = {**COMMON, **(BASELINE if role == "baseline" else {}), **params, "seed": seed}
         self._trials.append(
             {

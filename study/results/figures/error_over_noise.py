@@ -16,9 +16,29 @@ from matplotlib.figure import Figure
 from search_spaces.published import PublishedTable
 from study.results.arms import Setting
 from study.results.figures.material import Material
-from study.results.figures.noise_lines import BOTH, SYMBOLS, Axis, Line, NoiseLines, noise_lines_of
-from study.results.figures.style import Sketch, canvas, colour, legend_below, line_look
+from study.results.figures.noise_lines import (
+    BOTH,
+    LABELS,
+    SYMBOLS,
+    Axis,
+    Line,
+    NoiseLines,
+    noise_lines_of,
+    relative_lines_of,
+    strength,
+)
+from study.results.figures.style import (
+    HEIGHT,
+    Sketch,
+    canvas,
+    colour,
+    legend_below,
+    legend_height,
+    line_look,
+    log_scale,
+)
 from study.results.rows import Row
+from study.results.trend import Trend
 from study.results.trends import trend_of_rows, trend_words
 from study.results.verdicts import TESTED, WORDS
 from study.results.wording import (
@@ -32,15 +52,11 @@ from study.results.wording import (
     sigma_words,
 )
 
-LABELS: dict[Axis, str] = {
-    "sigma": "σ, standard deviation of the noise",
-    "alpha": "α, share of the samples that are perturbed",
-}
-
 
 def sketches(material: Material) -> list[Sketch]:
-    """One figure or two for each student that has arms which differ in σ or α alone."""
-    found = [each for each in noise_lines_of(material.table) if each.student in material.shown_students]
+    """The figures of each student over σ or α, and over the size of the noise relative to the logits."""
+    found = [*noise_lines_of(material.table), *relative_lines_of(material.table)]
+    found = [each for each in found if each.student in material.shown_students]
     return [sketch(each, material.several_students, material.published) for each in found]
 
 
@@ -58,7 +74,7 @@ def sketch(shown: NoiseLines, several: bool, published: PublishedTable | None) -
     symbol = SYMBOLS[shown.axis]
     heading = "Noise in the teacher against noise in the student" if shown.compares_both else f"Error over {symbol}"
     return Sketch(
-        name="teacher-or-student-noise" if shown.compares_both else f"error-over-{shown.axis}",
+        name="teacher-or-student-noise" if shown.compares_both else f"error-over-{shown.axis.replace('_', '-')}",
         heading=f"{heading}: {plain(shown.student)}" if several else heading,
         title=_comparison(shown) if shown.compares_both else _finding(shown),
         caption=_caption(shown, published),
@@ -73,7 +89,7 @@ def _finding(shown: NoiseLines) -> str:
     tested = sum(verdict in TESTED for verdict in verdicts)
     better, worse = verdicts.count("better"), verdicts.count("worse")
     only_lines = len(shown.lines) == 1 and not shown.uniform and not shown.confirmed
-    what = SYMBOLS[shown.axis] if only_lines else "arms"
+    what = SYMBOLS[shown.axis] if only_lines and shown.axis != "relative_noise" else "arms"
     if not tested:
         best = min(rows, key=lambda row: row.mean)
         value = f"{best.mean:.2%}".replace("%", " %")
@@ -118,17 +134,22 @@ def _caption(shown: NoiseLines, published: PublishedTable | None) -> str:
             f"The grey band is the baseline's mean{band} ({seeds_each([shown.baseline.n])}). Differences are tested "
             "seed by seed, so overlapping intervals do not decide the test."
         )
-    trends = [trend_of_rows(shown.baseline, line.rows, shown.axis) for line in shown.lines]
-    known = [each for each in trends if each is not None]
+    known = [found for line in shown.lines if (found := _trend(shown, line)) is not None]
     if known:
         said.append(
             "Coloured bands: a parabola over the logarithm, fitted to the differences from the baseline seed by seed, "
             "with its 95 % interval at each single value. "
             + " ".join(f"Trend: {trend_words(each, SYMBOLS[shown.axis])}" for each in known)
         )
+    if shown.axis == "relative_noise":
+        said.append(
+            "The size of the noise is the root mean square of the perturbation of a logit, divided by that of the "
+            "teachers' logits, as measured in the trainings. At equal σ the readings have different sizes."
+        )
     if shown.compares_both:
         said.append("The title compares means only. The two methods are not tested against each other.")
-    if published is not None and any(row.published_error_percent is not None for row in shown.rows):
+    has_published = any(row.published_error_percent is not None for row in shown.rows)
+    if published is not None and has_published and shown.axis != "relative_noise":
         what = "published single runs"
         if _is_best_of(published):
             what = "the only published error, the best of several σ on the test set"
@@ -142,6 +163,11 @@ def _caption(shown: NoiseLines, published: PublishedTable | None) -> str:
     return " ".join(said)
 
 
+def _trend(shown: NoiseLines, line: Line) -> Trend | None:
+    """The trend of a line. Over the relative size there is none: within a line it is the trend over σ."""
+    return None if shown.axis == "relative_noise" else trend_of_rows(shown.baseline, line.rows, shown.axis)
+
+
 def _is_best_of(published: PublishedTable) -> bool:
     """Whether the source prints only the best error of several σ, and no curve."""
     return any(entry.best_of_sigma is not None for entry in published.errors)
@@ -149,7 +175,7 @@ def _is_best_of(published: PublishedTable) -> bool:
 
 def _subtitle(shown: NoiseLines) -> str:
     """The student, the settings that all lines share, and the number of seeds."""
-    other = "α" if shown.axis == "sigma" else "σ"
+    other = "σ" if shown.axis == "alpha" else "α"
     same = {dict(line.traits).get(other) for line in shown.lines}
     value = same.pop() if len(same) == 1 else None
     kept = [value if isinstance(value, str) else setting_words(other, value)] if value is not None else []
@@ -163,7 +189,7 @@ def _names(lines: Sequence[Line]) -> list[str]:
     for line in lines:
         for name, value in line.traits:
             known.setdefault(name, []).append(value)
-    varying = [name for name, values in known.items() if len(set(values)) > 1 or name == "method"]
+    varying = [name for name, values in known.items() if len(set(values)) > 1] or ["method"]
     names = []
     for line in lines:
         traits = dict(line.traits)
@@ -186,22 +212,27 @@ def _names(lines: Sequence[Line]) -> list[str]:
 
 
 def _draw(shown: NoiseLines, published_is_best_of: bool) -> Figure:
-    figure, (axes,) = canvas()
-    values = [float(getattr(row.arm, shown.axis)) for line in shown.lines for row in line.rows]
+    names = _names(shown.lines)
+    figure, (axes,) = canvas(height=HEIGHT + legend_height([*names, "baseline, 95 % interval"]))
+    is_relative = shown.axis == "relative_noise"
+    values = [strength(row, shown.axis) for line in shown.lines for row in line.rows]
     step = min((b - a for a, b in _steps(sorted(set(values)))), default=0.1)
     if shown.baseline is not None:
         _band(axes, shown.baseline)
-    for index, (line, name) in enumerate(zip(shown.lines, _names(shown.lines), strict=True)):
+    for index, (line, name) in enumerate(zip(shown.lines, names, strict=True)):
         # Points of several lines at one value are drawn side by side.
-        shift = (index - (len(shown.lines) - 1) / 2) * min(0.12, 0.5 / len(shown.lines)) * step
+        shift = 0.0 if is_relative else (index - (len(shown.lines) - 1) / 2) * min(0.12, 0.5 / len(shown.lines)) * step
         _points(axes, line.rows, shown.axis, shift, label=name, **line_look(index))
         _trend_band(axes, shown, line, str(line_look(index)["color"]))
-        _published(axes, line, shown.axis, first=index == 0, is_best_of=published_is_best_of)
+        if not is_relative:
+            _published(axes, line, shown.axis, first=index == 0, is_best_of=published_is_best_of)
     for row in shown.uniform:
         _uniform(axes, row, aside=0.4 * step)
     if shown.confirmed:
         look = {"color": colour("ink"), "linestyle": "none", "marker": "D", "markerfacecolor": "none"}
         _points(axes, shown.confirmed, shown.axis, 0.0, label="found by the search, confirmed", **look)
+    if is_relative:
+        log_scale(axes, "x")
     axes.set_xlabel(LABELS[shown.axis])
     axes.set_ylabel("test error (%)")
     axes.set_title(_subtitle(shown))
@@ -233,7 +264,7 @@ def _band(axes: Axes, baseline: Row) -> None:
 
 def _trend_band(axes: Axes, shown: NoiseLines, line: Line, of_line: str) -> None:
     """The parabola of the trend as an error, with its 95 % interval at each single strength."""
-    found = trend_of_rows(shown.baseline, line.rows, shown.axis)
+    found = _trend(shown, line)
     if found is None or shown.baseline is None:
         return
     at = np.geomspace(min(found.strengths), max(found.strengths), 60)
@@ -247,7 +278,7 @@ def _points(axes: Axes, rows: Sequence[Row], axis: Axis, shift: float, label: st
     intervals = [row.test_error_ci95 or (row.mean, row.mean) for row in rows]
     below = [mean - low * 100 for mean, (low, _) in zip(means, intervals, strict=True)]
     above = [high * 100 - mean for mean, (_, high) in zip(means, intervals, strict=True)]
-    at = [float(getattr(row.arm, axis)) + shift for row in rows]
+    at = [strength(row, axis) + shift for row in rows]
     axes.errorbar(at, means, yerr=[below, above], capsize=2.5, elinewidth=1, label=label, zorder=3, **look)  # type: ignore[arg-type]
 
 

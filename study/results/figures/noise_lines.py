@@ -14,9 +14,14 @@ from study.results.rows import Row, Table
 from study.results.wording import sigma_words
 from study.stages import CONFIRM, GRID
 
-Axis = Literal["sigma", "alpha"]
-SYMBOLS: dict[Axis, str] = {"sigma": "σ", "alpha": "α"}
-MAX_LINES = 6
+Axis = Literal["sigma", "alpha", "relative_noise"]
+SYMBOLS: dict[Axis, str] = {"sigma": "σ", "alpha": "α", "relative_noise": "noise / logits"}
+LABELS: dict[str, str] = {
+    "sigma": "σ, standard deviation of the noise",
+    "alpha": "α, share of the samples that are perturbed",
+    "relative_noise": "size of the noise / size of the logits (root mean squares)",
+}
+MAX_LINES = 8
 BOTH = ("noisy_teacher", "noisy_student")
 
 
@@ -35,6 +40,22 @@ class Line:
     @property
     def method(self) -> str:
         return str(dict(self.traits)["method"])
+
+
+def strength(row: Row, axis: Axis) -> float:
+    """The value of an arm on an axis.
+
+    Raises:
+        ValueError: it has none.
+    """
+    value = getattr(row.arm, axis) if axis != "relative_noise" else _relative_noise(row)
+    if value is None or isinstance(value, tuple):
+        raise ValueError(f"this arm has no value on the axis {axis}")
+    return float(value)
+
+
+def _relative_noise(row: Row) -> float | None:
+    return None if row.measured is None else row.measured.relative_noise
 
 
 @dataclass(frozen=True)
@@ -61,7 +82,7 @@ class NoiseLines:
     @property
     def compares_both(self) -> bool:
         """Whether the figure compares noise in the teacher with noise in the student."""
-        return {line.method for line in self.lines} == set(BOTH)
+        return self.axis != "relative_noise" and {line.method for line in self.lines} == set(BOTH)
 
     @property
     def rows(self) -> list[Row]:
@@ -85,6 +106,36 @@ def noise_lines_of(table: Table) -> list[NoiseLines]:
             if lines := _lines(rows, axis):
                 found += [replace(shown, lost=lost) for shown in _of_student(student, axis, baseline, lines, rows)]
                 break
+    return found
+
+
+def relative_lines_of(table: Table) -> list[NoiseLines]:
+    """The figures over the size of the noise relative to the logits, one for each student.
+
+    The same σ has different sizes in different readings. So a student has this figure if its arms differ in the
+    reading, in the method or in the unit of σ. Arms without a measured noise, such as those with σ = 0, are left out.
+    """
+    found = []
+    for student in dict.fromkeys(row.arm.student for row in table.rows):
+        of_student = [row for row in table.rows if row.arm.student == student]
+        arms = [row for row in of_student if row.arm.role == "arm" and row.test_error_mean is not None]
+        measured = [row for row in arms if _relative_noise(row)]
+        groups: dict[tuple[tuple[str, Setting | None], ...], list[Row]] = {}
+        for row in measured:
+            if row.stage == GRID and not isinstance(row.arm.sigma, tuple):
+                groups.setdefault(_traits(row, "sigma"), []).append(row)
+        units = {(row.arm.method, row.arm.noise, row.settings.get("sigma_unit")) for row in measured}
+        if len(units) < 2 or len({_relative_noise(row) for row in measured}) < 3:
+            continue
+        lines = [
+            Line(traits, tuple(sorted(rows, key=lambda row: strength(row, "relative_noise"))))
+            for traits, rows in groups.items()
+        ]
+        baselines = [row for row in of_student if row.arm.role == "baseline" and row.test_error_mean is not None]
+        shown = NoiseLines("relative_noise", student, baselines[0] if len(baselines) == 1 else None, ())
+        confirmed = tuple(row for row in measured if row.stage == CONFIRM)
+        lost = sum(row.is_lost for row in of_student)
+        found.append(replace(_limited(shown, lines), confirmed=confirmed, lost=lost))
     return found
 
 

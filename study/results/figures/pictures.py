@@ -15,6 +15,7 @@ from study.results.figures import (
     error_over_noise,
     gap,
     importance,
+    improvement_map,
     trial_map,
 )
 from study.results.figures.chosen import ByValidation
@@ -29,6 +30,7 @@ Figure = Callable[[Material], Sequence[Sketch]]
 
 FIGURES: tuple[Figure, ...] = (
     error_over_noise.sketches,
+    improvement_map.sketches,
     trial_map.sketches,
     compression.sketches,
     gap.sketches,

@@ -9,7 +9,7 @@ name, so that the page's theme sets them.
 import io
 import re
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -96,6 +96,7 @@ class Picture:
         caption: how to read it, and how many seeds it has.
         svg: a whole SVG file in the light colours.
         png: the same as PNG, 200 dots an inch.
+        alternative: the content in words, for people who do not see the figure; empty if title and caption have it.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Picture:
     caption: str
     svg: str
     png: bytes
+    alternative: str = ""
 
     def inline(self) -> str:
         """The SVG for a page. It fills its place, takes its colours from the page's `--figure-…` variables, and has ids
@@ -124,6 +126,7 @@ class Sketch:
     title: str
     caption: str
     draw: Callable[[], Figure]
+    alternative: str = ""
 
     def finish(self) -> Picture:
         """Draw it. The same sketch gives the same bytes."""
@@ -134,7 +137,7 @@ class Sketch:
             )
             svg = _svg(figure)
             figure.set_layout_engine("none")  # the layout is finished
-            return Picture(self.name, self.heading, self.title, self.caption, svg, _png(figure))
+            return Picture(self.name, self.heading, self.title, self.caption, svg, _png(figure), self.alternative)
 
 
 def theme(dark: bool) -> dict[str, str]:
@@ -170,13 +173,21 @@ def name_above(axes: Axes, name: str, x: float, y: float) -> None:
     axes.annotate(name, (x, y), xytext=(0, 3), textcoords="offset points", ha="center", va="bottom", **look)
 
 
+def _legend_columns(labels: Sequence[str]) -> int:
+    return max(1, min(3, _LEGEND_WIDTH // (max(map(len, labels), default=0) + _LEGEND_HANDLE)))
+
+
+def legend_height(labels: Sequence[str]) -> float:
+    """The inches that a legend with more than three lines needs in addition to `HEIGHT`."""
+    return 0.2 * max(0, -(-len(labels) // _legend_columns(labels)) - 3)
+
+
 def legend_below(figure: Figure, axes: Axes) -> None:
     """The legend below the axes, in as many columns as fit. Points with intervals come first."""
     entries = list(zip(*axes.get_legend_handles_labels(), strict=True))
     entries.sort(key=lambda entry: not isinstance(entry[0], ErrorbarContainer))
     if entries:
-        widest = max(len(label) for _, label in entries)
-        columns = max(1, min(3, _LEGEND_WIDTH // (widest + _LEGEND_HANDLE)))
+        columns = _legend_columns([str(label) for _, label in entries])
         figure.legend(*zip(*entries, strict=True), loc="outside lower left", ncols=columns)
 
 

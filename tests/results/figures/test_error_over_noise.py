@@ -6,10 +6,9 @@ from collections.abc import Mapping
 import pytest
 from support.sheet import OVER_SIGMA, Sheet
 
-from study.results.figures import (
-    noise_lines,
-)
+from study.results.figures import noise_lines
 from study.results.table import table_of
+from study.tracking import schema
 
 
 @pytest.mark.parametrize(
@@ -20,7 +19,7 @@ from study.results.table import table_of
         ({(0, 0): 0.1, (0.5, 0.1): 0.09, (0.5, 0.9): 0.08}, ["error-over-alpha"]),
         (
             {(0, 0): 0.1, (0.1, 0.1): 0.09, (0.5, 0.1): 0.08, (0.1, 0.5): 0.08, (0.5, 0.5): 0.08},
-            ["error-over-sigma", "sigma-alpha-map"],
+            ["error-over-sigma", "improvement-map", "sigma-alpha-map"],
         ),
     ],
     ids=["one point", "several σ", "several α", "several of both"],
@@ -78,3 +77,42 @@ def test_single_published_error_is_not_a_curve() -> None:
     study = Sheet(published="table-6").grid(OVER_SIGMA, dataset="cifar10", student="student3", teacher="nin")
     (only,) = study.sketches().sketches
     assert "the only published error, the best of several σ on the test set" in only.caption
+
+
+# --------------------------------------------------------------------------------- relative to the size of the logits
+
+
+def readings() -> Sheet:
+    """Two readings at the same σ; the sizes of their noise differ."""
+    study = Sheet().grid({(0, 0): 0.10})
+    for form, size in (("multiplicative", 4.0), ("additive", 1.0)):
+        for sigma in (0.3, 0.9):
+            params = {} if form == "multiplicative" else {"noise_form": form}
+            noise = {schema.LOGIT_RMS: 4.0, schema.NOISE_RMS: size * sigma}
+            study.grid({(sigma, 0.5): 0.1}, measured=noise, **params)
+    return study
+
+
+def test_readings_are_compared_at_the_relative_size_of_their_noise() -> None:
+    study = readings()
+    assert study.names()[:2] == ["error-over-sigma", "error-over-relative-noise"]
+    (found,) = noise_lines.relative_lines_of(table_of(study.tracked()))
+    sizes = [[noise_lines.strength(row, "relative_noise") for row in line.rows] for line in found.lines]
+    assert sorted(sizes) == [pytest.approx([0.075, 0.225]), pytest.approx([0.3, 0.9])]
+    sketch = study.sketches().sketches[1]
+    assert "At equal σ the readings have different sizes." in sketch.caption
+    assert sketch.draw().axes[0].get_xscale() == "log"
+
+
+def test_one_reading_has_no_figure_over_the_relative_size() -> None:
+    study = Sheet().grid(OVER_SIGMA, measured={schema.LOGIT_RMS: 4.0, schema.NOISE_RMS: 2.0})
+    assert study.names() == ["error-over-sigma"]
+
+
+def test_without_measured_noise_there_is_no_relative_size() -> None:
+    study = Sheet().grid(OVER_SIGMA)
+    study.grid({(0.1, 0.5): 0.10, (0.5, 0.5): 0.12}, noise="frozen")
+    assert study.names() == ["error-over-sigma", "improvement-map"]
+    (row, *_) = [row for row in table_of(study.tracked()).rows if row.arm.role == "arm"]
+    with pytest.raises(ValueError, match="no value on the axis relative_noise"):
+        noise_lines.strength(row, "relative_noise")

@@ -89,6 +89,7 @@ def test_every_kind_is_drawn_reproducibly() -> None:
         "error-over-sigma-1",
         "teacher-or-student-noise-2",
         "error-over-sigma-2",
+        *(f"improvement-map-{number}" for number in (1, 2)),
         *(f"sigma-alpha-map-{number}" for number in (1, 2)),
         "error-against-compression",
         "best-noise-over-gap",

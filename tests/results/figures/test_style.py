@@ -1,13 +1,13 @@
 """The look of all figures: contrast, lines, names."""
 
+from itertools import combinations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.results.figures import (
-    noise_lines,
-)
-from study.results.figures.style import line_look, theme
+from study.results.figures import noise_lines
+from study.results.figures.style import LINE_COLOURS, line_look, theme
 from study.results.wording import plain
 
 
@@ -35,5 +35,9 @@ def test_text_has_enough_contrast(dark: bool) -> None:
 
 def test_lines_differ_in_colour_and_in_dash_or_marker() -> None:
     looks = [line_look(index) for index in range(noise_lines.MAX_LINES)]
-    assert len({look["color"] for look in looks}) == len(looks)
+    assert len({look["color"] for look in looks}) == len(LINE_COLOURS)
     assert len({(str(look["linestyle"]), look["marker"]) for look in looks}) == len(looks)
+    for one, other in combinations(looks, 2):  # lines of one colour differ in dash and in marker
+        if one["color"] == other["color"]:
+            assert one["linestyle"] != other["linestyle"]
+            assert one["marker"] != other["marker"]
