@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from support.sheet import OVER_SIGMA, Sheet
@@ -87,7 +88,7 @@ def readings() -> Sheet:
     study = Sheet().grid({(0, 0): 0.10})
     for form, size in (("multiplicative", 4.0), ("additive", 1.0)):
         for sigma in (0.3, 0.9):
-            params = {} if form == "multiplicative" else {"noise_form": form}
+            params: dict[str, Any] = {} if form == "multiplicative" else {"noise_form": form}
             noise = {schema.LOGIT_RMS: 4.0, schema.NOISE_RMS: size * sigma}
             study.grid({(sigma, 0.5): 0.1}, measured=noise, **params)
     return study
