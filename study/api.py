@@ -227,6 +227,31 @@ def table(name: str, *, tracking_uri: str | None = None) -> "pd.DataFrame":
     return _table_frame(as_json(build_table(tracking_uri or tracking_uri_of(name), name)))
 
 
+def compare(*names: str, tracking_uri: str | None = None) -> "pd.DataFrame":
+    """One table over several studies of the same data, corrected over all of its tests.
+
+    Args:
+        *names: at least two studies. Each arm is compared with the baseline of its own study.
+        tracking_uri: of the server that has all of them; else as in `load_study`, for each study.
+
+    Returns:
+        as `table`, with the column `study`.
+
+    Raises:
+        UserError: as `load_study`; the studies have other images, splits or preprocessing, and the message says which.
+
+    Example:
+        >>> from study import compare
+        >>> compare("mnist-table-1", "mnist-search")[["study", "method", "improvement_percent", "verdict"]]
+    """
+    from study.results.compare import compared
+    from study.results.formats.json import as_json
+    from study.results.read import read_study
+
+    bound_requests()
+    return _table_frame(as_json(compared([read_study(tracking_uri or tracking_uri_of(name), name) for name in names])))
+
+
 def _run(name: str, study: StudyConfig | str, data_root: str | Path | None, address: str | None) -> Study:
     # Ray and PyTorch take seconds to load, and reading a study does not need them.
     from study.launch import run_study, settings_of

@@ -183,6 +183,10 @@ def _has_cost(row: Row) -> bool:
     return row.cost is not None
 
 
+def _is_compared(row: Row) -> bool:
+    return row.study is not None
+
+
 def _is_published(row: Row) -> bool:
     return row.published_error_percent is not None
 
@@ -208,6 +212,15 @@ def _settings_for_programs(rows: Sequence[Row]) -> list[Column]:
 # ---------------------------------------------------------------------------------------------------- the columns
 
 COLUMNS: tuple[Column | ColumnsOfRows, ...] = (
+    Column(
+        "study",
+        lambda row: row.study or "",
+        numeric=False,
+        shown=_any(_is_compared),
+        name="study",
+        value=lambda row: row.study,
+        has_value=_is_compared,
+    ),
     Column(name="role", value=lambda row: row.arm.role),
     Column(name="stage", value=lambda row: row.stage),
     Column(

@@ -31,16 +31,24 @@ class Finding:
     detectable_percent: Interval | None
 
 
-def families_of(arms: Mapping[Arm, ArmSeeds], level: float = LEVEL) -> dict[tuple[str, str], Family]:
+def families_of(
+    arms: Mapping[Arm, ArmSeeds], level: float = LEVEL, planned_in_all: int | None = None
+) -> dict[tuple[str, str], Family]:
     """The families of a table by student and stage: every arm that was planned counts, whatever became of it.
 
     The arms of the grid and the confirmed points of a search have other seeds, so they are different families.
+
+    Args:
+        arms: all arms of one study, baselines among them.
+        level: of the table.
+        planned_in_all: arms of all studies, where the table has several; None: those of `arms`.
     """
     planned: dict[tuple[str, str], int] = {}
     for arm in arms:
         if arm.role != "baseline":
             planned[_key(arm)] = planned.get(_key(arm), 0) + 1
-    return {key: Family(number, level, number / sum(planned.values())) for key, number in planned.items()}
+    total = planned_in_all or sum(planned.values())
+    return {key: Family(number, level, number / total) for key, number in planned.items()}
 
 
 def findings_of(
@@ -48,6 +56,7 @@ def findings_of(
     baselines: Mapping[str, ArmSeeds],
     smallest_effect: float | None = None,
     level: float = LEVEL,
+    planned_in_all: int | None = None,
 ) -> dict[Arm, Finding]:
     """What is found of every arm that can be compared; arms that lost a seed, or whose baseline did, are not there.
 
@@ -56,9 +65,10 @@ def findings_of(
         baselines: the baseline of a student.
         smallest_effect: per cent; see `study.results.rule.judge`.
         level: of the table.
+        planned_in_all: see `families_of`.
     """
     found: dict[Arm, Finding] = {}
-    for key, family in families_of(arms, level).items():
+    for key, family in families_of(arms, level, planned_in_all).items():
         baseline = baselines.get(key[0])
         members = [arm for arm in arms if arm.role != "baseline" and _key(arm) == key and not arms[arm].lost]
         if baseline is not None and not baseline.lost and members:

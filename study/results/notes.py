@@ -51,7 +51,9 @@ def published_notes(tracked: TrackedStudy, by_arm: Iterable[Arm]) -> tuple[str |
     return name, notes
 
 
-def method_notes(tracked: TrackedStudy, kind: str, arms: Mapping[Arm, ArmSeeds]) -> list[str]:
+def method_notes(
+    tracked: TrackedStudy, kind: str, arms: Mapping[Arm, ArmSeeds], planned_in_all: int | None = None
+) -> list[str]:
     """Which baseline the table has, how many seeds, and what intervals and verdicts mean."""
     if not any(seeds.completed or seeds.lost for seeds in arms.values()):
         return ["No completed trial of the stages grid or confirm yet."]
@@ -61,7 +63,7 @@ def method_notes(tracked: TrackedStudy, kind: str, arms: Mapping[Arm, ArmSeeds])
         f"Intervals are 95 % confidence intervals for the variation of {_seeds_vary(tracked)} the same for all seeds. "
         "Intervals of test errors: Student's t over the seeds.",
     ]
-    planned = sum(arm.role != "baseline" for arm in arms)
+    planned = planned_in_all or sum(arm.role != "baseline" for arm in arms)
     if planned:
         notes.append(
             "Improvement: (baseline error - error) / baseline error over the seeds that an arm shares with the "

@@ -6,6 +6,7 @@ Works on the names of the tracking schema and returns pandas frames with the col
 
 import difflib
 import gc
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ class TrackedStudy:
             values are NaN or None, as in pandas.
         teachers: the same for teacher runs.
         params, tags, status: of the parent run; empty and None if there is none.
+        data: the settings of the study's data, as its training images are logged; empty if the parent run has none.
         deleted_runs: ids of the runs of trials and teachers that somebody deleted and that have no other run.
 
     Raises:
@@ -58,6 +60,7 @@ class TrackedStudy:
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     status: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
     deleted_runs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -167,6 +170,7 @@ def read_study(tracking_uri: str, study: str) -> TrackedStudy:
         params=dict(parent.data.params) if parent is not None else {},
         tags=dict(parent.data.tags) if parent is not None else {},
         status=parent.info.status if parent is not None else None,
+        data=_data_of(parent) if parent is not None else {},
         deleted_runs=tuple(run.info.run_id for run in missing),
     )
 
@@ -190,6 +194,18 @@ def _runs(tracking_uri: str, client: "MlflowClient", experiment_id: str, deleted
         token = page.token
         if not token:
             return
+
+
+def _data_of(parent: "Run") -> dict[str, Any]:
+    """The data section of the study file, from the source of a logged data set (`study.tracking.provenance`)."""
+    for used in parent.inputs.dataset_inputs if parent.inputs is not None else ():
+        try:
+            found = json.loads(json.loads(used.dataset.source)["tags"][schema.DATA])
+        except (ValueError, TypeError, KeyError):
+            continue  # a data set that somebody logged in another way
+        if isinstance(found, dict):
+            return found
+    return {}
 
 
 def _of_kind(runs: list["Run"], kind: schema.Kind) -> list["Run"]:

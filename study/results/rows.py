@@ -71,6 +71,7 @@ class Row:
         cost: the student's cost; None if all students of the table cost the same.
         detectable_percent: the smallest improvement that the row's seeds find with a chance of 80 %, in per cent, at
             the lower and at the upper limit of the spread; None if it is not known.
+        study: whose row it is, in a table of several studies; else None.
     """
 
     arm: Arm
@@ -96,6 +97,7 @@ class Row:
     teacher_label: str | None = None
     measured: Measured | None = None
     detectable_percent: Interval | None = None
+    study: str | None = None
 
     @property
     def is_lost(self) -> bool:

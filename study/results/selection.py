@@ -3,8 +3,11 @@
 Works on a tracked study and its arms. Knows nothing of statistics or of how a table is printed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+import pandas as pd
 
 from study.results.arms import Arm, ArmSeeds, arms_of
 from study.results.read import TrackedStudy
@@ -47,12 +50,26 @@ def varying_settings(arms: Iterable[Arm]) -> tuple[str, ...]:
     return tuple(name for name in names if len({of_arm.get(name) for of_arm in settings}) > 1)
 
 
-def labels_of_teachers(tracked: TrackedStudy, arms: Iterable[Arm]) -> dict[Arm, str]:
-    """The teachers of the rows in words. Empty if all rows with a teacher have the same one."""
+def labels_of_teachers(
+    tracked: TrackedStudy,
+    arms: Iterable[Arm],
+    beside: Sequence[TrackedStudy] = (),
+    others: Iterable[Iterable[Arm]] = (),
+) -> dict[Arm, str]:
+    """The teachers of the rows in words. Empty if all rows with a teacher have the same one.
+
+    Args:
+        tracked: the study.
+        arms: its rows.
+        beside: other studies of the same table.
+        others: their rows.
+    """
     taught = {arm: Taught.of(arm) for arm in arms if arm.teacher}
-    if len({(each.teacher, each.key) for each in taught.values()}) < 2:
+    of_others = [Taught.of(arm) for of_study in others for arm in of_study if arm.teacher]
+    if len({(each.teacher, each.key) for each in (*taught.values(), *of_others)}) < 2:
         return {}
-    labels = teacher_labels(tracked, taught.values())
+    all_teachers = replace(tracked, teachers=pd.concat([each.teachers for each in (tracked, *beside)]))
+    labels = teacher_labels(all_teachers, [*taught.values(), *of_others])
     return {arm: labels[each] for arm, each in taught.items()}
 
 

@@ -55,20 +55,28 @@ def build_table(tracking_uri: str, study: str) -> Table:
     return table_of(read_study(tracking_uri, study))
 
 
-def table_of(tracked: TrackedStudy) -> Table:
+def table_of(tracked: TrackedStudy, beside: Sequence[TrackedStudy] = ()) -> Table:
     """The table of a study that was read already.
+
+    Args:
+        tracked: the study.
+        beside: other studies whose rows stand in the same table (`study.results.compare`). The correction counts their
+            arms, and the rows show what differs between all of them.
 
     Raises:
         UserError: a trial's parameters cannot be read.
     """
     arms, arm_notes = ordered_arms(tracked)
+    others = [ordered_arms(each)[0] for each in beside]
+    all_arms = [arm for of_study in (arms, *others) for arm in of_study]
+    planned = sum(arm.role != "baseline" for arm in all_arms)
     baselines, baseline_notes = baselines_of(arms)
     smallest_effect = _smallest_effect(tracked)
-    findings = findings_of(arms, baselines, smallest_effect)
-    varying = varying_settings(arms)
+    findings = findings_of(arms, baselines, smallest_effect, planned_in_all=planned)
+    varying = varying_settings(all_arms)
     published, of_published = published_notes(tracked, arms)
-    costs = _costs(arms)
-    teachers = labels_of_teachers(tracked, arms)
+    costs = _costs(arms, others)
+    teachers = labels_of_teachers(tracked, arms, beside, others)
     rows = tuple(
         _row(
             arm,
@@ -84,7 +92,7 @@ def table_of(tracked: TrackedStudy) -> Table:
     )
     kind = baseline_kind(tracked)
     notes = [
-        *method_notes(tracked, kind, arms),
+        *method_notes(tracked, kind, arms, planned),
         *search_notes(tracked, [arm for arm, seeds in arms.items() if seeds.completed or seeds.lost]),
         *teacher_notes(tracked, published),
         *key_notes(arms),
@@ -156,20 +164,28 @@ def _stage(seeds: ArmSeeds) -> str:
     return GRID if GRID in stages else CONFIRM
 
 
-def _costs(arms: Mapping[Arm, ArmSeeds]) -> dict[Arm, RowCost]:
-    """Every row's cost and whether it is on the front; empty where no two are known to cost differently."""
-    multiplications = {arm: seeds.any_trial.multiplications for arm, seeds in arms.items()}
-    if len(set(multiplications.values()) - {None}) < 2:
+def _costs(arms: Mapping[Arm, ArmSeeds], others: Sequence[Mapping[Arm, ArmSeeds]]) -> dict[Arm, RowCost]:
+    """Every row's cost and whether it is on the front; empty where no two are known to cost differently.
+
+    Args:
+        arms: of the study.
+        others: those of the studies in the same table, which count for the front.
+    """
+    known = [point for of_study in (arms, *others) for seeds in of_study.values() if (point := _point(seeds))]
+    costs = {arm: seeds.any_trial.multiplications for arm, seeds in arms.items()}
+    of_all = {seeds.any_trial.multiplications for of_study in (arms, *others) for seeds in of_study.values()}
+    if len(of_all - {None}) < 2:
         return {}
-    points = {
-        arm: (mean(list(arms[arm].usable_errors.values())), count)
-        for arm, count in multiplications.items()
-        if count is not None and arms[arm].usable_errors
-    }
     return {
-        arm: RowCost(multiplications[arm], _on_front(points[arm], points.values()) if arm in points else None)
-        for arm in arms
+        arm: RowCost(costs[arm], _on_front(point, known) if (point := _point(seeds)) else None)
+        for arm, seeds in arms.items()
     }
+
+
+def _point(seeds: ArmSeeds) -> tuple[float, int] | None:
+    """Mean test error and multiplications of a row that has both."""
+    multiplications, errors = seeds.any_trial.multiplications, list(seeds.usable_errors.values())
+    return None if multiplications is None or not errors else (mean(errors), multiplications)
 
 
 def _cost_notes(costs: Sequence[RowCost]) -> list[str]:

@@ -67,7 +67,7 @@ def this_start() -> StudyStart:
 def datasets_of(config: DataConfig, dataset: Dataset) -> tuple[DatasetUsed, ...]:
     """The three splits as MLflow describes them. Each has the beginning of the same data digest, which covers all
     three."""
-    source = json.dumps({"tags": {"noisy_study.data": config.model_dump_json(exclude_none=True)}})
+    source = json.dumps({"tags": {schema.DATA: config.model_dump_json(exclude_none=True)}})
     return tuple(
         DatasetUsed(
             name=f"{config.name} {split}",

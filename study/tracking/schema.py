@@ -72,6 +72,7 @@ TARGET_ERROR = "target_error"
 
 # Artifacts and parameters of the parent run
 STUDY_FILE = "study.yaml"
+DATA = "noisy_study.data"  # tag in the source of a logged data set: the study's data section, as JSON
 DATA_DIGEST = "data_digest"
 LOGITS_DIGESTS = "logits_digests"  # JSON: SHA-256 of every combination of logits, by "TEACHER_KEY COMBINATION"
 SEEDS = "seeds"  # of the baseline and of every arm of the grid, "0,1,2"

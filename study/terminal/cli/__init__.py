@@ -18,7 +18,21 @@ import typer
 
 from study.errors import Interrupted, StudyFailed, UserError
 from study.interrupts import INTERRUPTED, end_at_once
-from study.terminal.cli import export, jobs, net, power, recipes, report, run, status, sync, table, ui, validate
+from study.terminal.cli import (
+    compare,
+    export,
+    jobs,
+    net,
+    power,
+    recipes,
+    report,
+    run,
+    status,
+    sync,
+    table,
+    ui,
+    validate,
+)
 from study.terminal.cli.output import say
 from study.terminal.streams import drop_output
 from study.tracking.address import bound_requests
@@ -33,6 +47,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("status", status.status),
     ("sync", sync.sync),
     ("table", table.table),
+    ("compare", compare.compare),
     ("report", report.report),
     ("power", power.power),
     ("export", export.export),

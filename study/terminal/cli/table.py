@@ -1,13 +1,16 @@
 """`table`: the improvement-over-baseline table."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from study.lookup import tracking_uri_of
 from study.terminal.cli.options import NameArgument
 from study.terminal.cli.output import say
+
+if TYPE_CHECKING:
+    from study.results.read import TrackedStudy
 
 
 class TableFormat(StrEnum):
@@ -28,10 +31,15 @@ def table(name: NameArgument, format: Annotated[TableFormat, typer.Option("--for
     from study.results.table import table_of
 
     tracked = read_study(tracking_uri_of(name), name)
+    say_deleted(tracked)
+    print(render(table_of(tracked), format.value))  # noqa: T201 - the table and nothing else
+
+
+def say_deleted(tracked: "TrackedStudy") -> None:
+    """Say which runs of a study are not in its table because somebody deleted them."""
     if deleted := tracked.deleted_runs:
         ids = ", ".join(deleted[:3]) + ", ..." * (len(deleted) > 3)
         say(
-            f"{len(deleted)} runs of study {name} were deleted on the tracking server and are not in the table; to "
-            f"restore them: mlflow runs restore --run-id RUN_ID ({ids})"
+            f"{len(deleted)} runs of study {tracked.name} were deleted on the tracking server and are not in the "
+            f"table; to restore them: mlflow runs restore --run-id RUN_ID ({ids})"
         )
-    print(render(table_of(tracked), format.value))  # noqa: T201 - the table and nothing else
