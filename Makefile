@@ -3,7 +3,7 @@
 # make test        linter, type checker and tests
 # make lint        the first two alone
 # make browser     Chromium, by which the tests look at MLflow's pages: Debian's, where this is root and it is not there
-# make screenshots those of the README, from a new run of the recipe `quickstart`
+# make screenshots those of the README, from a new run of the recipe `quickstart-search`
 # make test-slow   every recipe at toy size through Ray and MLflow, and what the search is worth (half an hour)
 # make test-faults processes killed, disks filled, a soak of 200 trials; every table must come out the same
 # make test-cluster  a study on three hosts in network namespaces; needs root and iproute2 (minutes, so not part of CI)

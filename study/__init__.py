@@ -1,7 +1,7 @@
 """A service that searches how much noise a teacher should carry so that a small student errs least.
 
 For notebooks: `from study import run, resume, table, compare, load_study`. Importing the package loads no library; each
-function loads what it needs when it is first used. Importing it sets how the threads of OpenMP wait, if the user did not.
+function loads what it needs when it is first used. The import sets how the threads of OpenMP wait, if nothing else did.
 """
 
 import os

@@ -54,14 +54,16 @@ class Finished:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.command = command_in(folder)
-        self.ran = self.command("run", "quickstart", *SMALL)
+        self.ran = self.command("run", "quickstart-search", *SMALL)
         assert self.ran.returncode == 0, self.ran.stderr
         self.uri = f"sqlite:///{folder / 'mlflow.db'}"
 
     def runs(self, kind: str) -> pd.DataFrame:
         mlflow.set_tracking_uri(self.uri)
         found = mlflow.search_runs(
-            experiment_names=["quickstart"], filter_string=f"tags.`noisy_study.kind` = '{kind}'", max_results=1000
+            experiment_names=["quickstart-search"],
+            filter_string=f"tags.`noisy_study.kind` = '{kind}'",
+            max_results=1000,
         )
         assert isinstance(found, pd.DataFrame)
         return found
@@ -73,22 +75,22 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 
 def test_a_run_prints_its_table_and_nothing_else(finished: Finished) -> None:
-    assert finished.ran.stdout.strip() == finished.command("table", "quickstart").stdout.strip()
-    assert finished.ran.stdout.startswith("quickstart")
+    assert finished.ran.stdout.strip() == finished.command("table", "quickstart-search").stdout.strip()
+    assert finished.ran.stdout.startswith("quickstart-search")
 
 
 def test_neither_ray_nor_mlflow_is_heard(finished: Finished) -> None:
     assert finished.ran.stderr.split("\n") == [
-        "the best student: quickstart-student version 1, champion",
+        "the best student: quickstart-search-student version 1, champion",
         "",
-        "browse the trials: noisy-study ui   (experiment quickstart)",
+        "browse the trials: noisy-study ui   (experiment quickstart-search)",
         "",
     ]
 
 
 def test_table_has_baseline_sigmas_and_searched_point(finished: Finished) -> None:
     """The table has the baseline, each sigma and the searched point."""
-    rows = json.loads(finished.command("table", "quickstart", "--format", "json").stdout)["rows"]
+    rows = json.loads(finished.command("table", "quickstart-search", "--format", "json").stdout)["rows"]
     assert [(row["role"], row["stage"], row["n"]) for row in rows] == [
         ("baseline", "grid", 3),
         ("arm", "grid", 3),
@@ -100,7 +102,7 @@ def test_table_has_baseline_sigmas_and_searched_point(finished: Finished) -> Non
 
 
 def test_the_json_table_equals_a_recomputation_with_pandas(finished: Finished) -> None:
-    rows = json.loads(finished.command("table", "quickstart", "--format", "json").stdout)["rows"]
+    rows = json.loads(finished.command("table", "quickstart-search", "--format", "json").stdout)["rows"]
     runs = finished.runs("trial")
     runs = runs[runs["tags.noisy_study.stage"].isin(["grid", "confirm"])]
     baseline = runs[runs["tags.noisy_study.role"] == "baseline"].set_index("params.seed")["metrics.test_error"]
@@ -161,7 +163,7 @@ def test_parent_run_suffices_to_rerun_the_study(finished: Finished) -> None:
     assert f"run {parent['run_id']}: name" in wrong.stderr
     text = mlflow.artifacts.load_text(f"{parent['artifact_uri']}/study.yaml")
     config = parse_study(text, "artifact")
-    assert dump_study(config) == (finished.folder / ".noisy-study/studies/quickstart/study.yaml").read_text()
+    assert dump_study(config) == (finished.folder / ".noisy-study/studies/quickstart-search/study.yaml").read_text()
     assert len(parent["params.data_digest"]) == 64
     assert parent["tags.noisy_study.version.torch"]
 
@@ -174,7 +176,7 @@ def test_a_study_run_again_from_its_parent_run_gives_its_table(finished: Finishe
     assert ran.returncode == 0, ran.stderr
     first, second = (
         json.loads(finished.command("table", name, "--format", "json").stdout)["rows"]
-        for name in ("quickstart", "again")
+        for name in ("quickstart-search", "again")
     )
     assert _without_correction(second) == _without_correction(first[:3])
 
@@ -190,42 +192,44 @@ def test_parent_run_has_inputs_and_best_student(finished: Finished) -> None:
         "digits validation",
         "digits test",
     }
-    version = client.get_model_version_by_alias("quickstart-student", "champion")
+    version = client.get_model_version_by_alias("quickstart-search-student", "champion")
     assert [output.model_id for output in parent.outputs.model_outputs] == [version.tags["model_id"]]
-    assert "quickstart: improvement over the baseline" in parent.data.tags["mlflow.note.content"]
+    assert "quickstart-search: improvement over the baseline" in parent.data.tags["mlflow.note.content"]
 
 
 def test_the_journal_is_an_optuna_study_that_knows_every_trial(finished: Finished) -> None:
-    storage = f"sqlite:///{finished.folder}/.noisy-study/studies/quickstart/journal.db"
+    storage = f"sqlite:///{finished.folder}/.noisy-study/studies/quickstart-search/journal.db"
     for stage, count in (("teacher", 1), ("grid", 9), ("search", 4), ("confirm", 3)):
-        trials = optuna.load_study(study_name=f"quickstart.{stage}", storage=storage).trials
+        trials = optuna.load_study(study_name=f"quickstart-search.{stage}", storage=storage).trials
         assert [trial.state for trial in trials] == [TrialState.COMPLETE] * count
 
 
 def test_a_name_belongs_to_one_study(finished: Finished) -> None:
-    again = finished.command("run", "quickstart")
+    again = finished.command("run", "quickstart-search")
     assert again.returncode == 2
-    assert "noisy-study resume quickstart" in again.stderr
+    assert "noisy-study resume quickstart-search" in again.stderr
     assert again.stderr.count("\n") == 1
 
 
 def test_resuming_a_finished_study_adds_nothing(finished: Finished) -> None:
     """Resuming a finished study prints the same table."""
     before = finished.runs("trial")
-    resumed = finished.command("resume", "quickstart")
+    resumed = finished.command("resume", "quickstart-search")
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout == finished.ran.stdout
     pd.testing.assert_frame_equal(finished.runs("trial"), before)
 
 
 def test_status_counts_the_trials_of_every_stage(finished: Finished) -> None:
-    shown = finished.command("status", "quickstart").stdout
+    shown = finished.command("status", "quickstart-search").stdout
     assert [line.split()[2:4] for line in shown.splitlines()[1:]] == [["grid", "9"], ["search", "4"], ["confirm", "3"]]
 
 
 @pytest.mark.slow
 def test_a_second_study_takes_the_teacher_of_the_first(finished: Finished) -> None:
-    ran = finished.command("run", "quickstart", *SMALL, "--name", "second", "--set", "search=", "--set", "seeds=[7]")
+    ran = finished.command(
+        "run", "quickstart-search", *SMALL, "--name", "second", "--set", "search=", "--set", "seeds=[7]"
+    )
     assert ran.returncode == 0, ran.stderr
     weights = list((finished.folder / ".noisy-study" / "teachers").glob("*/weights.safetensors"))
     assert len(weights) == 1
@@ -236,16 +240,20 @@ def test_killed_driver_does_not_change_the_table(finished: Finished, tmp_path: P
     """Also: one worker gives what two give."""
     grid_alone = [*SMALL, "--set", "resources.workers=1", "--set", "search="]
     process = subprocess.Popen(
-        [NOISY_STUDY, "run", "quickstart", *grid_alone], cwd=tmp_path, env=HERE, stderr=subprocess.PIPE, text=True
+        [NOISY_STUDY, "run", "quickstart-search", *grid_alone],
+        cwd=tmp_path,
+        env=HERE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    _wait_for(tmp_path / ".noisy-study/studies/quickstart/trials/grid-0002/result.json", process)
+    _wait_for(tmp_path / ".noisy-study/studies/quickstart-search/trials/grid-0002/result.json", process)
     process.kill()
     process.communicate()
 
-    resumed = command_in(tmp_path)("resume", "quickstart")
+    resumed = command_in(tmp_path)("resume", "quickstart-search")
     assert resumed.returncode == 0, resumed.stderr
     runs = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
-    experiment = runs.get_experiment_by_name("quickstart")
+    experiment = runs.get_experiment_by_name("quickstart-search")
     assert experiment is not None
     tracked = runs.search_runs([experiment.experiment_id], "tags.`noisy_study.kind` = 'trial'")
     assert sorted(run.data.tags["noisy_study.trial_id"] for run in tracked) == [f"grid-{n:04d}" for n in range(9)]
@@ -253,8 +261,8 @@ def test_killed_driver_does_not_change_the_table(finished: Finished, tmp_path: P
     (parent,) = runs.search_runs([experiment.experiment_id], "tags.`noisy_study.kind` = 'study'")
     assert sum(name.startswith("noisy_study.start.") for name in parent.data.tags) == 2, "the start and the resume"
 
-    mended = json.loads(command_in(tmp_path)("table", "quickstart", "--format", "json").stdout)["rows"]
-    undisturbed = json.loads(finished.command("table", "quickstart", "--format", "json").stdout)["rows"][:3]
+    mended = json.loads(command_in(tmp_path)("table", "quickstart-search", "--format", "json").stdout)["rows"]
+    undisturbed = json.loads(finished.command("table", "quickstart-search", "--format", "json").stdout)["rows"][:3]
     assert _without_correction(mended) == _without_correction(undisturbed)
 
 

@@ -131,7 +131,7 @@ class Watched:
         }
         self._serve(stack)
         process = subprocess.Popen(
-            [*self.inside, NOISY_STUDY, "run", "quickstart", *TINY, "--verbose"],
+            [*self.inside, NOISY_STUDY, "run", "quickstart-search", *TINY, "--verbose"],
             cwd=folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -256,7 +256,7 @@ def test_a_wrong_password_is_refused_and_not_repeated(watched: Watched) -> None:
         "OPTUNA_STORAGE": watched.environment["OPTUNA_STORAGE"].replace(watched.journal_password, watched.password),
     }.items():
         ran = subprocess.run(
-            [*watched.inside, NOISY_STUDY, "run", "quickstart", *TINY, "--name", "another"],
+            [*watched.inside, NOISY_STUDY, "run", "quickstart-search", *TINY, "--name", "another"],
             cwd=watched.folder,
             env={**watched.environment, name: value},
             capture_output=True,

@@ -96,18 +96,15 @@ def _baseline_notes(tables: Sequence[Table]) -> list[str]:
     baselines = [(table.study, row.arm) for table in tables for row in table.rows if row.arm.role == "baseline"]
     for student in dict.fromkeys(arm.student for _, arm in baselines):
         found = {study: arm for study, arm in baselines if arm.student == student}
-        differing = [
-            name
-            for name, values in (
-                ("method", {arm.method for arm in found.values()}),
-                ("teacher", {(arm.teacher, arm.teacher_key) for arm in found.values()}),
-                *(
-                    (name, {dict(arm.settings).get(name) for arm in found.values()})
-                    for name in dict.fromkeys(name for arm in found.values() for name, _ in arm.settings)
-                ),
-            )
-            if len(values) > 1
-        ]
+        values: dict[str, set[object]] = {"method": set(), "teacher": set()}
+        names = dict.fromkeys(name for arm in found.values() for name, _ in arm.settings)
+        for arm in found.values():
+            settings = dict(arm.settings)
+            values["method"].add(arm.method)
+            values["teacher"].add((arm.teacher, arm.teacher_key))
+            for name in names:
+                values.setdefault(name, set()).add(settings.get(name))
+        differing = [name for name, of_name in values.items() if len(of_name) > 1]
         if differing:
             notes.append(
                 f"The baselines of the student {plain(student)} differ between the studies in {', '.join(differing)}: "

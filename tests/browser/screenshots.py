@@ -1,4 +1,4 @@
-"""The pictures of the README: a run of the recipe `quickstart` on MLflow's pages, and its report.
+"""The pictures of the README: a run of the recipe `quickstart-search` on MLflow's pages, and its report.
 
 Run by `make screenshots`; everything in them is from that run.
 """

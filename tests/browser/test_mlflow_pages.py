@@ -39,11 +39,11 @@ def opened(ui: Ui) -> Iterator[Browser]:
 def test_run_list_shows_parent_and_all_trials(ui: Ui, opened: Browser) -> None:
     """The run list has the parent and all trials, with their settings and errors."""
     pages = Pages(opened.page, ui.address)
-    pages.open_study("quickstart")
+    pages.open_study("quickstart-search")
     pages.choose_view(view.NAME)
     sigmas, test_errors, val_errors = (pages.column(name) for name in (SIGMA, TEST_ERROR, BEST_VAL_ERROR))
     assert len(ui.trials) == 11
-    assert set(sigmas) == {"quickstart", "teacher digits-cnn seed 0", *ui.trials}
+    assert set(sigmas) == {"quickstart-search", "teacher digits-cnn seed 0", *ui.trials}
     for name, run in ui.trials.items():
         assert _shows(sigmas[name], float(run.data.params["sigma"])), name
         assert _shows(val_errors[name], run.data.metrics["best_val_error"]), name
@@ -53,7 +53,7 @@ def test_run_list_shows_parent_and_all_trials(ui: Ui, opened: Browser) -> None:
 def test_printed_link_shows_sorted_trials(ui: Ui, opened: Browser) -> None:
     """The printed link leads to the sorted trials, and a click sorts them anew."""
     pages = Pages(opened.page, ui.address)
-    pages.open(ui.links["quickstart"].removeprefix(f"{ui.address}/"))
+    pages.open(ui.links["quickstart-search"].removeprefix(f"{ui.address}/"))
 
     def errors() -> list[float]:
         return [ui.trials[name].data.metrics["best_val_error"] for name in pages.column(SIGMA) if name in ui.trials]
@@ -74,7 +74,7 @@ def test_the_chart_compares_the_arms_by_sigma_and_test_error(ui: Ui, opened: Bro
 
 def test_the_description_has_the_table_and_its_links_lead_on(ui: Ui, opened: Browser) -> None:
     pages = Pages(opened.page, ui.address)
-    pages.open_study("quickstart")
+    pages.open_study("quickstart-search")
     pages.expand_description()
     table = opened.page.get_by_role("table").filter(has_text="p corr.").first
     assert table.get_by_role("row").filter(has_text="noisy teacher").count() == 3
@@ -87,7 +87,7 @@ def test_the_report_opens_from_the_artifacts_and_is_drawn(ui: Ui, opened: Browse
     pages = Pages(opened.page, ui.address)
     pages.open(f"#/experiments/{ui.parent.info.experiment_id}/runs/{ui.parent.info.run_id}")
     report = pages.open_artifact(ARTIFACT_FOLDER, PAGE)
-    assert report.get_by_role("heading", name="quickstart").is_visible()
+    assert report.get_by_role("heading", name="quickstart-search").is_visible()
     figures = report.locator("figure svg")
     assert figures.count() >= 3
     assert all(figure.bounding_box() for figure in figures.all())

@@ -15,7 +15,9 @@ from study.errors import UserError
 
 
 def quickstart(**changes: Any) -> StudyConfig:
-    return parse_study(recipe_text("quickstart"), "quickstart", [f"{key}={value}" for key, value in changes.items()])
+    return parse_study(
+        recipe_text("quickstart-search"), "quickstart-search", [f"{key}={value}" for key, value in changes.items()]
+    )
 
 
 def with_weights(name: str) -> StudyConfig:

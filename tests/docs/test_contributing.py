@@ -105,7 +105,7 @@ def test_a_search_space_is_a_function_and_one_line(copy: Path) -> None:
         "from search_spaces.spaces import get_space\n"
         "from study.config import parse_study\n"
         "from study.planning.plan import search_trial\n"
-        "study = parse_study(recipe_text('quickstart'), 'quickstart', ['search.space=low_temperature'])\n"
+        "study = parse_study(recipe_text('quickstart-search'), 'quickstart-search', ['search.space=low_temperature'])\n"
         "arm = get_space('low_temperature')(FixedTrial({'temperature': 2.5}), study)\n"
         "print(search_trial(study, arm).temperature)\n",
     )
@@ -175,7 +175,7 @@ def test_a_sampler_is_a_function_and_a_name(copy: Path) -> None:
         "from study.running.samplers import make_sampler\n"
         "optuna.logging.set_verbosity(optuna.logging.ERROR)\n"
         "given = ['search={space: sigma_alpha, sampler: halton, trials: 9}']\n"
-        "search = parse_study(recipe_text('quickstart'), 'x', given).search\n"
+        "search = parse_study(recipe_text('quickstart-search'), 'x', given).search\n"
         "drawn = optuna.create_study()\n"
         "for asked in range(9):\n"
         "    drawn.sampler = make_sampler(search, 0, asked, EndedTrials())\n"

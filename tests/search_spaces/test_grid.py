@@ -108,7 +108,7 @@ def _all_of(parameters: list[Parameter]) -> Callable[[BaseTrial], None]:
 
 
 def _quickstart(student: str = "digits-fc32") -> StudyConfig:
-    return parse_study(recipe_text("quickstart"), "quickstart", [f"student.network='{student}'"])
+    return parse_study(recipe_text("quickstart-search"), "quickstart-search", [f"student.network='{student}'"])
 
 
 def _space(name: str, config: StudyConfig) -> Callable[[BaseTrial], ArmConfig]:

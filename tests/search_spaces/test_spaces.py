@@ -18,7 +18,7 @@ STARTUP = 10
 
 
 def _quickstart(student: str = "digits-fc32") -> StudyConfig:
-    return parse_study(recipe_text("quickstart"), "quickstart", [f"student.network='{student}'"])
+    return parse_study(recipe_text("quickstart-search"), "quickstart-search", [f"student.network='{student}'"])
 
 
 def _random_study(seed: int = 0) -> optuna.Study:

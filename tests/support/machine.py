@@ -36,7 +36,7 @@ TINY: Document = {
     "search": {"space": "sigma_alpha", "sampler": "tpe", "trials": 3, "startup_trials": 2, "confirm": {"top": 1}},
     "resources": {"workers": 1},
 }
-"""Ten trainings of a second or less in four stages, one after another, as the recipe `quickstart` has them."""
+"""Ten trainings of a second or less in four stages, one after another, as the recipe `quickstart-search` has them."""
 
 STALLED = 20.0
 """Seconds without a new file of a trial after which a step no longer waits for one."""

@@ -40,13 +40,13 @@ class Ui:
 
 @contextmanager
 def study_ui(folder: Path, settings: Sequence[str] = ()) -> Iterator[Ui]:
-    """Run the recipe `quickstart` in a folder, and show it by `noisy-study ui` on a port that was free a moment ago."""
-    command = [NOISY_STUDY, "run", "quickstart", *settings]
+    """Run the recipe `quickstart-search` in a folder, and show it by `noisy-study ui` on a port that was free."""
+    command = [NOISY_STUDY, "run", "quickstart-search", *settings]
     ran = subprocess.run(command, cwd=folder, env=HERE, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     port = free_port()
     client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("quickstart")
+    experiment = client.get_experiment_by_name("quickstart-search")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
     kinds = {kind: [run for run in runs if run.data.tags["noisy_study.kind"] == kind] for kind in ("study", "trial")}

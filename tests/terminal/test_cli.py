@@ -325,7 +325,7 @@ def test_validate_warns_of_a_search_without_learning(command: Command) -> None:
 
 def test_cp_writes_a_recipe_once(command: Command, workspace: Path) -> None:
     assert command("cp", "quickstart", "mine.yaml")[0] == 0
-    assert "sigma_alpha" in (workspace / "mine.yaml").read_text()
+    assert "noisy_teacher" in (workspace / "mine.yaml").read_text()
     status, _, err = command("cp", "quickstart", "mine.yaml")
     assert status == 2
     assert "already exists" in err
