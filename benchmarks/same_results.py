@@ -1,7 +1,7 @@
 """Whether two commits train the same networks: every error and every weights file, compared on one machine in one run.
 
 Works on two checkouts of this repository, by the command line alone, so it also compares commits whose modules lie in
-different places. Runs three studies with each: the quickstart, one MNIST student of each method, and a search with a
+different places. Runs three studies with each: the recipe quickstart of this checkout, one MNIST student of each method, and a search with a
 fixed seed. Prints how many numbers and files were compared and which differ.
 
     python -m benchmarks.same_results COMMIT [--data-root DIR] [--studies quickstart mnist search]
@@ -26,7 +26,7 @@ HERE = Path(__file__).parents[1]
 TEACHER = {"network": "lenet-mnist", "train": {"epochs": 1}}
 NOISE = {"sigma": 0.5, "alpha": 0.5}
 STUDIES = {
-    "quickstart": None,
+    "quickstart": yaml.safe_load((HERE / "search_spaces/recipes/quickstart.yaml").read_text(encoding="utf-8")),
     "mnist": {
         "name": "mnist",
         "data": {"name": "mnist", "fraction": 0.2},
@@ -60,7 +60,7 @@ STUDIES = {
         "resources": {"workers": 1},
     },
 }
-"""Study files by name; None: the recipe of that name. One worker where the order of ends would change proposals."""
+"""Study files by name. One worker where the order of ends would change proposals."""
 
 METRICS = ("best_val_error", "test_error", "best_epoch", "train_loss")
 
@@ -111,17 +111,14 @@ def _compared(name: str, before: Path, scratch: Path, data_root: str | None) -> 
 def _ran(name: str, tree: Path, folder: Path, data_root: str | None) -> dict[str, dict[str, object]]:
     """Run a study with the code of a checkout, in a folder of its own; what its runs say, by their names and stages."""
     folder.mkdir()
-    study, reference = STUDIES[name], name
-    if study is not None:
-        (folder / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
-        reference = "study.yaml"
+    (folder / "study.yaml").write_text(yaml.safe_dump(STUDIES[name]), encoding="utf-8")
     module, _, function = _entry_point(tree).partition(":")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "OPTUNA_"))}
     environment |= {"PYTHONPATH": str(tree)} | ({"NOISY_STUDY_DATA": data_root} if data_root else {})
     program = (
         f"import study; assert study.__file__.startswith({str(tree)!r}); from {module} import {function}; {function}()"
     )
-    command = [sys.executable, "-c", program, "run", reference]
+    command = [sys.executable, "-c", program, "run", "study.yaml"]
     ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if ran.returncode != 0:
         raise SystemExit(f"{name} with {tree} ended with status {ran.returncode}: {ran.stderr[-2000:]}")
