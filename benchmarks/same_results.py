@@ -1,8 +1,8 @@
 """Whether two commits train the same networks: every error and every weights file, compared on one machine in one run.
 
 Works on two checkouts of this repository, by the command line alone, so it also compares commits whose modules lie in
-different places. Runs three studies with each: the recipe quickstart of this checkout, one MNIST student of each method, and a search with a
-fixed seed. Prints how many numbers and files were compared and which differ.
+different places. Runs three studies with each: the recipe quickstart of this checkout, one MNIST student of each
+method, and a search with a fixed seed. Prints how many numbers and files were compared and which differ.
 
     python -m benchmarks.same_results COMMIT [--data-root DIR] [--studies quickstart mnist search]
 """
