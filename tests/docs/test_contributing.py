@@ -246,7 +246,7 @@ def test_a_column_is_one_entry(copy: Path) -> None:
 def test_a_command_is_one_file_and_one_line(copy: Path) -> None:
     (copy / "study/terminal/cli/count.py").write_text(_example("command"), encoding="utf-8")
     commands = copy / "study/terminal/cli/__init__.py"
-    _replace(commands, "import compare, ", "import compare, count, ")
+    _replace(commands, "    compare,\n", "    compare,\n    count,\n")
     line = _says('("count", count.count),')
     _replace(commands, '    ("ui", ui.ui),\n', f'    ("ui", ui.ui),\n    {line}\n')
     assert _touched(copy) == {"study/terminal/cli/count.py", "study/terminal/cli/__init__.py"}
