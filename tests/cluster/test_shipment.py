@@ -72,7 +72,7 @@ def test_weights_of_nested_teachers_are_sent(folder: Path) -> None:
     assert {str(name) for name in pack(study, folder).files} == {"arm.safetensors", "own.safetensors"}
 
 
-def test_absolute_weights_stay_and_are_named(folder: Path) -> None:
+def test_absolute_weights_are_not_sent_and_are_named(folder: Path) -> None:
     shipment = pack(with_weights("/models/nin.safetensors"), folder)
     assert not shipment.files
     assert shipment.notes == ("weights /models/nin.safetensors are not sent: every node must have them at this path",)
@@ -99,13 +99,13 @@ def test_a_space_s_package_is_sent_with_its_modules(folder: Path) -> None:
     }
 
 
-def test_an_installed_space_stays_and_is_named(folder: Path) -> None:
+def test_an_installed_space_is_not_sent_and_is_named(folder: Path) -> None:
     shipment = pack(quickstart(**{"search.space": "search_spaces.spaces:sigma_alpha"}), folder)
     assert not shipment.files
     assert "search_spaces.spaces must be installed on the cluster" in shipment.notes[0]
 
 
-def test_images_stay_and_are_named(folder: Path) -> None:
+def test_images_are_not_sent_and_are_named(folder: Path) -> None:
     shipment = pack(quickstart(data="{name: image_folder, path: pictures}"), folder)
     assert not shipment.files
     assert "NOISY_STUDY_DATA" in shipment.notes[0]

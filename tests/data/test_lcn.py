@@ -39,7 +39,7 @@ def test_a_constant_image_becomes_zeros(value: int) -> None:
     assert not normalized.any()
 
 
-def test_chunks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     images = pictures((7, 3, 12, 12))
     at_once = local_contrast_normalization(images, np.arange(7), 255.0)
     monkeypatch.setattr(lcn, "CHUNK_PIXELS", 2 * 3 * 12 * 12)

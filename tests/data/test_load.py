@@ -127,7 +127,7 @@ def test_relative_path_lookup_order(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("name", ["digits", "mnist", "svhn"])
-def test_what_is_said_before_loading_holds_after_it(tmp_path: Path, name: str) -> None:
+def test_facts_before_loading_are_true_after_it(tmp_path: Path, name: str) -> None:
     if name == "mnist":
         write_mnist(tmp_path)
     elif name == "svhn":

@@ -73,7 +73,7 @@ def test_share_is_always_taken_in_proportion() -> None:
     assert _per_class(labels, _split(labels, 0.25).validation) == [5, 15]
 
 
-def test_largest_remainders_get_what_is_left() -> None:
+def test_the_rest_goes_to_the_largest_remainders() -> None:
     labels = _labels([10, 26, 64])  # 7 of 100: 0.7, 1.82 and 4.48
     assert _per_class(labels, _split(labels, 7).validation) == [1, 2, 4]
 
@@ -103,7 +103,7 @@ def test_a_fraction_leaves_every_class_an_image() -> None:
     assert _per_class(labels, _split(labels, 2, fraction=0.01).train) == [3, 1]
 
 
-def test_validation_that_takes_a_whole_class_names_the_class() -> None:
+def test_a_class_without_training_images_is_named() -> None:
     with pytest.raises(UserError, match=r"takes 10 of the 10 training images of class '1'"):
         _split(_labels([50, 10]), 20)
 

@@ -29,7 +29,7 @@ def test_digests_change_with_the_content(tmp_path: Path, logits: torch.Tensor) -
     assert file_digest(file) != first
 
 
-def test_logits_come_back_bit_identical(tmp_path: Path, logits: torch.Tensor) -> None:
+def test_stored_logits_are_bit_identical(tmp_path: Path, logits: torch.Tensor) -> None:
     store = LogitStore(tmp_path / "logits")
     store.write("key", logits.requires_grad_())
     read = store.read("key", 30)
@@ -100,7 +100,7 @@ def test_other_files_under_its_name_read_as_none(tmp_path: Path) -> None:
     assert store.read("key", 30) is None
 
 
-def test_a_write_that_fails_leaves_nothing_and_names_the_file(tmp_path: Path, logits: torch.Tensor) -> None:
+def test_a_failed_write_names_the_file_and_leaves_none(tmp_path: Path, logits: torch.Tensor) -> None:
     occupied = tmp_path / "logits"
     occupied.write_text("a file where the folder should be")
     with pytest.raises(UserError, match=r"cannot write .*key\.safetensors"):
@@ -140,7 +140,7 @@ def test_pickle_in_place_of_logits_is_not_executed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "stored", [torch.zeros(30), torch.zeros(30, 4, 1), torch.zeros(29, 4), torch.zeros(30, 4).double(), torch.zeros(())]
 )
-def test_what_are_no_logits_of_these_images_is_not_read(tmp_path: Path, stored: torch.Tensor) -> None:
+def test_other_files_are_not_read_as_logits(tmp_path: Path, stored: torch.Tensor) -> None:
     store = LogitStore(tmp_path)
     save_file({"logits": stored}, store.path("key"))
     assert store.read("key", 30) is None

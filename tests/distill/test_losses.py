@@ -124,7 +124,7 @@ def test_soft_targets_are_not_averaged_over_classes(student: Tensor, teacher: Te
     torch.testing.assert_close(wide, soft_target_loss(student, teacher, labels, 1.0, 0.0), rtol=1e-12, atol=0)
 
 
-def test_a_student_that_says_what_the_teacher_says_has_no_loss(teacher: Tensor, labels: Tensor) -> None:
+def test_a_student_with_the_logits_of_the_teacher_has_no_loss(teacher: Tensor, labels: Tensor) -> None:
     assert squared_distance(teacher, teacher) == 0
     assert soft_target_loss(teacher, teacher, labels, 4.0, 0.0).abs() < 1e-12
     shifted = soft_target_loss(teacher + 3, teacher, labels, 4.0, 0.0)

@@ -64,7 +64,7 @@ def test_identical_teachers_say_together_what_one_says(how: Combination) -> None
             torch.testing.assert_close(together, z, rtol=1e-6, atol=0)
 
 
-def test_no_probability_is_too_small_for_the_mean_distribution() -> None:
+def test_mean_distribution_handles_tiny_probabilities() -> None:
     target = combined([torch.tensor([[500.0, -500.0]]), torch.tensor([[400.0, 0.0]])], "mean_distribution")
     assert torch.isfinite(target).all()
 
@@ -157,7 +157,7 @@ def test_target_is_reached_by_the_first_good_epoch() -> None:
     assert seconds == pytest.approx(sum(record.seconds for record in reached.history[:epoch]))
 
 
-def test_training_goes_on_behind_the_target() -> None:
+def test_training_continues_after_the_target() -> None:
     reached, without = trained(_with_target(0.99)), trained(trial("labels", epochs=8, patience=0))
     assert reached.to_target is not None
     assert reached.to_target[0] == 1

@@ -126,7 +126,7 @@ def test_more_label_noise_changes_the_same_images_and_more() -> None:
     assert not (few & ~many).any()
 
 
-def test_label_noise_moves_no_other_draw() -> None:
+def test_label_noise_changes_no_other_draw() -> None:
     one, other = (trainer_of(trial("labels", label_noise=share)) for share in (0.0, 0.5))
     one.run_epoch()
     other.run_epoch()

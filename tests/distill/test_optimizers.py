@@ -62,7 +62,7 @@ def test_weights_are_those_that_the_classes_of_pytorch_give(settings: dict[str, 
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_a_stored_state_goes_on_to_the_bit_and_is_not_shared(settings: dict[str, object]) -> None:
+def test_a_loaded_state_continues_to_the_bit_as_a_copy(settings: dict[str, object]) -> None:
     config = TrainConfig.model_validate(settings)
     undisturbed, first, second = _network(), _network(), _network()
     expected = _trained(undisturbed, Optimizer(undisturbed.parameters(), config), range(4))

@@ -46,7 +46,7 @@ def test_a_study_measures_once_and_remembers(tmp_path: Path, measurements: list[
     assert len(list((tmp_path / "processors").iterdir())) == 1
 
 
-def test_another_kind_of_processor_is_measured_anew(
+def test_another_kind_of_processor_is_measured(
     tmp_path: Path, measurements: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert recorded_processor(tmp_path) == (_found(2.0), True)
@@ -92,7 +92,7 @@ def test_unwritable_record_is_a_user_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("speed", "words"), [(2.0, None), (1.0, None), (0.5, "a product takes 2.0 times as long")])
-def test_a_slower_bf16_is_said_in_one_line(speed: float, words: str | None) -> None:
+def test_a_slower_bf16_is_one_line(speed: float, words: str | None) -> None:
     said = _found(bf16=speed).slow_bf16
     assert (said is None) == (words is None)
     if said is not None and words is not None:
@@ -111,7 +111,7 @@ def test_a_slower_bf16_is_said_in_one_line(speed: float, words: str | None) -> N
         ("bf16", True, 2.0, False),
     ],
 )
-def test_a_trainer_multiplies_as_it_is_told(
+def test_a_trainer_uses_the_given_library(
     monkeypatch: pytest.MonkeyPatch, precision: str, onednn: bool | None, measured: float, used: bool
 ) -> None:
     monkeypatch.setattr(linear, "LEAST_WEIGHTS", 0)

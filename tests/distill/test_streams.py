@@ -21,7 +21,7 @@ def test_a_derived_seed_is_always_the_same_and_fits_torch(seed: int, purpose: st
     torch.Generator().manual_seed(derived(seed, purpose))
 
 
-def test_drawing_from_one_stream_moves_no_other() -> None:
+def test_a_draw_changes_no_other_generator() -> None:
     for drawn in Streams.of(0).state_dict():
         streams = Streams.of(0)
         torch.rand(100, generator=getattr(streams, drawn))
@@ -33,7 +33,7 @@ def test_drawing_from_one_stream_moves_no_other() -> None:
         assert moved == {drawn}
 
 
-def test_streams_go_on_from_a_stored_state() -> None:
+def test_generators_continue_from_a_stored_state() -> None:
     streams = Streams.of(3)
     torch.rand(10, generator=streams.noise)
     state = {name: value.clone() for name, value in streams.state_dict().items()}

@@ -40,7 +40,7 @@ def test_a_teacher_answers_in_evaluation_mode() -> None:
     assert torch.equal(first, second)  # dropout would make them differ
 
 
-def test_there_is_no_graph_through_the_teacher() -> None:
+def test_the_logits_of_a_teacher_have_no_gradient() -> None:
     logits = logits_of(_network(), images(10, 1))
     assert not logits.requires_grad
     assert logits.grad_fn is None
@@ -89,7 +89,7 @@ class _Bomb:
 
 @pytest.mark.parametrize("name", ["teacher.pt", "teacher.safetensors"])
 @pytest.mark.parametrize("torch_format", [True, False])
-def test_a_pickle_is_refused_unexecuted_whatever_its_name(tmp_path: Path, name: str, torch_format: bool) -> None:
+def test_a_pickle_of_any_name_is_refused_and_not_run(tmp_path: Path, name: str, torch_format: bool) -> None:
     file, trace = tmp_path / name, tmp_path / "executed"
     if torch_format:
         torch.save(_Bomb(trace), file)

@@ -97,7 +97,7 @@ def test_arm_and_baseline_share_their_randomness(arm: TrialConfig) -> None:
     assert torch.equal(baseline.state_dict()["dropout"]["cpu"], other.state_dict()["dropout"]["cpu"])
 
 
-def test_arms_of_different_sigma_and_alpha_share_their_draws() -> None:
+def test_arms_of_different_sigma_and_alpha_have_the_same_draws() -> None:
     arms = [trial("noisy_teacher", sigma=sigma, alpha=alpha) for sigma, alpha in ((0.1, 0.2), (0.9, 0.7))]
     one, other = (trained(arm).state_dict()["streams"] for arm in arms)
     assert all(torch.equal(one[name], other[name]) for name in one)

@@ -47,7 +47,7 @@ def test_one_lucky_seed_does_not_make_a_row_the_best(ran: Ran) -> None:
     assert choose(tracked).row.arm.sigma == 0.2
 
 
-def test_the_baseline_is_chosen_where_no_noise_does_better(ran: Ran) -> None:
+def test_the_baseline_is_chosen_if_no_noise_is_better(ran: Ran) -> None:
     choice = choose(_with_errors(ran, {}, {}))
     assert choice.row.arm.role == "baseline"
 

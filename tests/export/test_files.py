@@ -67,7 +67,7 @@ def test_the_onnx_file_is_valid_and_says_where_it_comes_from(ran: Ran, out: Path
     assert facts["classes"].split("\n") == list(ran.dataset.classes)
 
 
-def test_what_is_reported_is_what_the_files_do(ran: Ran, exported: Exported, out: Path) -> None:
+def test_the_report_has_the_results_of_the_files(ran: Ran, exported: Exported, out: Path) -> None:
     opened = ran.opened()
     plain, quantised = exported.files
     assert (plain.other_classes, plain.images, plain.exact) == (0, 500, True)

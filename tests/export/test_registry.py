@@ -72,7 +72,9 @@ def test_signature_and_input_example_are_raw_images(ran: Ran, registered: Regist
     assert info.metadata == {"classes": list(ran.dataset.classes)}
 
 
-def test_loading_it_runs_no_pickled_code(ran: Ran, registered: Registered, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loading_the_model_runs_no_pickled_code(
+    ran: Ran, registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     mlflow.set_tracking_uri(ran.uri)
     opened = ran.opened()
@@ -133,7 +135,7 @@ STEPS = (
 )
 
 
-def test_a_killed_registration_leaves_nothing_twice(contested: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_registration_is_finished_without_copies(contested: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever step it was killed after, the next one finishes it: one logged model, one version, one output."""
     client, first = MlflowClient(contested.uri), contested.opened()
     experiment = client.get_experiment_by_name(contested.name)

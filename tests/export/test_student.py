@@ -57,7 +57,7 @@ def test_an_opened_student_errs_as_its_trial_did(ran: Ran) -> None:
     assert not any(parameter.requires_grad for parameter in opened.student.parameters())
 
 
-def test_it_does_so_where_memory_holds_normalised_images(ran_folder: Path) -> None:
+def test_preprocessing_is_the_same_for_normalised_images(ran_folder: Path) -> None:
     config = small_study(
         name="normalised",
         data={"name": "digits", "preprocess": STEPS[-1]},

@@ -39,6 +39,6 @@ def test_the_student_of_table_5_has_it_behind_its_1024_units() -> None:
 
 
 @pytest.mark.parametrize("reference", ["resnet8", "torchvision:resnet18"])
-def test_a_network_that_is_no_line_is_refused(reference: str) -> None:
+def test_a_network_without_a_line_is_refused(reference: str) -> None:
     with pytest.raises(NotationError, match="no line of notation"):
         zoo.with_dropout(reference, 0.5)

@@ -45,7 +45,7 @@ def test_a_layer_knows_its_text_its_position_and_its_stage() -> None:
     assert [layer.stage for layer in layers] == [1, 1, 2, None]
 
 
-def test_brackets_mean_nothing() -> None:
+def test_brackets_have_no_effect() -> None:
     grouped, plain = "[C3(S1P1)@4-MP2(S2)]-[FC5-D0.5]-FC3", "C3(S1P1)@4-MP2(S2)-FC5-D0.5-FC3"
     assert notation.parse(grouped) == notation.parse(plain)
     assert list(notation.build(grouped, (1, 4, 4)).state_dict()) == list(notation.build(plain, (1, 4, 4)).state_dict())
@@ -238,7 +238,7 @@ def test_the_parameters_foreseen_are_those_built(line: str) -> None:
         ("F" * 20001, "a network of 20001 characters; expected at most 20000"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_text_is_said_with_its_place(line: str, message: str) -> None:
+def test_a_mistake_in_a_line_is_named_with_its_place(line: str, message: str) -> None:
     with pytest.raises(NotationError) as caught:
         notation.parse(line)
     assert str(caught.value) == message
@@ -257,14 +257,14 @@ def test_what_is_wrong_with_a_text_is_said_with_its_place(line: str, message: st
         ("FC99999-FC99999", "character 9, in 'FC99999': brings the network to 10019199807 parameters on an input of 3x8x8; at most 500000000 are allowed"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_an_input_is_said_with_its_place(line: str, message: str) -> None:
+def test_a_layer_that_does_not_fit_is_named_with_its_place(line: str, message: str) -> None:
     with pytest.raises(NotationError) as caught:
         notation.build(line, (3, 8, 8))
     assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("input_shape", [(), (3, 8), (0,), (3, 0, 8), (3, 8, -1), (1, 3, 8, 8), (100_001,)])
-def test_an_input_that_is_no_image_is_refused(input_shape: Shape) -> None:
+def test_an_input_must_be_an_image(input_shape: Shape) -> None:
     with pytest.raises(NotationError, match=r"an input of shape .* expected \(channels, height, width\)"):
         notation.build("FC10", input_shape)
 

@@ -87,7 +87,7 @@ def test_multiplications_grow_with_every_multiplier(data: st.DataObject, name: s
     assert fewer < more if _widths(narrow_line) != _widths(wide_line) else fewer == more
 
 
-def test_a_network_that_is_no_line_is_named() -> None:
+def test_a_network_without_a_line_is_named() -> None:
     message = "^network 'resnet20' has no line of notation, so its widths cannot be changed$"
     with pytest.raises(NotationError, match=message):
         hidden_layers("resnet20")

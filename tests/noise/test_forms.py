@@ -23,7 +23,7 @@ def test_unperturbed_logits_stay_bit_identical(form: type[Form]) -> None:
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 @pytest.mark.parametrize(("sigma", "alpha"), [(0.0, 1.0), (0.7, 0.0)])
-def test_only_forms_that_vanish_are_none_at_zero(form: type[Form], sigma: float, alpha: float) -> None:
+def test_zero_noise_changes_nothing_except_for_scaled(form: type[Form], sigma: float, alpha: float) -> None:
     """With σ = 0 or α = 0 a logit stays bit-identical, or is 0 by the form `scaled`."""
     drawn = draw_factors(64, 5, sigma, alpha, Streams.of(1), Noise(form=form.name))
     perturbed = form.applied(LOGITS, drawn)
@@ -31,7 +31,7 @@ def test_only_forms_that_vanish_are_none_at_zero(form: type[Form], sigma: float,
 
 
 @pytest.mark.parametrize("per", ["sample", "batch", "image"])
-def test_a_form_sees_the_same_draws_as_any_other(per: str) -> None:
+def test_all_forms_have_the_same_draws(per: str) -> None:
     """The streams do not depend on the form, so that forms differ by what they make of ξ alone."""
     drawn = {
         form.name: draw_factors(20, 5, 0.7, 1.0, Streams.of(3), Noise.model_validate({"form": form.name, "per": per}))

@@ -87,7 +87,7 @@ def test_two_mini_batches_of_one_training_differ() -> None:
     assert not torch.equal(first, second)
 
 
-def test_samples_are_selected_one_by_one_and_not_by_the_batch() -> None:
+def test_samples_are_selected_one_by_one() -> None:
     streams, batches, size = Streams.of(0), 500, 64
     counts = np.array([int(_perturbed(draw_factors(size, 4, 1.0, 0.5, streams)).sum()) for _ in range(batches)])
     assert counts.min() > 0
@@ -175,7 +175,7 @@ def test_without_alpha_or_sigma_all_factors_are_exactly_one(
 
 @given(sigmas, sigmas, st.floats(0, 1), st.floats(0, 1), seeds)
 @settings(deadline=None)
-def test_what_is_drawn_next_does_not_depend_on_sigma_or_alpha(
+def test_later_draws_do_not_depend_on_sigma_or_alpha(
     sigma: Sigma, other_sigma: Sigma, alpha: float, other_alpha: float, seed: int
 ) -> None:
     one, other = Streams.of(seed), Streams.of(seed)

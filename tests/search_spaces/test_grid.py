@@ -202,7 +202,7 @@ def test_few_integers_are_all_taken() -> None:
     assert [point["n"] for point in grid_points(space, 5)] == [1, 2, 3, 4, 5]
 
 
-def test_integers_without_end_are_no_matter() -> None:
+def test_very_large_integers_are_possible() -> None:
     def space(trial: BaseTrial) -> None:
         trial.suggest_int("n", -(10**15), 10**15)
 
@@ -216,7 +216,7 @@ def test_a_parameter_asked_for_twice_is_one() -> None:
     assert len(grid_points(space, 4)) == 4
 
 
-def test_choices_that_optuna_takes_for_one_are_one() -> None:
+def test_choices_that_are_equal_for_optuna_are_one() -> None:
     def space(trial: BaseTrial) -> None:
         trial.suggest_categorical("x", [1, "1", True, 1.0])
 
@@ -294,7 +294,7 @@ def test_a_space_that_changes_its_mind_is_one_line(later: int) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Choices for a categorical")
-def test_a_choice_that_no_journal_can_hold_is_one_line() -> None:
+def test_a_choice_that_cannot_be_stored_is_one_line() -> None:
     def space(trial: BaseTrial) -> None:
         trial.suggest_categorical("x", [(1, 2)])  # type: ignore[list-item]
 
@@ -383,7 +383,7 @@ def test_edges_have_every_choice_of_every_branch(branch: Branch) -> None:
     assert found == {item for point in branch.points() for item in point.items()}
 
 
-def test_edges_are_at_most_so_many() -> None:
+def test_the_number_of_edge_points_is_limited() -> None:
     def space(trial: BaseTrial) -> None:
         trial.suggest_categorical("x", range(MAX_EDGE_POINTS + 1))
 

@@ -58,7 +58,7 @@ def test_random_sigma_is_its_range() -> None:
     assert error("table-3", "lenet-cifar10", sigma=(0.01, 1.0), alpha=0.5) is None
 
 
-def test_the_order_of_two_teachers_means_nothing() -> None:
+def test_the_order_of_two_teachers_has_no_effect() -> None:
     for teachers in (("nin", "alexnet-cifar10"), ("alexnet-cifar10", "nin")):
         assert error("two-teachers", "lenet-cifar10", "logit_regression", teachers=teachers) == 20.44
     assert error("two-teachers", "lenet-cifar10", "logit_regression", teachers=("alexnet-cifar10",)) == 22.62

@@ -82,7 +82,7 @@ def test_randomized_sigma_ends_are_ordered() -> None:
         (0.028, 1.0, (0.028, 0.028)),  # 0.01 + (0.028 - 0.01) > 0.028 in floating point
     ],
 )
-def test_low_end_lies_at_its_share_of_the_high_end(high: float, share: float, ends: tuple[float, float]) -> None:
+def test_the_low_end_is_a_share_of_the_high_end(high: float, share: float, ends: tuple[float, float]) -> None:
     """The low end lies at its share of the way from the least sigma to the high end."""
     trial = FixedTrial({"sigma_high": high, "sigma_low_share": share, "alpha": 0.5})
     assert _ends(get_space("randomized_sigma")(trial, _quickstart())) == pytest.approx(ends, rel=1e-12)
@@ -132,7 +132,7 @@ def test_a_student_of_unchanged_widths_keeps_its_name() -> None:
     assert arm.student.network == ("digits-fc32",)
 
 
-def test_a_student_that_is_no_line_has_no_width_to_search() -> None:
+def test_a_student_without_a_line_has_no_width_to_search() -> None:
     with pytest.raises(NotationError, match=r"^network 'resnet8' has no line of notation[^\n]*$"):
         get_space("student_width")(_random_study().ask(), _quickstart("resnet8"))
 

@@ -52,7 +52,7 @@ def test_arrays_are_read_as_scipy_reads_them(tmp_path: Path, array: npt.NDArray[
     assert read.dtype == array.dtype
 
 
-def test_what_is_not_asked_for_is_not_read(tmp_path: Path) -> None:
+def test_only_what_is_needed_is_read(tmp_path: Path) -> None:
     path = _write(
         tmp_path, _bytes(cell=np.array([[1], "a"], dtype=object), text="text", z=np.array([[1j]]), it=np.eye(3))
     )
@@ -92,7 +92,7 @@ def test_damage_is_refused_or_harmless(
         assert "\n" not in str(error)  # noqa: PT017  damaged numbers are read as they are
 
 
-def test_a_header_that_names_more_than_there_is_takes_no_memory(tmp_path: Path) -> None:
+def test_a_header_with_a_too_large_size_takes_no_memory(tmp_path: Path) -> None:
     huge = (
         struct.pack("<4I", 6, 8, 9, 0) + struct.pack("<2I4i", 5, 16, 32, 32, 3, 10**6) + struct.pack("<2I", 65537, 88)
     )

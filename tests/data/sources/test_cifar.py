@@ -49,7 +49,7 @@ def _python_files(dataset: Cifar) -> dict[str, bytes]:
 @pytest.mark.parametrize("dataset", [CIFAR10, CIFAR100])
 @pytest.mark.parametrize("version", ["binary", "python"])
 @pytest.mark.parametrize("archived", [False, True])
-def test_every_form_gives_the_same_images(tmp_path: Path, dataset: Cifar, version: str, archived: bool) -> None:
+def test_both_versions_give_the_same_images(tmp_path: Path, dataset: Cifar, version: str, archived: bool) -> None:
     files = _binary_files(dataset) if version == "binary" else _python_files(dataset)
     if archived:
         write_tar(tmp_path / (dataset.binary if version == "binary" else dataset.python).archive, files)
@@ -156,7 +156,7 @@ def test_oversized_archive_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "unpacks to more than" in _refused(tmp_path)
 
 
-def test_class_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
+def test_class_names_must_be_text(tmp_path: Path) -> None:
     laughs: list[object] = ["ha"]
     for _ in range(60):
         laughs = [laughs, laughs]  # its text would have 2^60 words

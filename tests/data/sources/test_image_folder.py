@@ -39,7 +39,7 @@ def _refused(path: Path) -> str:
 
 @pytest.mark.parametrize("form", ["folder", "tar", "tar.gz", "tgz"])
 @pytest.mark.parametrize("top", ["", "./", "animals/"])
-def test_every_form_of_the_same_images_gives_the_same_arrays(tmp_path: Path, form: str, top: str) -> None:
+def test_folder_and_archives_give_the_same_arrays(tmp_path: Path, form: str, top: str) -> None:
     raw = read_image_folder(_write(tmp_path, form, {f"{top}{name}": content for name, content in FILES.items()}))
     assert raw.classes == ("ant", "cat")
     assert raw.training.labels.tolist() == [0, 0, 0, 0, 1, 1, 1]
@@ -124,9 +124,7 @@ def test_hidden_and_other_files_are_ignored(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said_by_its_name(
-    tmp_path: Path, form: str, change: dict[str, bytes], message: str
-) -> None:
+def test_a_damaged_image_is_named(tmp_path: Path, form: str, change: dict[str, bytes], message: str) -> None:
     assert message in _refused(_write(tmp_path, form, FILES | change))
 
 
@@ -171,9 +169,7 @@ def test_a_damaged_image_of_any_kind_is_either_read_or_named(tmp_path: Path, kin
     ],
 )
 @pytest.mark.parametrize("form", ["folder", "tar"])
-def test_a_layout_that_is_no_dataset_is_refused(
-    tmp_path: Path, form: str, files: dict[str, bytes], message: str
-) -> None:
+def test_other_layouts_are_refused(tmp_path: Path, form: str, files: dict[str, bytes], message: str) -> None:
     (tmp_path / "images").mkdir()
     assert message in _refused(_write(tmp_path, form, files))
 
@@ -300,7 +296,7 @@ def test_facts_of_an_archive_are_its_first_image(tmp_path: Path) -> None:
     assert describe_image_folder(path) == DatasetFacts(input_shape=(3, 6, 5), class_count=None)
 
 
-def test_a_gray_first_image_says_nothing_of_the_others(tmp_path: Path) -> None:
+def test_a_gray_first_image_leaves_the_channels_unknown(tmp_path: Path) -> None:
     files = FILES | {"train/ant/000.png": image_bytes(pictures((6, 5)))}
     assert describe_image_folder(write_folder(tmp_path, files)) == DatasetFacts(input_shape=None, class_count=2)
 

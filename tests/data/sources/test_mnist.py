@@ -89,7 +89,7 @@ def test_labels_that_are_too_few_are_refused(tmp_path: Path) -> None:
         read_mnist(tmp_path)
 
 
-def test_a_label_that_is_no_digit_is_refused(tmp_path: Path) -> None:
+def test_a_label_above_9_is_refused(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     labels = tmp_path / "MNIST" / "raw" / MNIST_NAMES[3]
     labels.write_bytes(idx_bytes(np.full(20, 10, dtype=np.uint8)))
