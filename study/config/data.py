@@ -26,6 +26,11 @@ class DataConfig(Model):
 
     name: DatasetName
     path: str | None = Field(None, description="image_folder only: a folder or tar file of train/CLASS and test/CLASS")
+    background: str | None = Field(
+        None,
+        pattern=r"^#[0-9a-fA-F]{6}$",
+        description="image_folder only: the colour behind transparent pixels, as #rrggbb (#ffffff)",
+    )
     validation: int | float = Field(
         0.1, gt=0, description="training images held out: a count, or below 1 a share; stratified by class"
     )
@@ -52,6 +57,8 @@ class DataConfig(Model):
             raise ValueError(
                 f"preprocess: each step only once, and local_contrast_normalization first, not {list(self.preprocess)}"
             )
+        if self.background is not None and self.name != "image_folder":
+            raise ValueError(f"`background` is for image_folder: {self.name} has no transparent pixels")
         if self.validation >= 1 and self.validation != int(self.validation):
             raise ValueError(f"validation is a count of images or a share below 1, not {self.validation}")
         return self

@@ -38,6 +38,7 @@ class RawDataset:
         max_value: the value of a white pixel.
         extra: how many of the training images are an extra set (SVHN). They are the last ones. The extra set gives
             half as many validation images as the other training images.
+        notes: what the user must know about the reading, one line each.
     """
 
     classes: tuple[str, ...]
@@ -45,6 +46,7 @@ class RawDataset:
     test: Split
     max_value: float
     extra: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +63,7 @@ class Dataset:
         pixel_mean: per-pixel mean of the training images after the division, (C, H, W), or None.
         mirror: whether the mirror image of every training image is trained on too.
         digest: SHA-256 in hex over everything above but the name.
+        notes: what the user must know about the reading and the split, one line each.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Dataset:
     pixel_mean: PixelMean | None
     mirror: bool
     digest: str
+    notes: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

@@ -11,8 +11,10 @@ import numpy as np
 from study.config import DataConfig
 from study.data import lcn
 from study.data.dataset import Dataset, DatasetFacts, RawDataset, Split, content_digest
+from study.data.files.archive import shown
 from study.data.preprocess import mean_image
 from study.data.sources import SOURCES
+from study.data.splits import SplitIndices
 
 
 def load_dataset(config: DataConfig, data_root: Path) -> Dataset:
@@ -47,7 +49,18 @@ def load_dataset(config: DataConfig, data_root: Path) -> Dataset:
         pixel_mean=pixel_mean,
         mirror=config.mirror,
         digest=content_digest(splits, raw.classes, config.preprocess, max_value, pixel_mean, config.mirror),
+        notes=(*raw.notes, *_split_notes(raw, indices)),
     )
+
+
+def _split_notes(raw: RawDataset, indices: SplitIndices) -> list[str]:
+    """The classes that have no validation image: they had only one image, which is trained on."""
+    counts = np.bincount(raw.training.labels[indices.validation], minlength=len(raw.classes))
+    without = [name for name, count in zip(raw.classes, counts, strict=True) if count == 0]
+    if not without:
+        return []
+    named = ", ".join(map(shown, without[:5])) + (f" and {len(without) - 5} more" if len(without) > 5 else "")
+    return [f"no validation image of {len(without)} of {len(raw.classes)} classes: {named}"]
 
 
 def describe_dataset(config: DataConfig, data_root: Path) -> DatasetFacts:

@@ -29,10 +29,10 @@ def stratified_split(
     """Hold out validation images class by class, and keep a share of the rest to train on.
 
     A count that is a multiple of the number of classes takes the same number from every class. Any other count, and a
-    share, is distributed over the classes in proportion to their size, by largest remainders. `fraction` keeps that
-    share of the other images of every class, and at least one image. Each class is shuffled once, with the same draws
-    for all arguments. So the validation images do not depend on `fraction`, and a smaller training set is a part of a
-    larger one.
+    share, is distributed over the classes in proportion to their size, by largest remainders. A class of two images or
+    more gives at least one, unless the count is below the number of classes. `fraction` keeps that share of the other
+    images of every class, and at least one image. Each class is shuffled once, with the same draws for all arguments.
+    So the validation images do not depend on `fraction`, and a smaller training set is a part of a larger one.
 
     Args:
         labels: (N,) in [0, classes).
@@ -79,7 +79,15 @@ def _validation_counts(sizes: Counts, classes: Sequence[str], validation: float)
             f"data.validation: {count} of {total} training images leave less than one for each of the "
             f"{len(classes)} classes; take fewer"
         )
-    return _proportional(count, sizes, sizes - 1)
+    counts = _proportional(count, sizes, sizes - 1)
+    lacking = np.flatnonzero((counts == 0) & (sizes > 1))
+    if validation >= 1 and count < len(classes):
+        return counts
+    counts[lacking] = 1
+    if validation >= 1:  # as many as the user asked for: the classes that give most give one less
+        for _ in lacking:
+            counts[int(counts.argmax())] -= 1
+    return counts
 
 
 def _proportional(total: int, sizes: Counts, limits: Counts) -> Counts:

@@ -66,7 +66,13 @@ class Student(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        """Raw images (N, C, H, W), uint8, to logits (N, classes), float32."""
+        """Raw images (N, C, H, W), uint8, to logits (N, classes), float32.
+
+        Raises:
+            TypeError: the images are not uint8. Images that are already scaled would be scaled twice.
+        """
+        if images.dtype != torch.uint8:
+            raise TypeError(f"a student takes raw images as torch.uint8, as they are stored, not {images.dtype}")
         logits: Tensor = self.network(self.preprocessing(images))
         return logits
 

@@ -213,6 +213,8 @@ def _run_study(
                     raise UserError(outbox.trouble)
                 raise StudyFailed(outbox.trouble)  # the address or the permissions are wrong: stop before training
             says.release()
+            for note in dataset.notes if is_new else ():
+                watcher.says(note)
             whole = _whole(config, dataset, settings)
             with measured_machine(outbox.put):
                 failures = Pipeline(

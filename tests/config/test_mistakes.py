@@ -71,6 +71,11 @@ from study.config import (
             "data.path=/tmp",
             "f: data: `path` (a folder or tar file with train/CLASS and test/CLASS): digits does not take it",
         ),
+        ('data.background="#ffffff"', "f: data: `background` is for image_folder: digits has no transparent pixels"),
+        (
+            "data={name: image_folder, path: a, background: white}",
+            "f: data.background: string should match pattern '^#[0-9a-fA-F]{6}$', not 'white'",
+        ),
         ("data={name: image_folder}", "f: data: `path` (a folder or tar file with train/CLASS and test/CLASS): image"),
         ("teachers=[]", "f: teachers: expected at least 1 item, not []"),
         ("seeds=[1, 1]", "f: seeds: each seed only once, not [1, 1]"),

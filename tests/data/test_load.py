@@ -1,11 +1,13 @@
 """From a study file's data section to a dataset."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 from support.dataset_files import image_set, write_folder, write_mnist, write_svhn, write_tar
 
@@ -147,3 +149,25 @@ def test_cifar_is_described_without_its_files(tmp_path: Path, name: str, classes
 def test_reading_datasets_needs_no_torch() -> None:
     script = "import sys, study.data; assert not {'torch', 'sklearn', 'scipy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_classes_without_a_validation_image_are_noted(tmp_path: Path) -> None:
+    write_folder(tmp_path / "images", image_set({"a": 30, "rare": 1, "b": 3}, {"a": 1}))
+    dataset = _load(tmp_path, name="image_folder", path="images", validation=0.1)
+    assert np.bincount(dataset.validation.labels, minlength=3).tolist() == [3, 1, 0]
+    assert dataset.notes == ("no validation image of 1 of 3 classes: rare",)
+
+
+def test_the_background_is_a_setting_of_the_data(tmp_path: Path) -> None:
+    files = image_set({"a": 3, "b": 3}, {"a": 1})
+    clear = io.BytesIO()
+    Image.new("RGBA", (5, 6), (0, 0, 0, 0)).save(clear, "PNG")
+    write_folder(tmp_path / "images", files | {"test/a/000.png": clear.getvalue()})
+    white, blue = (
+        _load(tmp_path, name="image_folder", path="images", preprocess=[], **settings)
+        for settings in ({}, {"background": "#0000FF"})
+    )
+    assert white.test.images[0, :, 0, 0].tolist() == [255, 255, 255]
+    assert blue.test.images[0, :, 0, 0].tolist() == [0, 0, 255]
+    assert white.digest != blue.digest
+    assert "drawn on #0000ff (data.background)" in blue.notes[0]

@@ -41,10 +41,11 @@ def test_a_split_is_disjoint_stratified_and_repeats_itself(
     assert np.array_equal(split.validation, again.validation)
     together = np.concatenate([split.train, split.validation])
     assert len(set(together.tolist())) == len(together)
-    assert len(split.validation) == max(1, round(share * len(labels)))
+    wanted = max(1, round(share * len(labels)))
     held_out, kept = _per_class(labels, split.validation), _per_class(labels, split.train)
     for size, held, keep in zip(sizes, held_out, kept, strict=True):
-        assert abs(held - len(split.validation) * size / len(labels)) < 2
+        assert held >= 1
+        assert abs(held - wanted * size / len(labels)) < 2
         assert 1 <= keep <= size - held
         assert keep >= fraction * (size - held) - 1
     if fraction == 1:
@@ -58,6 +59,7 @@ def test_a_possible_count_is_held_out_exactly(sizes: list[int], data: st.DataObj
     split = _split(labels, count)
     assert len(split.validation) == count
     assert len(split.train) == len(labels) - count
+    assert min(_per_class(labels, split.validation)) >= (count >= len(sizes))
     assert min(_per_class(labels, split.train)) >= 1
 
 
@@ -81,6 +83,19 @@ def test_the_rest_goes_to_the_largest_remainders() -> None:
 def test_a_small_share_never_empties_a_class_of_one_image() -> None:
     labels = _labels([1, 4, 4])
     assert _per_class(labels, _split(labels, 0.1).train)[0] == 1
+
+
+def test_every_class_of_two_images_has_a_validation_image() -> None:
+    assert _per_class(_labels([303, 3]), _split(_labels([303, 3]), 0.1).validation) == [31, 1]
+    labels = _labels([3] * 1000)
+    assert _per_class(labels, _split(labels, 0.1).validation) == [1] * 1000
+    assert _per_class(_labels([1, 40]), _split(_labels([1, 40]), 0.1).validation) == [0, 4]
+
+
+def test_a_count_stays_and_large_classes_give_less() -> None:
+    labels = _labels([90, 3, 3])
+    assert _per_class(labels, _split(labels, 10).validation) == [8, 1, 1]
+    assert sum(_per_class(labels, _split(labels, 2).validation)) == 2  # fewer than classes
 
 
 def test_another_seed_holds_out_other_images() -> None:

@@ -41,6 +41,14 @@ def test_preprocessing_adds_no_weights() -> None:
     assert not student.state_dict()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64])
+def test_a_student_refuses_images_that_are_not_bytes(dtype: torch.dtype) -> None:
+    """Images that are already scaled to [0, 1] would be scaled twice, and the answers would be chance."""
+    student = Student(Preprocessing(255.0), nn.Flatten())
+    with pytest.raises(TypeError, match=rf"raw images as torch\.uint8, as they are stored, not {dtype}"):
+        student(torch.rand(3, 1, 2, 2).to(dtype))
+
+
 def test_probabilities_are_the_softmax_of_the_logits() -> None:
     student = Student(Preprocessing(255.0), nn.Flatten())
     images = torch.randint(0, 256, (3, 1, 2, 2), dtype=torch.uint8)

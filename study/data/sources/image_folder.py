@@ -2,51 +2,39 @@
 
 Works on any folder or tar archive (plain or gzipped) of that layout, possibly below one top folder. An archive is read
 as a stream and never unpacked to disk. The content comes from outside, so nothing in it is trusted: neither the
-archive's member names, nor the extensions, nor the sizes. Hidden files are ignored, and so are files whose extension is
-not in `EXTENSIONS`. Knows nothing of splits or preprocessing.
+archive's member names, nor the extensions, nor the sizes. Files that are not read are counted by their kind. Knows
+nothing of splits or preprocessing.
 """
 
-import contextlib
 import functools
-import io
 import os
-import struct
-import warnings
-import zlib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
 from study.config import DataConfig
 from study.data.dataset import DatasetFacts, RawDataset, Split
 from study.data.files.archive import archive_members, shown
+from study.data.files.pictures import Colour, can_be_picture, open_picture, pillow_warnings, pixels_of
+from study.data.repeats import check_repeats
 from study.data.source import Source
 from study.errors import UserError
-
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".pbm", ".pgm", ".ppm", ".tif", ".tiff", ".webp"})
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
-"""The decoders that may run. Pillow has many more, which training images do not need."""
 
 MAX_FILE_BYTES = 50 * 2**20
 MAX_TOTAL_BYTES = min(16 * 2**30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
 """The most bytes of the decoded images, and of the files of an archive that wait in memory: half of the machine's."""
 
-GRAY_MODES = frozenset({"1", "L", "LA", "La"})
-DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
-
-_DAMAGE = (
-    *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError),
-    *(struct.error, zlib.error),
-)
-"""What Pillow's decoders raise for a damaged file."""
-
 Part = Literal["train", "test"]
 PARTS: tuple[Part, Part] = ("train", "test")
+VALIDATION = ("val", "valid", "validation", "dev")
+"""Folders beside train/ and test/ that are not read: validation images are taken from train/."""
+_OF_THE_SYSTEM = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+WHITE: Colour = (255, 255, 255)
 
 
 @dataclass
@@ -58,6 +46,12 @@ class _Listing:
         default_factory=lambda: {"train": {}, "test": {}}
     )
     top: str | None = None
+    skipped: Counter[str] = field(default_factory=Counter)
+    """How many files are not read, by their kind."""
+
+    def skip(self, kind: str, count: int = 1) -> None:
+        if count:
+            self.skipped[kind] += count
 
     def place(self, parts: tuple[str, ...], is_folder: bool) -> tuple[Part, str, str] | None:
         """(part, class, file name) of an image, else None. A class folder is added to `classes`.
@@ -65,11 +59,11 @@ class _Listing:
         Raises:
             UserError: an image or folder in the wrong place, or a second top folder with a training or test set.
         """
-        if any(part.startswith(".") or part == "__MACOSX" for part in parts):
+        if (kind := _kind_of_skipped(parts, is_folder)) is not None:
+            if kind and not is_folder:
+                self.skip(kind)
             return None
-        depth = 0 if parts[:1] and parts[0] in PARTS else 1
-        if len(parts) <= depth or parts[depth] not in PARTS:
-            return None
+        depth = 0 if parts[0] in PARTS else 1
         part: Part = "train" if parts[depth] == "train" else "test"
         top, inner = "/".join(parts[:depth]), parts[depth + 1 :]
         if self.top not in (None, top):
@@ -78,7 +72,9 @@ class _Listing:
                 "one top folder may have them"
             )
         self.top = top
-        is_image = not is_folder and PurePosixPath(parts[-1]).suffix.lower() in EXTENSIONS
+        is_image = not is_folder and can_be_picture(parts[-1])
+        if not is_image and not is_folder:
+            self.skip(f"{PurePosixPath(parts[-1]).suffix.lower() or 'other'} files")
         if (is_image and len(inner) != 2) or (is_folder and len(inner) > 1):
             raise UserError(
                 f"{self.source}: {shown('/'.join(parts))} is misplaced; images belong directly in {part}/CLASS/"
@@ -119,14 +115,36 @@ class _Listing:
         return names
 
 
-def read_image_folder(path: Path) -> RawDataset:
+def _kind_of_skipped(parts: tuple[str, ...], is_folder: bool) -> str | None:
+    """Why a path is not looked at; empty if nobody would miss it; None if it is in train/ or test/."""
+    if "__MACOSX" in parts or (parts and (parts[-1] in _OF_THE_SYSTEM or parts[-1].startswith("._"))):
+        return ""
+    if any(part.startswith(".") for part in parts):
+        is_hidden_file = not is_folder and not any(part.startswith(".") for part in parts[:-1])
+        return "hidden files" if is_hidden_file else "files in hidden folders"
+    if any(part in PARTS for part in parts[:1]) or any(part in PARTS for part in parts[1:2]):
+        return None
+    return next((f"files in {shown(part)}/" for part in parts[:2] if part in VALIDATION), "")
+
+
+def readable(name: str) -> str:
+    """A class name from outside as text: bytes that are not UTF-8 become `\\xNN`."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def read_image_folder(path: Path, background: Colour = WHITE) -> RawDataset:
     """Decode every image of a folder or tar archive, in the order of class and file name.
 
-    One channel if every image is gray, else three; 8 bits each.
+    One channel if every image is gray, else three; 8 bits each. Images are turned upright by their EXIF orientation.
+
+    Args:
+        path: the folder or archive.
+        background: the colour behind transparent pixels.
 
     Raises:
         UserError: one line that names the file: not there, not an image, truncated, of another size, in the wrong
-            place; an unsafe or oversized archive member; a class without images; fewer than two classes.
+            place; an unsafe or oversized archive member; a class without images; fewer than two classes; training
+            images of which more than half are equal.
     """
     _check_exists(path)
     listing = _list_folder(path) if path.is_dir() else _list_archive(path)
@@ -139,18 +157,39 @@ def read_image_folder(path: Path) -> RawDataset:
                 files.append((f"{path}: {shown(f'{part}/{class_name}/{file_name}')}", get))
                 targets.append(labels[class_name])
         counts.append(len(files))
-    images = _decode_all(files)
+    decoded = _decode_all(files, background)
+    images = decoded.images
     all_labels = np.array(targets, dtype=np.int64)
     first_test = counts[0]
+    notes = [
+        *_notes(path, listing, decoded, background),
+        *check_repeats(str(path), images, [where.removeprefix(f"{path}: ") for where, _ in files], first_test),
+    ]
     return RawDataset(
-        classes=names,
+        classes=tuple(map(readable, names)),
+        notes=tuple(notes),
         training=Split(images[:first_test], all_labels[:first_test]),
         test=Split(images[first_test:], all_labels[first_test:]),
         max_value=255.0,
     )
 
 
-def describe_image_folder(path: Path) -> DatasetFacts:
+def _notes(path: Path, listing: _Listing, decoded: "_Decoded", background: Colour) -> list[str]:
+    notes = []
+    if listing.skipped:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(listing.skipped.items()))
+        notes.append(f"{path}: not read: {kinds}")
+    if decoded.transparent:
+        notes.append(
+            f"{path}: {decoded.transparent} images have transparent pixels, which are drawn on "
+            f"#{bytes(background).hex()} (data.background)"
+        )
+    if decoded.turned:
+        notes.append(f"{path}: {decoded.turned} images were turned by their EXIF orientation")
+    return notes
+
+
+def describe_image_folder(path: Path, background: Colour = WHITE) -> DatasetFacts:
     """Shape and class count of a folder, without decoding; of an archive only the shape, from its first image.
 
     If the first image is gray, the shape is None: the number of channels is known only after all images are read.
@@ -164,11 +203,12 @@ def describe_image_folder(path: Path) -> DatasetFacts:
         names = listing.class_names()
         class_name = names[0]
         file_name, get = min(listing.classes["train"][class_name].items())
-        return DatasetFacts(_glance(f"{path}: {shown(f'train/{class_name}/{file_name}')}", get()), len(names))
+        where = f"{path}: {shown(f'train/{class_name}/{file_name}')}"
+        return DatasetFacts(_glance(where, get(), background), len(names))
     listing = _Listing(path)
     for parts, is_folder, read in archive_members(path, MAX_FILE_BYTES, MAX_TOTAL_BYTES):
         if listing.place(parts, is_folder) is not None:
-            return DatasetFacts(_glance(f"{path}: {shown('/'.join(parts))}", read()), None)
+            return DatasetFacts(_glance(f"{path}: {shown('/'.join(parts))}", read(), background), None)
     raise UserError(f"{path}: no image in it; expected train/CLASS/* and test/CLASS/*")
 
 
@@ -193,9 +233,17 @@ def _list_folder(root: Path) -> _Listing:
                     place = listing.place(file.relative_to(root).parts, file.is_dir())
                     if place is not None:
                         listing.add(place, functools.partial(_read_bounded, file))
+                    elif file.name.startswith(".") and file.is_dir():
+                        listing.skip("files in hidden folders", _files_below(file))
+        for folder in [top / name for top in tops for name in VALIDATION]:
+            listing.skip(f"files in {folder.name}/", _files_below(folder))
     except OSError as error:
         raise UserError(f"{root}: cannot be read: {error.strerror or error}") from None
     return listing
+
+
+def _files_below(folder: Path) -> int:
+    return sum(len(names) for _, _, names in os.walk(folder))
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -230,29 +278,40 @@ def _list_archive(path: Path) -> _Listing:
 # -------------------------------------------------------------------------------------------------------- decoding
 
 
-def _decode_all(files: list[tuple[str, Callable[[], bytes]]]) -> npt.NDArray[np.uint8]:
+@dataclass(frozen=True)
+class _Decoded:
+    """All images in one array, and how many of them were transparent or turned by their EXIF orientation."""
+
+    images: npt.NDArray[np.uint8]
+    transparent: int
+    turned: int
+
+
+def _decode_all(files: list[tuple[str, Callable[[], bytes]]], background: Colour) -> _Decoded:
     """(N, 1 or 3, H, W): decoded into one array, which has the size of the first image."""
     images: npt.NDArray[np.uint8] | None = None
-    first = ""
-    with _pillow_warnings():
+    first, transparent, turned = "", 0, 0
+    with pillow_warnings():
         for index, (where, get) in enumerate(files):
-            with _open_image(where, _bytes(where, get)) as image:
-                gray = image.mode in GRAY_MODES
+            picture = open_picture(where, _bytes(where, get), background)
+            with picture.image as image:
                 width, height = image.size
                 if images is None:
-                    images, first = _allocate(where, len(files), 1 if gray else 3, height, width), where
+                    images, first = _allocate(where, len(files), 1 if picture.is_gray else 3, height, width), where
                 elif (height, width) != images.shape[2:]:
                     raise UserError(
                         f"{where}: {width}×{height} pixels, but {first.rpartition(': ')[2]} has "
                         f"{images.shape[3]}×{images.shape[2]}; all images need one size"
                     )
-                elif images.shape[1] == 1 and not gray:  # the first colour image: the gray ones before it become RGB
+                elif images.shape[1] == 1 and not picture.is_gray:  # the gray images before it become RGB
                     colour = _allocate(where, len(files), 3, height, width)
                     colour[:index] = images[:index]
                     images = colour
-                images[index] = _pixels(where, image, images.shape[1])
+                images[index], is_transparent = pixels_of(picture, images.shape[1], background)
+                transparent += is_transparent
+                turned += picture.is_turned
     assert images is not None  # every class has an image
-    return images
+    return _Decoded(images, transparent, turned)
 
 
 def _allocate(where: str, count: int, channels: int, height: int, width: int) -> npt.NDArray[np.uint8]:
@@ -271,44 +330,11 @@ def _bytes(where: str, get: Callable[[], bytes]) -> bytes:
         raise UserError(f"{where}: cannot be read: {error.strerror or error}") from None
 
 
-@contextlib.contextmanager
-def _pillow_warnings() -> Iterator[None]:
-    """Ignore warnings about metadata; an image that is far too large is an error."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
-
-
-def _open_image(where: str, content: bytes) -> Image.Image:
-    try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
-    except UnidentifiedImageError:
-        raise UserError(f"{where}: not an image, although its name says so; remove it or replace it") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UserError(f"{where}: an image of far too many pixels; make it smaller") from None
-    except _DAMAGE as error:
-        raise UserError(f"{where}: a damaged image: {' '.join(str(error).split())}") from None
-    if image.mode in DEEP_MODES:
-        raise UserError(f"{where}: more than 8 bits a channel (mode {image.mode}); convert it to 8 bits")
-    return image
-
-
-def _pixels(where: str, image: Image.Image, channels: int) -> npt.NDArray[np.uint8]:
-    """(channels, H, W) of an opened image."""
-    mode = "L" if channels == 1 else "RGB"
-    try:
-        array = np.asarray(image if image.mode == mode else image.convert(mode))
-    except _DAMAGE as error:
-        raise UserError(f"{where}: a truncated or damaged image: {' '.join(str(error).split())}") from None
-    return array[np.newaxis] if channels == 1 else array.transpose(2, 0, 1)
-
-
-def _glance(where: str, content: bytes) -> tuple[int, int, int] | None:
-    with _pillow_warnings(), _open_image(where, content) as image:
-        if image.mode in GRAY_MODES:
-            return None
-        return 3, image.height, image.width
+def _glance(where: str, content: bytes, background: Colour) -> tuple[int, int, int] | None:
+    with pillow_warnings():
+        picture = open_picture(where, content, background)
+        with picture.image as image:
+            return None if picture.is_gray else (3, image.height, image.width)
 
 
 # --------------------------------------------------------------------------------------------------------- the source
@@ -322,8 +348,13 @@ def _path(config: DataConfig, data_root: Path) -> Path:
     return path if path.is_absolute() or os.path.exists(path) else data_root / path
 
 
+def _background(config: DataConfig) -> Colour:
+    red, green, blue = bytes.fromhex((config.background or "#ffffff").removeprefix("#"))
+    return red, green, blue
+
+
 SOURCE = Source(
     name="image_folder",
-    facts=lambda config, data_root: describe_image_folder(_path(config, data_root)),
-    read=lambda config, data_root: read_image_folder(_path(config, data_root)),
+    facts=lambda config, data_root: describe_image_folder(_path(config, data_root), _background(config)),
+    read=lambda config, data_root: read_image_folder(_path(config, data_root), _background(config)),
 )

@@ -25,6 +25,7 @@ MAX_FILE_BYTES = 2**30
 """Twenty times the largest of the four files. A header that names more is refused."""
 
 UNSIGNED_BYTE = 0x08
+_BLOCK = 2**20
 
 
 def read_mnist(data_root: Path) -> RawDataset:
@@ -90,7 +91,29 @@ def _read_split(images_path: Path, labels_path: Path) -> Split:
 
 
 def _find(folder: Path, name: str) -> Path | None:
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+    """The plain or the compressed file; the plain one if both are there, which torchvision leaves with equal content.
+
+    Raises:
+        UserError: both are there, and their contents differ.
+    """
+    plain, zipped = folder / name, folder / f"{name}.gz"
+    if plain.is_file() and zipped.is_file() and not _same_content(plain, zipped):
+        raise UserError(f"{plain} and {zipped.name} have different contents; remove the wrong one")
+    return next((path for path in (plain, zipped) if path.is_file()), None)
+
+
+def _same_content(plain: Path, zipped: Path) -> bool:
+    """Whether a file has the content of a compressed one. A damaged compressed file has none, so it is not the same."""
+    try:
+        with plain.open("rb") as one, gzip.open(zipped, "rb") as other:
+            while True:
+                first, second = one.read(_BLOCK), other.read(_BLOCK)
+                if first != second:
+                    return False
+                if not first:
+                    return True
+    except (OSError, EOFError, zlib.error):
+        return False
 
 
 def _required(folder: Path, name: str) -> Path:

@@ -86,7 +86,7 @@ def test_other_colour_modes_become_rgb(tmp_path: Path, mode: str) -> None:
     assert raw.training.images.shape == (8, 3, 6, 5)
 
 
-def test_hidden_and_other_files_are_ignored(tmp_path: Path) -> None:
+def test_other_files_are_counted_and_not_read(tmp_path: Path) -> None:
     clutter = {
         ".DS_Store": b"x",
         "train/.hidden.jpg": b"x",
@@ -104,6 +104,9 @@ def test_hidden_and_other_files_are_ignored(tmp_path: Path) -> None:
         raw = read_image_folder(path)
         assert raw.classes == plain.classes
         assert np.array_equal(raw.training.images, plain.training.images)
+        kinds = "1 .csv files, 1 files in hidden folders, 1 hidden files"
+        assert raw.notes == (f"{path}: not read: {kinds}",)
+    assert plain.notes == ()
 
 
 @pytest.mark.parametrize("form", ["folder", "tar.gz"])

@@ -167,3 +167,16 @@ def test_a_server_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: py
         monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [url])
         with pytest.raises(UserError, match="timed out"):
             read_mnist(tmp_path / "data")
+
+
+def test_a_plain_file_that_differs_from_its_gz_is_refused(tmp_path: Path) -> None:
+    """torchvision leaves both files. A plain file of another version would be read without a word."""
+    arrays = write_mnist(tmp_path)
+    folder = tmp_path / "MNIST" / "raw"
+    for name, array in arrays.items():
+        (folder / f"{name}.gz").write_bytes(gzip.compress(idx_bytes(array)))
+    assert len(read_mnist(tmp_path).training) == 40
+    stale = folder / "t10k-labels-idx1-ubyte.gz"
+    stale.write_bytes(gzip.compress(idx_bytes((arrays["t10k-labels-idx1-ubyte"] + 1) % 10)))
+    with pytest.raises(UserError, match=r"t10k-labels-idx1-ubyte and t10k-labels-idx1-ubyte\.gz have different"):
+        read_mnist(tmp_path)

@@ -94,7 +94,7 @@ def readings() -> Sheet:
     return study
 
 
-def test_readings_are_compared_at_the_relative_size_of_their_noise() -> None:
+def test_readings_are_drawn_over_the_size_of_their_noise() -> None:
     study = readings()
     assert study.names()[:2] == ["error-over-sigma", "error-over-relative-noise"]
     (found,) = noise_lines.relative_lines_of(table_of(study.tracked()))
