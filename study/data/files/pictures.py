@@ -142,7 +142,7 @@ def _on_background(image: Image.Image, background: Colour) -> tuple[Image.Image,
     if image.mode == "La":
         image = image.convert("LA")
     layer = image.convert("RGBA")
-    lowest, _ = layer.getchannel("A").getextrema()
+    lowest = np.asarray(layer.getchannel("A")).min()
     base = Image.new("RGBA", layer.size, (*background, 255))
     base.alpha_composite(layer)
     return base.convert("RGB"), bool(lowest < 255)
