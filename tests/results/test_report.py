@@ -303,7 +303,7 @@ def test_the_command_writes_beside_the_study_and_says_where(
 ) -> None:
     status, out, err = command(study.name)
     assert (status, out) == (0, "")
-    assert err == f"wrote {study.name}-report/index.html, and the pictures beside it\n"
+    assert err == f"wrote {study.name}-report/index.html, and the figures beside it\n"
     assert (workspace / f"{study.name}-report" / PAGE).exists()
     assert PAGE in _kept(client, study)
     assert command(study.name, "--out", "elsewhere")[0] == 0

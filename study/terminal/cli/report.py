@@ -14,11 +14,11 @@ def report(
     name: NameArgument,
     out: Annotated[Path | None, typer.Option("--out", help="the folder to write to; NAME-report without")] = None,
 ) -> None:
-    """Write tables and pictures as one HTML page, which the study's run keeps too."""
+    """Write verdict, table and figures as one HTML page, and log it with the study's run."""
     from study.results.report import default_folder, write_report
 
     written = write_report(tracking_uri_of(name), name, out or default_folder(name))
-    lines = [f"wrote {written.page}, and the pictures beside it"]
+    lines = [f"wrote {written.page}, and the figures beside it"]
     if written.not_logged is not None:
         lines.append(f"the study's run does not keep it: {written.not_logged}")
     for line in lines:
