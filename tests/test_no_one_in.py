@@ -238,7 +238,7 @@ def test_no_password_is_printed(watched: Watched) -> None:
 def test_no_password_is_written_to_a_file(watched: Watched) -> None:
     assert not watched.study.told
     assert not found_in(watched.folder, watched.secrets)
-    assert list(watched.folder.rglob("tracking-uri"))
+    assert list(watched.folder.rglob("start.json"))
 
 
 def test_no_password_is_tracked(watched: Watched) -> None:
