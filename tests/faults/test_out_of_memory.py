@@ -9,7 +9,12 @@ from support.undisturbed import Undisturbed
 
 pytestmark = pytest.mark.faults
 
-LARGE = {"method": "noisy_teacher", "sigma": 0.5, "student": {"network": "FC12000-FC12000-FC10"}, "train": {"epochs": 1}}
+LARGE = {
+    "method": "noisy_teacher",
+    "sigma": 0.5,
+    "student": {"network": "FC12000-FC12000-FC10"},
+    "train": {"epochs": 1, "batch_size": 64},
+}
 STUDY: Document = {**SMALL, "arms": [*SMALL["arms"], LARGE], "seeds": [0]}
 LIMIT = 3_500 * 2**20
 """Bytes: enough for Ray, the command and the small students. The large one has 145 million weights, and Adam keeps two
