@@ -1,4 +1,4 @@
-"""A service that searches how much noise a teacher should carry so that a small student errs least.
+"""Studies of how much noise in a teacher's logits gives a small student the lowest test error.
 
 For notebooks: `from study import run, resume, table, compare, load_study`. Importing the package loads no library; each
 function loads what it needs when it is first used. The import sets how the threads of OpenMP wait, if nothing else did.

@@ -143,10 +143,10 @@ class Judged:
 
     Attributes:
         n: the seeds both have.
-        difference_points: mean of baseline error − arm error, in percentage points; positive: the arm errs less. None
+        difference_points: mean of baseline error − arm error, in percentage points; positive: fewer errors. None
             without a common seed.
         difference_interval: the interval of it that the verdict is read off, in percentage points.
-        improvement_percent: (mean baseline − mean arm) / mean baseline × 100; None where the baseline never errs.
+        improvement_percent: (mean baseline − mean arm) / mean baseline × 100; None if the baseline has no errors.
         improvement_interval: its interval; None where it is unbounded: the baseline's mean does not differ from 0.
         p_value: two-sided paired t-test of this arm alone.
         p_corrected: the larger of it and of the p value among all arms; below the level exactly where the interval of

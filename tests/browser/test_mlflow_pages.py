@@ -32,8 +32,8 @@ def opened(ui: Ui) -> Iterator[Browser]:
     """A browser that must have asked nobody else, and been told of no error but MLflow's own."""
     with browser(viewport={"width": 1600, "height": 1400}) as one:
         yield one
-    assert one.heard.hosts <= ui.hosts
-    assert [error for error in one.heard.errors if not any(known in " ".join(error) for known in MLFLOW_S_OWN)] == []
+    assert one.recorder.hosts <= ui.hosts
+    assert [error for error in one.recorder.errors if not any(known in " ".join(error) for known in MLFLOW_S_OWN)] == []
 
 
 def test_run_list_shows_parent_and_all_trials(ui: Ui, opened: Browser) -> None:

@@ -1,4 +1,4 @@
-"""Somebody who asks for bf16 where it is slow is told, and nobody else."""
+"""A study that trains in bf16 on a processor where bf16 is slow prints a line. Other studies do not."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def _study(**changes: Any) -> StudyConfig:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "is_printed"),
     [
         ({}, False),
         ({"train": BF16}, True),
@@ -44,18 +44,18 @@ def _study(**changes: Any) -> StudyConfig:
         ({"train": BF16, "resources": {"gpus_per_trial": 1}}, False),
     ],
 )
-def test_whoever_trains_in_bf16_on_a_slow_cpu_is_told(changes: dict[str, Any], told: bool) -> None:
-    assert (slow_precision(_study(**changes), _processor(0.5)) is not None) == told
+def test_a_study_in_bf16_on_a_slow_cpu_prints_a_line(changes: dict[str, Any], is_printed: bool) -> None:
+    assert (slow_precision(_study(**changes), _processor(0.5)) is not None) == is_printed
     assert slow_precision(_study(**changes), _processor(2.0)) is None
 
 
-@pytest.mark.parametrize(("precision", "told"), [("bf16", True), ("fp32", False)])
-def test_validate_says_so_and_prints_the_study_alone(
+@pytest.mark.parametrize(("precision", "is_printed"), [("bf16", True), ("fp32", False)])
+def test_validate_prints_the_line_beside_the_study(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
     precision: str,
-    told: bool,
+    is_printed: bool,
 ) -> None:
     monkeypatch.setattr("study.distill.processor.measured_processor", lambda: _processor(0.5))
     config = _study(train={"precision": precision})
@@ -67,4 +67,4 @@ def test_validate_says_so_and_prints_the_study_alone(
     assert not ended.value.code
     printed = capfd.readouterr()
     assert parse_study(printed.out, "printed") == config
-    assert ("bf16 is slower than fp32 on this processor" in printed.err) == told
+    assert ("bf16 is slower than fp32 on this processor" in printed.err) == is_printed

@@ -9,7 +9,7 @@ import pytest
 from optuna.storages import InMemoryStorage
 from optuna.trial import BaseTrial, TrialState
 from support.reopened import Reopened
-from support.simulated import Course, Ended, Heard, run
+from support.simulated import Course, Ended, Recorder, run
 
 from search_spaces.spaces import noise_kind, sigma_alpha
 from study.config import ArmConfig, StudyConfig, TrialConfig, parse_study
@@ -81,9 +81,9 @@ class Counted:
 
 def test_a_training_that_is_proposed_again_is_not_trained_again() -> None:
     trained = Counted()
-    storage, heard = InMemoryStorage(), Heard()
+    storage, recorder = InMemoryStorage(), Recorder()
     journal = journal_of(config(), three_points, storage)
-    ended = run(journal, trained, heard=heard)
+    ended = run(journal, trained, recorder=recorder)
     assert len(ended) == 12
     assert len(trained.begun) == len(set(trained.begun)) == 3
     first: dict[str, Ended] = {}
@@ -105,7 +105,7 @@ def test_a_training_that_is_proposed_again_is_not_trained_again() -> None:
     for each in ended:
         assert trials[each.number].values == values[training_key(each.trial)]
         assert trials[each.number].user_attrs.get(REPEATS) == each.summary.repeats
-    assert [type(event) for event in heard.events if isinstance(event, RunBegan | RunEnded)] == [
+    assert [type(event) for event in recorder.events if isinstance(event, RunBegan | RunEnded)] == [
         RunBegan,
         RunEnded,
     ] * 12
@@ -161,7 +161,7 @@ def test_a_twin_that_was_stopped_early_is_trained() -> None:
     assert len(trained) == 3
 
 
-class Mortal(Heard):
+class Mortal(Recorder):
     """Dies at one of the moments between two writes."""
 
     def __init__(self, at: int) -> None:
@@ -235,14 +235,14 @@ def test_wherever_a_study_dies_each_trial_ends_once(at: int, monkeypatch: pytest
     mortal.events = MortalEvents(mortal)
     trained = Counted()
     with pytest.raises(Killed):
-        run(journal_of(study, three_points, storage), trained, heard=mortal)
-    resumed = Heard()
-    run(journal_of(study, three_points, storage), trained, heard=resumed)
+        run(journal_of(study, three_points, storage), trained, recorder=mortal)
+    resumed = Recorder()
+    run(journal_of(study, three_points, storage), trained, recorder=resumed)
     tracked = [event for event in [*mortal.events, *resumed.events] if isinstance(event, RunEnded)]
     summaries = {event.trial_id: event.summary for event in tracked}
     assert summaries == {f"search-{number:04d}": summary for number, summary in undisturbed.items()}
     assert all(event.summary == summaries[event.trial_id] for event in tracked), (
-        "an end that is heard twice is the same"
+        "an end that is reported twice is the same"
     )
     trials = optuna.load_study(study_name="s.search", storage=storage).trials
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 8

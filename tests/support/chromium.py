@@ -27,7 +27,7 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the
 
 
 @dataclass
-class Heard:
+class Recorder:
     """What a page asked for and complained of.
 
     Attributes:
@@ -41,10 +41,10 @@ class Heard:
 
 @dataclass
 class Browser:
-    """A page and what was heard of it."""
+    """A page, and the hosts and errors that were recorded."""
 
     page: Page
-    heard: Heard
+    recorder: Recorder
 
 
 @contextmanager
@@ -53,17 +53,17 @@ def browser(**options: Any) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
         context = chromium.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
-        heard = Heard()
-        context.on("request", lambda request: heard.hosts.add(_host(request.url)))
+        recorder = Recorder()
+        context.on("request", lambda request: recorder.hosts.add(_host(request.url)))
         context.on(
             "console",
-            lambda said: heard.errors.append((said.location["url"], said.text)) if said.type == "error" else None,
+            lambda said: recorder.errors.append((said.location["url"], said.text)) if said.type == "error" else None,
         )
         context.on(
-            "weberror", lambda error: heard.errors.append((error.page.url if error.page else "", str(error.error)))
+            "weberror", lambda error: recorder.errors.append((error.page.url if error.page else "", str(error.error)))
         )
         try:
-            yield Browser(context.new_page(), heard)
+            yield Browser(context.new_page(), recorder)
         finally:
             chromium.close()
 

@@ -40,7 +40,7 @@ class Ended:
 
 
 @dataclass
-class Heard(Watcher):
+class Recorder(Watcher):
     """What was tracked, and which trials ended, in the order in which they did."""
 
     events: list[Event] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Heard(Watcher):
 
 
 def run(
-    journal: StageJournal, course: Callable[[TrialConfig], Course], workers: int = 1, heard: Heard | None = None
+    journal: StageJournal, course: Callable[[TrialConfig], Course], workers: int = 1, recorder: Recorder | None = None
 ) -> list[Ended]:
     """Run a stage to its end.
 
@@ -60,18 +60,18 @@ def run(
         journal: of the stage.
         course: how the training of a trial goes; asked only for trials that are trained.
         workers: trials at once.
-        heard: keeps what happens.
+        recorder: keeps what happens.
 
     Returns:
         the trials in the order in which they end.
     """
-    heard = heard or Heard()
+    recorder = recorder or Recorder()
     stage = StageRun(
         journal=journal,
         job=lambda number, trial_id, trial: TrialJob(number, trial, NOWHERE / trial_id, None, NOWHERE),
         params=lambda trial: {},
-        track=heard.events.append,
-        watcher=heard,
+        track=recorder.events.append,
+        watcher=recorder,
         workers=workers,
     )
     live: list[tuple[str, TrialJob, Course]] = []
@@ -82,7 +82,7 @@ def run(
             live.append((f"ray-{begun}", job, course(job.trial)))
             begun += 1
         if not live:
-            return heard.ended
+            return recorder.ended
         ray_trial, job, planned = live.pop(0)
         passed[job.number] = passed.get(job.number, 0) + 1
         history = records(planned.errors[: passed[job.number]])

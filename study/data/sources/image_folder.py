@@ -116,7 +116,7 @@ class _Listing:
 
 
 def _kind_of_skipped(parts: tuple[str, ...], is_folder: bool) -> str | None:
-    """Why a path is not looked at; empty if nobody would miss it; None if it is in train/ or test/."""
+    """The kind of a path that is not read: empty for files that are no data; None for a path in train/ or test/."""
     if "__MACOSX" in parts or (parts and (parts[-1] in _OF_THE_SYSTEM or parts[-1].startswith("._"))):
         return ""
     if any(part.startswith(".") for part in parts):

@@ -62,7 +62,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
 PACKAGE = Path(__file__).parents[2]
 
 app = typer.Typer(
-    help="Search how much noise a teacher should carry so that a small student errs least.",
+    help="Find how much noise in a teacher's logits gives a small student the lowest test error.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
