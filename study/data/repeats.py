@@ -7,6 +7,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
 from study.data.dataset import Pixels
 from study.errors import UserError
 
@@ -26,7 +28,7 @@ def check_repeats(source: str, images: Pixels, names: Sequence[str], training: i
     Raises:
         UserError: more than half of the training images are equal.
     """
-    digests = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
+    digests = [hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest() for image in images]
     commonest, count = Counter(digests[:training]).most_common(1)[0]
     if count > 1 and 2 * count > training:
         first, second = _two(digests, names, commonest)

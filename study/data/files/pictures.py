@@ -38,6 +38,8 @@ _DAMAGE = (
 """What Pillow's decoders raise for a damaged file."""
 
 _ORIENTATION, _BITS_PER_SAMPLE = 0x0112, 258
+_METADATA = frozenset({"exif", "Raw profile type exif", "Raw profile type APP1", "XML:com.adobe.xmp", "xmp"})
+"""Where Pillow finds an orientation. Most pictures have none of these, and parsing none takes as long as decoding."""
 _TRANSPOSED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -89,9 +91,10 @@ def open_picture(where: str, content: bytes, background: Colour) -> Picture:
     Raises:
         UserError: it is not a picture, is damaged or too large, or has more than 8 bits a channel.
     """
-    own = _own_format(PurePosixPath(where).suffix.lower())
+    own = _own_format(f".{where.rpartition('.')[2].lower()}")
+    formats = FORMATS if own is None else (*FORMATS, own)
     try:
-        image: Image.Image = Image.open(io.BytesIO(content), formats=[*FORMATS, *([] if own is None else [own])])
+        image: Image.Image = Image.open(io.BytesIO(content), formats=formats)
     except UnidentifiedImageError:
         raise UserError(f"{where}: not an image, although its name says so; remove it or replace it") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -153,7 +156,9 @@ def _orientation(image: Image.Image) -> int:
     if image.format == "TIFF":
         return 1
     try:
-        return int(image.getexif().get(_ORIENTATION, 1))
+        if image.format == "PNG":
+            image.load()  # its metadata may come after its pixels
+        return int(image.getexif().get(_ORIENTATION, 1)) if _METADATA & image.info.keys() else 1
     except _DAMAGE:
         return 1
 

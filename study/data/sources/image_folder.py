@@ -8,6 +8,7 @@ nothing of splits or preprocessing.
 
 import functools
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -251,10 +252,14 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _read_bounded(file: Path) -> bytes:
-    if not file.is_file():  # a broken link, or a pipe that never ends
+    try:
+        status = os.stat(file)
+    except FileNotFoundError:
+        status = None
+    if status is None or not stat.S_ISREG(status.st_mode):  # a broken link, or a pipe that never ends
         raise UserError(f"{file}: not a file that can be read; remove it")
-    with file.open("rb") as opened:
-        content = opened.read(MAX_FILE_BYTES + 1)
+    with open(file, "rb") as opened:
+        content = opened.read(min(status.st_size, MAX_FILE_BYTES) + 1)
     if len(content) > MAX_FILE_BYTES:
         raise UserError(f"{file}: larger than {MAX_FILE_BYTES // 2**20} MB; is it an image?")
     return content
