@@ -27,14 +27,20 @@ def compared(studies: Sequence[TrackedStudy]) -> Table:
         studies: at least two, of different names.
 
     Raises:
-        UserError: fewer than two studies or one of them twice; they have other data; a trial's parameters cannot be
-            read.
+        UserError: fewer than two studies or one of them twice; they have other data; one has seeds until decided; a
+            trial's parameters cannot be read.
     """
     names = [study.name for study in studies]
     if len(names) < 2:
         raise UserError("compare: expected at least two studies")
     if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
         raise UserError(f"compare: {twice[0]} is named twice")
+    for study in studies:
+        if study.params.get(schema.SEED_ROUNDS) or study.params.get(schema.CONFIRM_ROUNDS):
+            raise UserError(
+                f"compare: study {study.name} has seeds until decided, so its verdicts are from looks with levels of "
+                "their own, which cannot be corrected for other studies; compare studies with fixed seeds"
+            )
     for other in studies[1:]:
         _refuse_other_data(studies[0], other)
     tables = [

@@ -152,6 +152,13 @@ def test_other_data_are_refused_with_the_reason(
     assert expected in str(refused.value)
 
 
+@pytest.mark.parametrize("rounds", ["seed_rounds", "confirm_rounds"])
+def test_verdicts_of_looks_are_not_corrected_again(pair: list[TrackedStudy], rounds: str) -> None:
+    in_rounds = replace(pair[1], params={**pair[1].params, rounds: "3,5,8"})
+    with pytest.raises(UserError, match="study compared-two has seeds until decided"):
+        compared([pair[0], in_rounds])
+
+
 def test_images_in_another_folder_are_the_same_images(pair: list[TrackedStudy]) -> None:
     first, other = (replace(each, data={"path": path}) for each, path in zip(pair, ("/here", "/there"), strict=True))
     assert len(compared([first, other]).rows) == 7
