@@ -200,7 +200,7 @@ def test_resubmitting_resumes_after_the_driver_host_died(
 
     other = laptop("submit", study_file, "--name", "again", "--set", "train.epochs=3")
     assert other.returncode == 2
-    assert "begun with another study file (it differs in train)" in other.stdout
+    assert "was started with another study file (it differs in train)" in other.stdout
 
 
 def test_storage_unseen_by_a_host_is_one_line(
@@ -239,7 +239,7 @@ def test_a_job_is_listed_and_stopped_in_order(
     assert followed.returncode == 130
     assert [run.info.status for run in tracking.runs("endless", "study")] == ["KILLED"]
     assert "noisy-study resume" not in followed.stderr
-    assert "submit its study again" in followed.stderr
+    assert "to resume its study, submit it again" in followed.stderr
     assert laptop("stop", job).stderr.strip() == f"job {job} has ended already"
 
 
@@ -272,7 +272,7 @@ def test_ray_answers_nobody_without_its_token(cluster: RayCluster, laptop: Lapto
     assert requests.get(f"{cluster.url}/api/jobs/", headers=wrong, timeout=10).status_code == 403
     missing = laptop("submit", study_file, RAY_AUTH_MODE="disabled", RAY_AUTH_TOKEN="")
     assert (missing.returncode, missing.stdout) == (2, "")
-    assert "requires a token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN" in missing.stderr
+    assert "requires a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN" in missing.stderr
     refused = laptop("jobs", RAY_AUTH_TOKEN="0" * 64)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "refuses the token" in refused.stderr
