@@ -35,7 +35,7 @@ class Step:
         operation: one of the names above.
         files: so many more files of trials are waited for, while the driver runs.
         delay: seconds after that, from 0 to 1.
-        choice: which worker, backup or file, as a share from 0 to 1.
+        choice: which worker, backup or file, as a share from 0 to below 1.
     """
 
     operation: str
@@ -120,4 +120,5 @@ def injections(kind: str) -> str:
 def _at(chance: random.Random, operation: str) -> Step:
     # A third of the moments comes at once: two faults at nearly the same time are the hard case.
     files = chance.randint(0, MOST_FILES) if chance.random() < 2 / 3 else 0
-    return Step(operation, files, round(chance.random(), 3), round(chance.random(), 3))
+    delay, choice = round(chance.random(), 3), round(chance.random(), 3)
+    return Step(operation, files, delay, min(choice, 0.999))  # 1 would choose one past the last
