@@ -1,4 +1,4 @@
-"""Studies in a notebook: run one, resume one, read one, take its best student.
+"""Studies in a notebook: run one, resume one, extend one, read one, take its best student.
 
 Works on names and study files, and returns pandas frames and torch modules. It runs the same code as the command line,
 in the same working folder: a study that was started here can be resumed, browsed and exported there, and the other way
@@ -7,6 +7,7 @@ round. A mistake in a study file or an address raises `study.errors.UserError` w
 
 import json
 import logging
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from study import environment
 from study.config import StudyConfig, dump_study, parse_study
 from study.errors import UserError
-from study.lookup import find_study, study_of, tracking_uri_of
+from study.lookup import find_study, larger_study, study_of, tracking_uri_of
 from study.running.watcher import Watcher
 from study.storage import DEFAULT_ROOT, StudyFolder, can_be_study_name
 from study.tracking.address import bound_requests
@@ -156,7 +157,7 @@ def run(
         >>> finished.table()[["method", "sigma", "test_error_mean", "verdict"]]
     """
     bound_requests()
-    given = [f"{key.replace('__', '.')}={json.dumps(value)}" for key, value in overrides.items()]
+    given = _given(overrides)
     if isinstance(study, StudyConfig):
         config = parse_study(dump_study(study), study.name, given, name)
     else:
@@ -185,6 +186,31 @@ def resume(name: str, *, data_root: str | Path | None = None, address: str | Non
     bound_requests()
     find_study(name)
     return _run(name, name, data_root, address)
+
+
+def extend(name: str, *, data_root: str | Path | None = None, address: str | None = None, **overrides: Any) -> Study:
+    """Extend a study of this folder with more seeds, arms, searched trials or confirmed points, and run it to its end.
+
+    Nothing that ran is run again. A list replaces the old one and must contain it.
+
+    Args:
+        name: of the study.
+        data_root: as in `run`.
+        address: as in `run`.
+        **overrides: as in `run`.
+
+    Raises:
+        UserError: there is no such study in this folder, another process runs it, or an override changes something
+            that an extension cannot change; nothing was changed.
+        StudyFailed, KeyboardInterrupt: as `run`.
+
+    Example:
+        >>> from study import extend
+        >>> larger = extend("toy", seeds=[0, 1, 2, 3, 4])
+    """
+    bound_requests()
+    config = larger_study(find_study(name), _given(overrides))
+    return _run(name, config, data_root, address, extends=True)
 
 
 def load_study(name: str, *, tracking_uri: str | None = None, data_root: str | Path | None = None) -> Study:
@@ -252,12 +278,19 @@ def compare(*names: str, tracking_uri: str | None = None) -> "pd.DataFrame":
     return _table_frame(as_json(compared([read_study(tracking_uri or tracking_uri_of(name), name) for name in names])))
 
 
-def _run(name: str, study: StudyConfig | str, data_root: str | Path | None, address: str | None) -> Study:
+def _given(overrides: Mapping[str, Any]) -> list[str]:
+    """Overrides as `--set` takes them."""
+    return [f"{key.replace('__', '.')}={json.dumps(value)}" for key, value in overrides.items()]
+
+
+def _run(
+    name: str, study: StudyConfig | str, data_root: str | Path | None, address: str | None, extends: bool = False
+) -> Study:
     # Ray and PyTorch take seconds to load, and reading a study does not need them.
     from study.launch import run_study, settings_of
 
     settings = settings_of(name, data_root, address)
-    run_study(study, settings, nullcontext(_Logged()), say=_log.info)
+    run_study(study, settings, nullcontext(_Logged()), extends=extends, say=_log.info)
     return Study(name, settings.tracking_uri, settings.data_root)
 
 

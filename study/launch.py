@@ -43,26 +43,29 @@ def run_study(
     settings: Settings,
     watching: AbstractContextManager[Watcher],
     *,
+    extends: bool = False,
     say: Callable[[str], None],
     show: Callable[[TrackedStudy], None] | None = None,
 ) -> None:
     """Run a study to its end, read it from the tracking server, and keep its description, report and best student.
 
     Args:
-        study: the study file of a new study, or the name of a study to resume.
+        study: the study file of a new or extended study, or the name of a study to resume.
         settings: where it runs.
+        extends: whether the study file extends a study that was started before.
         watching: gives the watcher while trials run; it is left before results are shown.
         say: takes one line for each result that was kept or could not be kept.
         show: takes the finished study, after its results were kept.
 
     Raises:
-        UserError: the study cannot be started or resumed; nothing was changed.
+        UserError: the study cannot be started, resumed or extended; nothing was changed.
         StudyFailed: it started and could not be finished.
         KeyboardInterrupt: it was interrupted and can be resumed.
     """
     with watching as watcher:
         if isinstance(study, StudyConfig):
-            name, dataset = study.name, service.start(study, settings, watcher)
+            begin = service.extend if extends else service.start
+            name, dataset = study.name, begin(study, settings, watcher)
         else:
             name, dataset = study, service.resume(study, settings, watcher)
     tracked = read_study(settings.tracking_uri, name)

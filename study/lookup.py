@@ -70,14 +70,27 @@ def find_study(name: str, root: Path = DEFAULT_ROOT) -> StudyFolder:
 
 
 def started_study(folder: StudyFolder) -> StudyConfig:
-    """The study file that a study started with, as it was recorded then.
+    """The study as it was recorded when it started, or when it was extended last.
 
     The record is read first: it says whether this version of the package can resume the study at all.
 
     Raises:
         UserError: another version of this package made the folder, or the record is damaged.
     """
-    return parse_study(folder.start_record().study_file, f"the study file that {folder.name} started with")
+    return folder.start_record().study(f"the study file that {folder.name} started with")
+
+
+def larger_study(folder: StudyFolder, overrides: Sequence[str]) -> StudyConfig:
+    """The study file of a study with changes, for an extension.
+
+    Args:
+        folder: of the study.
+        overrides: `dotted.key=YAML value`.
+
+    Raises:
+        UserError: as `started_study`, or an override has a mistake.
+    """
+    return parse_study(folder.start_record().study_file, f"the study file of {folder.name}", overrides, folder.name)
 
 
 def exists_already(study: StudyConfig, root: Path = DEFAULT_ROOT) -> bool:
@@ -94,7 +107,7 @@ def exists_already(study: StudyConfig, root: Path = DEFAULT_ROOT) -> bool:
     if differs:
         raise UserError(
             f"study {study.name} was started with another study file (it differs in {', '.join(differs)}); use that "
-            "file again, or choose another name with --name"
+            "file again, extend the study with --extend, or choose another name with --name"
         )
     return True
 

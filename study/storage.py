@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from study.config import NAME_PATTERN, Model
+from study.config import NAME_PATTERN, FixedSeeds, Model, StudyConfig, parse_study
 from study.environment import study_root
 from study.errors import StorageFull, UserError
 
@@ -185,9 +185,20 @@ class StudyFolder:
         return Ownership(study_id=secrets.token_hex(16)).started_in(self)
 
     def start_again(self, record: "StartRecord", owner: "Ownership") -> None:
-        """Write down that the study starts once more, before anyone else learns of it."""
+        """Write down that the study starts once more, before anyone else learns of it.
+
+        Args:
+            record: what it started with, and every extension.
+            owner: the owner from now on.
+        """
         written = record.model_copy(update={"ownership": owner}).model_dump_json(indent=2)
         write_whole(self._start_file, lambda path: path.write_text(written, encoding="utf-8"))
+        if record.extensions:  # a kill before this line leaves the study file of before; the next start finishes it
+            self.finish_extension(record)
+
+    def finish_extension(self, record: "StartRecord") -> None:
+        """Write the study file of a study that was extended."""
+        write_whole(self.study_file, lambda path: path.write_text(record.study_file, encoding="utf-8"))
 
     def start_record(self) -> "StartRecord":
         """What the study started with.
@@ -253,16 +264,45 @@ class Ownership(Model):
         return Path(path)
 
 
+class Change(Model):
+    """One key of a study file that an extension changed.
+
+    Attributes:
+        key: dotted.
+        before, after: its values in words.
+    """
+
+    key: str
+    before: str
+    after: str
+
+
+class Extension(Model):
+    """An extension of a study. Its time identifies it.
+
+    Attributes:
+        timestamp_ms: Unix time in milliseconds.
+        changes: what it changed.
+    """
+
+    timestamp_ms: int
+    changes: tuple[Change, ...]
+
+
 class StartRecord(Model):
     """What a study started with. A resume goes by it.
 
     Attributes:
         format: version of the folder and the journal.
-        study_file: the resolved study file.
+        study_file: the resolved study file; of an extended study, that of its last extension.
         tracking_uri, journal: addresses of the tracking server and of the journal, without credentials.
         data_digest: SHA-256 of the images, labels and splits.
         weights: SHA-256 of every weights file, by its path in the study file.
         ownership: the study's id and its starts; None in folders that were made before there was one.
+        seeds: those of its search and its confirmation; None without a search, and in folders that were made before
+            they were kept: then the study file says them.
+        extensions: oldest first.
+        study_file_before: the study file before the last of them.
     """
 
     format: int = FOLDER_FORMAT
@@ -272,3 +312,14 @@ class StartRecord(Model):
     data_digest: str
     weights: dict[str, str]
     ownership: Ownership | None = None
+    seeds: FixedSeeds | None = None
+    extensions: tuple[Extension, ...] = ()
+    study_file_before: str | None = None
+
+    def study(self, source: str) -> StudyConfig:
+        """The study, with its fixed seeds.
+
+        Args:
+            source: what to call the study file in an error.
+        """
+        return parse_study(self.study_file, source).with_seeds(self.seeds)

@@ -36,7 +36,8 @@ STUDY = "noisy_study.name"
 _TIME_TO_STOP = {"RAY_JOB_STOP_WAIT_TIME_S": "15"}
 """Seconds between Ray's SIGTERM to a job and its SIGKILL. Ray's default is 3. A study may need ten to stop cleanly."""
 
-ENTRYPOINT = f"noisy-study run {STUDY_FILE} --resume --address auto"
+ENTRYPOINT = f"noisy-study run {STUDY_FILE} {{}} --address auto"
+"""The command of a job, with `--resume` or `--extend`."""
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 60
 POLL_SECONDS, PATIENCE_SECONDS = 1.0, 60.0
@@ -111,7 +112,7 @@ class Jobs:
             shipment.write(Path(folder))
             return str(
                 self._client.submit_job(
-                    entrypoint=ENTRYPOINT,
+                    entrypoint=ENTRYPOINT.format("--extend" if shipment.extends else "--resume"),
                     submission_id=f"{name}-{secrets.token_hex(4)}",
                     runtime_env={"working_dir": folder, "env_vars": {environment.JOB: "1", **_TIME_TO_STOP}},
                     metadata={STUDY: name},

@@ -25,11 +25,13 @@ class Shipment:
         study: the study with all its defaults.
         files: weights and the module of a search space, by their path in the job's working folder.
         notes: one line for each thing that the study names and that the cluster must already have.
+        extends: whether it extends the study of its name on the cluster.
     """
 
     study: StudyConfig
     files: Mapping[Path, Path]
     notes: tuple[str, ...]
+    extends: bool = False
 
     def write(self, folder: Path) -> None:
         """Write the study file and copy all files into an empty folder."""

@@ -5,7 +5,9 @@ tensors, networks, Ray, Optuna or MLflow. `study.planning.check` checks whether 
 """
 
 from study.config.arms import ArmConfig, ArmStudent, BaselineConfig
+from study.config.budget import BudgetConfig
 from study.config.data import DataConfig, DatasetName, Preprocessing
+from study.config.differences import first_difference
 from study.config.methods import MethodName
 from study.config.mistakes import one_line
 from study.config.reading import MAX_KEYS, MAX_MERGED, MAX_STUDY_FILE_CHARACTERS, dump_study, parse_study, read_text
@@ -21,7 +23,8 @@ from study.config.search import (
     SearchedSetting,
     SettingRange,
 )
-from study.config.study import NAME_PATTERN, StudyConfig, unused_seeds
+from study.config.seeds import SeedsUntilDecided
+from study.config.study import NAME_PATTERN, FixedSeeds, StudyConfig, unused_seeds
 from study.config.teachers import MAX_TEACHERS, StudentConfig, TeacherConfig
 from study.config.training import Idle, Precision, TrainConfig
 from study.config.trial import Outcome, Role, TrialConfig, teacher_trial
@@ -58,11 +61,13 @@ __all__ = [
     "ArmConfig",
     "ArmStudent",
     "BaselineConfig",
+    "BudgetConfig",
     "Combination",
     "ConfirmConfig",
     "DataConfig",
     "DatasetName",
     "DropProbability",
+    "FixedSeeds",
     "Grid",
     "Idle",
     "MethodName",
@@ -79,6 +84,7 @@ __all__ = [
     "SearchConfig",
     "SearchedSetting",
     "Seed",
+    "SeedsUntilDecided",
     "SettingRange",
     "Share",
     "Sigma",
@@ -91,6 +97,7 @@ __all__ = [
     "TrialConfig",
     "Uniform",
     "dump_study",
+    "first_difference",
     "in_ticks",
     "nearest",
     "one_line",

@@ -51,7 +51,7 @@ _IN_YAML_TERMS = {
 
 def _key_of(location: tuple[int | str, ...], document: Any) -> str:
     """The dotted key of an error, without the names of the types that were tried."""
-    types = ("fixed", "uniform", "range", "choices", "int", "float", "literal['auto']")
+    types = ("fixed", "rounds", "uniform", "range", "choices", "int", "float", "literal['auto']")
     key, here = [], document
     for part in location:
         if part in types:

@@ -12,6 +12,7 @@ from pydantic import (
 )
 
 from study.config.mistakes import one_line
+from study.config.seeds import NumberOfSeeds
 from study.config.training import Idle, TrainConfig
 from study.values import (
     Grid,
@@ -74,7 +75,9 @@ class ConfirmConfig(Model):
     """How a searched point enters the table: it is trained again with seeds that the search did not use."""
 
     top: int = Field(1, ge=1, le=1000, description="how many of the best points are confirmed")
-    seeds: int | None = Field(None, ge=1, le=1000, description="over how many seeds; absent: the study's own seeds")
+    seeds: NumberOfSeeds | None = Field(
+        None, description="over how many seeds, or until every point is decided; absent: as the study's `seeds`"
+    )
 
 
 class SearchConfig(Model):

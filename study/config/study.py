@@ -6,13 +6,16 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import (
     Field,
+    PrivateAttr,
     model_validator,
 )
 
 from study.config.arms import ArmConfig, BaselineConfig
+from study.config.budget import BudgetConfig
 from study.config.data import DataConfig
 from study.config.resources import ResourcesConfig
 from study.config.search import MAX_TRIALS, SearchConfig, SearchedSetting, SettingRange
+from study.config.seeds import Seeds, SeedsUntilDecided
 from study.config.teachers import StudentConfig, TeacherConfig
 from study.config.training import WITHOUT_SGD, Idle, TrainConfig, within
 from study.values import (
@@ -34,6 +37,19 @@ def unused_seeds(seeds: Sequence[int]) -> Iterator[int]:
     for step in range(1, MAX_SEED + 1):
         if (seed := (last + step) % (MAX_SEED + 1)) not in used:
             yield seed
+
+
+class FixedSeeds(Model):
+    """The seeds of a study's search and confirmation. Its first start fixes them, and an extension may only add seeds
+    to the confirmation.
+
+    Attributes:
+        search: the seed that the search trains with.
+        confirmation: the seeds of the confirmation, in order.
+    """
+
+    search: Seed
+    confirmation: tuple[Seed, ...]
 
 
 class _Training(NamedTuple):
@@ -59,7 +75,7 @@ class StudyConfig(Model):
     train: TrainConfig = TrainConfig()
     baseline: BaselineConfig = BaselineConfig(method="logit_regression")
     arms: tuple[ArmConfig, ...] = Field((), max_length=1000)
-    seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1, max_length=1000)
+    seeds: Seeds = Field((0, 1, 2), description="a list, or in rounds until every arm is decided")
     vary: tuple[Varied, ...] = Field(
         ("student",), min_length=1, description="what a seed trains: [student], or [student, teacher]"
     )
@@ -67,20 +83,22 @@ class StudyConfig(Model):
         None, gt=0, lt=100, description="per cent; a smaller improvement does not matter"
     )
     search: SearchConfig | None = None
+    budget: BudgetConfig | None = None
     resources: ResourcesConfig = ResourcesConfig()
+    _fixed: FixedSeeds | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _is_one_study(self) -> Self:
         if self.baseline.size > 1 or self.baseline.student is not None:
             raise ValueError("baseline: one setting for every student, so it takes no list of values and no `student`")
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds: each seed only once, not {list(self.seeds)}")
+        if len(set(self.seed_list)) != len(self.seed_list):
+            raise ValueError(f"seeds: each seed only once, not {list(self.seed_list)}")
         self._check_varied()
         if self.baseline.search is not None:
             self._check_searched_baseline()
         if not self.arms and self.search is None:
             raise ValueError("nothing to compare with the baseline: give `arms`, `search` or both")
-        points = sum(arm.size for arm in self.arms) * len(self.seeds)
+        points = sum(arm.size for arm in self.arms) * len(self.seed_list)
         if points > MAX_TRIALS:
             raise ValueError(f"arms: {points} trainings (points times seeds); at most {MAX_TRIALS} fit one study")
         for path, why in self.without_effect():
@@ -162,7 +180,7 @@ class StudyConfig(Model):
     def all_seeds(self) -> tuple[int, ...]:
         """Every seed that any student of the study is trained with: those of the grid, the confirmation, the search."""
         searched = () if self.search is None else (*self.confirmation_seeds, self.search_seed)
-        return tuple(dict.fromkeys([*(self.seeds if self.arms else ()), *searched]))
+        return tuple(dict.fromkeys([*(self.seed_list if self.arms else ()), *searched]))
 
     def _check_searched_baseline(self) -> None:
         if self.search is None or not self.search.train:
@@ -182,11 +200,33 @@ class StudyConfig(Model):
             raise ValueError(f"{where}: {min(taken)} is searched, so it cannot be given as well")
 
     @property
+    def seed_list(self) -> tuple[int, ...]:
+        """Every seed that an arm may be trained with, in order."""
+        return tuple(range(self.seeds.at_most)) if isinstance(self.seeds, SeedsUntilDecided) else self.seeds
+
+    def with_seeds(self, fixed: FixedSeeds | None) -> "StudyConfig":
+        """The study with the seeds of search and confirmation that its first start has fixed; None: by its file."""
+        if fixed is None or self.search is None:
+            return self
+        copy = self.model_copy()
+        copy._fixed = fixed
+        return copy
+
+    @property
+    def fixed_seeds(self) -> FixedSeeds | None:
+        """The seeds of its search and its confirmation; None where it has no search."""
+        if self.search is None:
+            return None
+        return self._fixed or FixedSeeds(search=self.search_seed, confirmation=self.confirmation_seeds)
+
+    @property
     def search_seed(self) -> int:
         """The seed of the search's trainings. Its best points are confirmed with other seeds."""
+        if self._fixed is not None:
+            return self._fixed.search
         if self.search is not None and self.search.seed is not None:
             return self.search.seed
-        return next(unused_seeds(self.seeds))
+        return next(unused_seeds(self.seed_list))
 
     @property
     def confirmation_seeds(self) -> tuple[int, ...]:
@@ -196,6 +236,18 @@ class StudyConfig(Model):
         """
         if self.search is None:
             return ()
-        wanted = self.search.confirm.seeds or len(self.seeds)
-        own = [seed for seed in self.seeds if seed != self.search_seed]
-        return tuple(islice(chain(own, unused_seeds([*self.seeds, self.search_seed])), wanted))
+        return self._fixed.confirmation if self._fixed is not None else self.seeds_to_confirm((), self.search_seed)
+
+    def seeds_to_confirm(self, before: tuple[int, ...], search_seed: int) -> tuple[int, ...]:
+        """The seeds of the confirmation, as many as the study file asks for.
+
+        Args:
+            before: those that are fixed already; they stay, in front of the others.
+            search_seed: the seed of the search, which confirms nothing.
+        """
+        assert self.search is not None
+        wanted = self.search.confirm.seeds or len(self.seed_list)
+        most = wanted.at_most if isinstance(wanted, SeedsUntilDecided) else wanted
+        own = [seed for seed in self.seed_list if seed not in (search_seed, *before)]
+        unused = unused_seeds([*self.seed_list, search_seed, *before])
+        return (*before, *islice(chain(own, unused), max(most - len(before), 0)))

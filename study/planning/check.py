@@ -18,10 +18,11 @@ from models.notation import NotationError
 from search_spaces.grid import edge_points, grid_points
 from search_spaces.published import published_table
 from search_spaces.spaces import get_space
-from study.config import ArmConfig, ConfirmConfig, Role, StudyConfig, TrialConfig
+from study.config import ArmConfig, Role, StudyConfig, TrialConfig
 from study.data.dataset import DatasetFacts
 from study.errors import UserError
 from study.planning import plan
+from study.planning.growth import first_round
 from study.planning.proposals import proposed_arm, proposed_baseline
 
 RANDOM_PROPOSALS = 10
@@ -41,10 +42,11 @@ def check_study(config: StudyConfig, facts: DatasetFacts, runs_here: bool = True
     """
     if config.published is not None:
         published_table(config.published)
+    _check_budget(config)
     fits = Fits(config, facts)
     fits.network(config.student.network)
     teachers = plan.teacher_trials(config)
-    for trial in (*teachers, *plan.grid_trials(_over_one_seed(config))):
+    for trial in (*teachers, *plan.grid_trials(plan.over_one_seed(config))):
         fits(trial)
     if config.search is not None:
         _check_search(config, fits)
@@ -171,8 +173,15 @@ def _check_search(config: StudyConfig, fits: Callable[[TrialConfig], None]) -> N
             f"search.space: {search.space} rejects every point that was tried, those at the edges of its ranges and "
             f"{RANDOM_PROPOSALS} at random; let it accept more"
         )
-    for trial in plan.confirmation_trials(_over_one_seed(config), proposed, _baselines(config)[-1]):
+    for trial in plan.confirmation_trials(plan.over_one_seed(config), proposed, _baselines(config)[-1]):
         fits(trial)
+
+
+def _check_budget(config: StudyConfig) -> None:
+    """Whether the budget allows the first round. With less, a study would stop without a single result."""
+    most = None if config.budget is None else config.budget.trainings
+    if most is not None and (needed := first_round(config)) > most:
+        raise UserError(f"budget.trainings: the first round has {needed} trainings, and the budget allows {most}")
 
 
 def _baselines(config: StudyConfig) -> list[ArmConfig]:
@@ -183,11 +192,3 @@ def _baselines(config: StudyConfig) -> list[ArmConfig]:
     propose = proposed_baseline(config)
     edge_points(lambda trial: found.append(propose(trial)))
     return found
-
-
-def _over_one_seed(config: StudyConfig) -> StudyConfig:
-    """The study with the same settings and one seed: whether a training fits does not depend on its seed."""
-    search = config.search
-    if search is not None:
-        search = search.model_copy(update={"confirm": ConfirmConfig(top=search.confirm.top, seeds=1)})
-    return config.model_copy(update={"seeds": config.seeds[:1], "search": search})

@@ -28,6 +28,9 @@ WRITTEN_AT_THEIR_DEFAULT = frozenset({"alpha", "temperature", "hard_loss_weight"
 """Settings of methods that the keys of format 1 hold at their defaults too. Any other setting of a method is left out
 of a key where it has its default, so that a new setting of a method changes no old key."""
 
+ANY_SEED: Mapping[str, int | None] = MappingProxyType({"seed": 0, "teacher_seed": None})
+"""Fields of `TrialConfig` that differ between the seeds of one arm, with one value for all."""
+
 NO_WEIGHTS: Mapping[str, str] = MappingProxyType({})
 
 

@@ -32,7 +32,7 @@ class Overview:
 def overview_of(name: str, config: StudyConfig) -> Overview:
     """Count the trials of a study file and list its networks."""
     grid = plan.grid_trials(config)
-    trials = [f"{len(grid) // len(config.seeds)} points × {len(config.seeds)} seeds"] if grid else []
+    trials = [f"{len(grid) // len(config.seed_list)} points × {len(config.seed_list)} seeds"] if grid else []
     if config.search is not None:
         trials.append(f"{config.search.trials} searched")
     return Overview(

@@ -3,7 +3,7 @@
 Pure functions on config models. Knows nothing of who runs the trainings or where.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any, TypeVar, get_args
 
@@ -20,13 +20,18 @@ from study.config import (
 )
 from study.config.methods import settings_of
 from study.methods import NOISE_SETTINGS, method_named
-from study.planning.keys import NO_WEIGHTS, training_key
+from study.planning.keys import ANY_SEED, NO_WEIGHTS, training_key
 from study.stages import CONFIRM, GRID, SEARCH, Stage
 
 T = TypeVar("T")
 
 Target = tuple[tuple[TeacherConfig, ...], Combination]
 """What a network learns from: its teachers, and how they are combined."""
+
+
+def nowhere(trial: TrialConfig) -> bool:
+    """No training was planned elsewhere."""
+    return False
 
 
 def teacher_trials(config: StudyConfig) -> list[TrialConfig]:
@@ -37,10 +42,18 @@ def teacher_trials(config: StudyConfig) -> list[TrialConfig]:
     return [trial for level in teacher_levels(config) for trial in level]
 
 
-def teacher_levels(config: StudyConfig) -> list[list[TrialConfig]]:
-    """The teachers' trainings, level by level: those of one level need only the logits of levels before it."""
+def teacher_levels(config: StudyConfig, seeds: Sequence[int] | None = None) -> list[list[TrialConfig]]:
+    """The teachers' trainings, level by level: those of one level need only the logits of levels before it.
+
+    Args:
+        config: the study.
+        seeds: of students, if each brings a teacher of its own; None: all of them.
+    """
     teachers = _trainings(
-        teacher_trial(each) for group in trained_groups(config) for teacher in group for each in _with_own(teacher)
+        teacher_trial(each)
+        for group in trained_groups(config, seeds)
+        for teacher in group
+        for each in _with_own(teacher)
     )
     heights = [_height(teacher) for teacher in teachers]
     return [
@@ -49,10 +62,14 @@ def teacher_levels(config: StudyConfig) -> list[list[TrialConfig]]:
     ]
 
 
-def targets(config: StudyConfig) -> list[Target]:
+def targets(config: StudyConfig, seeds: Sequence[int] | None = None) -> list[Target]:
     """Everything that a student of the study learns from: teachers as they are trained.
 
     A search may propose any combination of the study's own teachers.
+
+    Args:
+        config: the study.
+        seeds: as in `teacher_levels`.
     """
     found: list[Target] = [(config.teachers, DEFAULT_COMBINATION)]
     for arm in (config.baseline, *config.arms):
@@ -60,7 +77,7 @@ def targets(config: StudyConfig) -> list[Target]:
             found += [(arm.teachers or config.teachers, how) for how in arm.combine or (DEFAULT_COMBINATION,)]
     if config.search is not None:
         found += [(config.teachers, how) for how in get_args(Combination)]
-    return _unique((trained, how) for teachers, how in found for trained in _as_trained(config, teachers))
+    return _unique((trained, how) for teachers, how in found for trained in _as_trained(config, teachers, seeds))
 
 
 def teacher_groups(config: StudyConfig) -> list[tuple[TeacherConfig, ...]]:
@@ -68,9 +85,14 @@ def teacher_groups(config: StudyConfig) -> list[tuple[TeacherConfig, ...]]:
     return _unique([config.teachers, *(arm.teachers for arm in (config.baseline, *config.arms) if arm.teachers)])
 
 
-def trained_groups(config: StudyConfig) -> list[tuple[TeacherConfig, ...]]:
-    """The same combinations as they are trained: one for each seed, where a seed brings a teacher of its own."""
-    return [trained for group in teacher_groups(config) for trained in _as_trained(config, group)]
+def trained_groups(config: StudyConfig, seeds: Sequence[int] | None = None) -> list[tuple[TeacherConfig, ...]]:
+    """The same combinations as they are trained: one for each seed, where a seed brings a teacher of its own.
+
+    Args:
+        config: the study.
+        seeds: as in `teacher_levels`.
+    """
+    return [trained for group in teacher_groups(config) for trained in _as_trained(config, group, seeds)]
 
 
 def teacher_designs(config: StudyConfig, weights: Mapping[str, str] = NO_WEIGHTS) -> dict[str, TeacherConfig]:
@@ -89,28 +111,52 @@ def teacher_designs(config: StudyConfig, weights: Mapping[str, str] = NO_WEIGHTS
     }
 
 
-def _as_trained(config: StudyConfig, teachers: tuple[TeacherConfig, ...]) -> list[tuple[TeacherConfig, ...]]:
+def _as_trained(
+    config: StudyConfig, teachers: tuple[TeacherConfig, ...], seeds: Sequence[int] | None = None
+) -> list[tuple[TeacherConfig, ...]]:
     if not config.varies_teacher:
         return [teachers]
-    return [tuple(teacher.of_seed(seed) for teacher in teachers) for seed in config.all_seeds]
+    return [
+        tuple(teacher.of_seed(seed) for teacher in teachers) for seed in (config.all_seeds if seeds is None else seeds)
+    ]
 
 
-def grid_trials(config: StudyConfig) -> list[TrialConfig]:
+def over_one_seed(config: StudyConfig) -> StudyConfig:
+    """The study with the same settings and one seed, for what does not depend on a training's seed."""
+    fixed = config.fixed_seeds
+    if fixed is not None:
+        fixed = fixed.model_copy(update={"confirmation": fixed.confirmation[:1]})
+    return config.model_copy(update={"seeds": config.seed_list[:1]}).with_seeds(fixed)
+
+
+def grid_trials(config: StudyConfig, elsewhere: Callable[[TrialConfig], bool] = nowhere) -> list[TrialConfig]:
     """The baseline of every student, then every point of every arm, each over all seeds.
+
+    Args:
+        config: the study.
+        elsewhere: whether the confirmation has a training of a baseline already. It is not trained again in the grid.
 
     Empty where the study has no arms: then the baseline belongs to the confirmation of the search. Points with equal
     training keys are one training: an arm with α = 0 or σ = 0 is the baseline, and is not trained again.
     """
     if not config.arms:
         return []
-    arms = [trial for arm in config.arms for trial in expand(config, arm, GRID, "arm", config.seeds)]
-    points = expand(config, config.baseline, GRID, "baseline", config.seeds)
+    arms = [trial for arm in config.arms for trial in expand(config, arm, GRID, "arm", config.seed_list)]
+    points = expand(config, config.baseline, GRID, "baseline", config.seed_list)
     baselines = _for_students(points, _unique(trial.network for trial in arms))
-    return _trainings([*baselines, *arms])
+    return [trial for trial in _trainings([*baselines, *arms]) if trial.role == "arm" or not elsewhere(trial)]
+
+
+def count_arms(trials: Iterable[TrialConfig]) -> int:
+    """How many different arms a plan has; seeds do not count."""
+    return len({repr(trial.model_copy(update=ANY_SEED)) for trial in trials if trial.role == "arm"})
 
 
 def confirmation_trials(
-    config: StudyConfig, winners: Sequence[ArmConfig], baseline: ArmConfig | None = None
+    config: StudyConfig,
+    winners: Sequence[ArmConfig],
+    baseline: ArmConfig | None = None,
+    in_grid: Callable[[TrialConfig], bool] | None = None,
 ) -> list[TrialConfig]:
     """The winners of the search over the confirmation's seeds, and the baselines that the grid does not have.
 
@@ -118,6 +164,7 @@ def confirmation_trials(
         config: the study.
         winners: arms of one point each.
         baseline: the winner of the baseline's own search; without one, the study's baseline as it is.
+        in_grid: whether the grid has a training of the baseline; by default those that the study file plans.
     """
     seeds = config.confirmation_seeds
     arms = [trial for winner in winners for trial in expand(config, winner, CONFIRM, "arm", seeds)]
@@ -125,8 +172,12 @@ def confirmation_trials(
     # Where no arm was found, the baseline is confirmed alone: that is what the table has to say.
     students = _unique(trial.network for trial in arms) or [config.student.network]
     baselines = _for_students(points, students)
-    done = {(trial.network, trial.seed) for trial in grid_trials(config) if trial.role == "baseline"}
-    return _trainings([*(trial for trial in baselines if (trial.network, trial.seed) not in done), *arms])
+    if in_grid is None:
+        done = {(trial.network, trial.seed) for trial in grid_trials(config) if trial.role == "baseline"}
+        missing = [trial for trial in baselines if (trial.network, trial.seed) not in done]
+    else:
+        missing = [trial for trial in baselines if not in_grid(trial)]
+    return _trainings([*missing, *arms])
 
 
 def search_trial(config: StudyConfig, arm: ArmConfig, role: Role = "arm") -> TrialConfig:

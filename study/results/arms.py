@@ -17,6 +17,7 @@ import pandas as pd
 from study.config import METHOD_SETTINGS
 from study.errors import UserError
 from study.noise.settings import Noise, reading_of
+from study.results.arm_looks import looks_of
 from study.results.noise import NOISE_PARAMETERS, noise_of
 from study.results.read import TrackedStudy
 from study.results.statistics import Interval
@@ -121,6 +122,7 @@ class Trial:
     logit_rms: float | None = None
     noise_rms: float | None = None
     teacher_agreement: float | None = None
+    trial_id: str | None = None
 
     @property
     def is_lost(self) -> bool:
@@ -266,6 +268,7 @@ def _trials_of(tracked: TrackedStudy) -> tuple[list[Trial], int]:
                 logit_rms=known.get(f"metrics.{schema.LOGIT_RMS}"),
                 noise_rms=known.get(f"metrics.{schema.NOISE_RMS}"),
                 teacher_agreement=known.get(f"metrics.{schema.TEACHER_AGREEMENT}"),
+                trial_id=known.get(f"tags.{schema.TRIAL_ID}"),
             )
         )
     return trials, unusable
@@ -278,9 +281,24 @@ def _planned_seeds(tracked: TrackedStudy, trials: Sequence[Trial]) -> Callable[[
     for trial in trials:
         seen[trial.arm.student, trial.stage].add(trial.seed)
 
+    looks = looks_of(tracked)
+    in_rounds: dict[tuple[str, str], dict[Arm, int]] = defaultdict(dict)
+    for trial in trials:
+        if trial.stage in looks.rounds and trial.arm.role != "baseline":
+            of_student = in_rounds[trial.arm.student, trial.stage]
+            look = looks.of_arm([trial.trial_id])
+            first = looks.rounds[trial.stage][0]
+            of_student[trial.arm] = max(of_student.get(trial.arm, first), look.seeds if look is not None else 0)
+
     def of_stage(arm: Arm, stage: str) -> Collection[int]:
         own = seen.get((arm.student, stage), set())
-        return (said[stage] or own) if own else ()
+        seeds = (said[stage] or own) if own else ()
+        if stage not in looks.rounds:
+            return seeds
+        # An arm in rounds has the seeds of its rounds. A baseline has those of the arm with most.
+        arms = in_rounds[arm.student, stage]
+        most = max(arms.values(), default=looks.rounds[stage][0]) if arm.role == "baseline" else arms[arm]
+        return list(seeds)[:most]
 
     def planned(arm: Arm) -> Collection[int]:
         stages = STAGES_OF_A_TABLE if arm.role == "baseline" else (arm.stage,)

@@ -46,7 +46,8 @@ class TrackedStudy:
             and `end_time` (Unix milliseconds), then `params.*` (text), `metrics.*` (last values), `tags.*`; missing
             values are NaN or None, as in pandas.
         teachers: the same for teacher runs.
-        params, tags, status: of the parent run; empty and None if there is none.
+        params, tags, status: of the parent run; empty and None if there is none. Parameters that an extension changed
+            have their value of now.
         data: the settings of the study's data, as its training images are logged; empty if the parent run has none.
         deleted_runs: ids of the runs of trials and teachers that somebody deleted and that have no other run.
 
@@ -167,12 +168,18 @@ def read_study(tracking_uri: str, study: str) -> TrackedStudy:
         study,
         trials=_frame(_of_kind(runs, "trial")),
         teachers=_frame(_of_kind(runs, "teacher")),
-        params=dict(parent.data.params) if parent is not None else {},
+        params=_params_now(parent.data.params, parent.data.tags) if parent is not None else {},
         tags=dict(parent.data.tags) if parent is not None else {},
         status=parent.info.status if parent is not None else None,
         data=_data_of(parent) if parent is not None else {},
         deleted_runs=tuple(run.info.run_id for run in missing),
     )
+
+
+def _params_now(params: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, str]:
+    """The parameters of a parent run, with the values that extensions gave them."""
+    now = {tag.removeprefix(schema.NOW): value for tag, value in tags.items() if tag.startswith(schema.NOW)}
+    return {**params, **now}
 
 
 def _runs(tracking_uri: str, client: "MlflowClient", experiment_id: str, deleted: bool = False) -> Iterator["Run"]:

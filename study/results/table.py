@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from search_spaces.published import find_published, published_improvement_percent
+from study.results.arm_looks import looks_of
 from study.results.arms import Arm, ArmSeeds, setting_of
+from study.results.extensions import extension_notes, stopped_notes
 from study.results.families import Finding, findings_of
 from study.results.measured import measured_of
 from study.results.notes import (
@@ -25,7 +27,7 @@ from study.results.notes import (
 )
 from study.results.read import TrackedStudy, read_study
 from study.results.rows import Row, RowCost, Speed, Table
-from study.results.rule import Judged
+from study.results.rule import RULE, Judged
 from study.results.selection import (
     baseline_kind,
     baselines_of,
@@ -33,6 +35,7 @@ from study.results.selection import (
     ordered_arms,
     varying_settings,
 )
+from study.results.sequential import RULE_OF_LOOKS, is_frozen, is_in_rounds, look_notes, with_looks
 from study.results.statistics import mean, student_interval
 from study.results.teachers import key_notes
 from study.results.trends import trend_notes
@@ -72,7 +75,10 @@ def table_of(tracked: TrackedStudy, beside: Sequence[TrackedStudy] = ()) -> Tabl
     planned = sum(arm.role != "baseline" for arm in all_arms)
     baselines, baseline_notes = baselines_of(arms)
     smallest_effect = _smallest_effect(tracked)
-    findings = findings_of(arms, baselines, smallest_effect, planned_in_all=planned)
+    looks = looks_of(tracked)
+    findings = with_looks(findings_of(arms, baselines, smallest_effect, planned_in_all=planned), arms, looks)
+    in_rounds = {arm for arm in arms if is_in_rounds(arm, looks)}
+    frozen = {arm for arm in in_rounds if is_frozen(looks, arms[arm])}
     varying = varying_settings(all_arms)
     published, of_published = published_notes(tracked, arms)
     costs = _costs(arms, others)
@@ -82,6 +88,7 @@ def table_of(tracked: TrackedStudy, beside: Sequence[TrackedStudy] = ()) -> Tabl
             arm,
             arms[arm],
             baselines.get(arm.student),
+            arm in frozen,
             findings.get(arm),
             varying,
             published,
@@ -94,6 +101,9 @@ def table_of(tracked: TrackedStudy, beside: Sequence[TrackedStudy] = ()) -> Tabl
     notes = [
         *method_notes(tracked, kind, arms, planned),
         *search_notes(tracked, [arm for arm, seeds in arms.items() if seeds.completed or seeds.lost]),
+        *extension_notes(tracked, arms),
+        *look_notes(arms, looks, is_compared=bool(beside)),
+        *stopped_notes(tracked),
         *teacher_notes(tracked, published),
         *key_notes(arms),
         *version_notes(tracked),
@@ -102,12 +112,12 @@ def table_of(tracked: TrackedStudy, beside: Sequence[TrackedStudy] = ()) -> Tabl
         *collapsed_notes(arms),
         *arm_notes,
         *baseline_notes,
-        *pairing_notes(arms, baselines, findings),
+        *pairing_notes(arms, baselines, {arm: found for arm, found in findings.items() if arm not in in_rounds}),
         *verdict_notes(findings, smallest_effect),
         *target_notes(arms),
         *_cost_notes(list(costs.values())),
     ]
-    table = Table(tracked.name, kind, tuple(notes), rows)
+    table = Table(tracked.name, kind, tuple(notes), rows, RULE_OF_LOOKS if in_rounds else RULE)
     return replace(table, notes=(*table.notes, *trend_notes(table)))
 
 
@@ -121,6 +131,7 @@ def _row(
     arm: Arm,
     seeds: ArmSeeds,
     baseline: ArmSeeds | None,
+    has_frozen_verdict: bool,
     finding: Finding | None,
     varying: Sequence[str],
     published: str | None,
@@ -146,7 +157,7 @@ def _row(
         improvement_ci95=judged.improvement_interval if judged else None,
         p_value=judged.p_value if judged else None,
         p_corrected=judged.p_corrected if judged else None,
-        verdict=_verdict(arm, seeds, baseline, judged),
+        verdict=_verdict(arm, seeds, baseline, judged, has_frozen_verdict),
         compression_ratio=seeds.any_trial.compression_ratio,
         published_error_percent=published_error,
         published_improvement_percent=published_improvement,
@@ -213,10 +224,10 @@ def _mean_of_known(values: Iterable[float | None]) -> float | None:
     return mean(known) if known else None
 
 
-def _verdict(arm: Arm, seeds: ArmSeeds, baseline: ArmSeeds | None, judged: Judged | None) -> Verdict:
+def _verdict(arm: Arm, seeds: ArmSeeds, baseline: ArmSeeds | None, judged: Judged | None, frozen: bool) -> Verdict:
     if arm.role == "baseline":
         return "baseline"
-    if seeds.lost or (baseline is not None and baseline.lost):
+    if seeds.lost or (baseline is not None and baseline.lost and not frozen):
         return "seeds_lost"
     return "no_baseline" if baseline is None or judged is None else judged.verdict
 

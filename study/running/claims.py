@@ -1,13 +1,19 @@
-"""Whose a journal is: the study's id and its last start, as user attributes of every stage.
+"""Whose a journal is, and the seeds that its first start fixed, as user attributes of the stages.
 
 Works on Optuna studies. Knows nothing of trials.
 """
 
+from collections.abc import Sequence
+
 import optuna
 from optuna.storages import BaseStorage
 
+from study.errors import UserError
 from study.storage import Ownership
 from study.tracking.ownership import ownership_tags, refuse_another_owner
+
+SEEDS = "seeds"
+"""User attribute of the stages search and confirm: their seeds."""
 
 
 def claim_journal(storage: BaseStorage, study: str, owner: Ownership) -> None:
@@ -32,3 +38,19 @@ def claim_stage(stage: optuna.Study, study: str, owner: Ownership) -> None:
     for name, value in ownership_tags(owner).items():
         if found.get(name) != value:
             stage.set_user_attr(name, value)
+
+
+def fix_seeds(stage: optuna.Study, seeds: Sequence[int]) -> None:
+    """Write down the seeds of a search or a confirmation. Later calls may only add seeds behind them.
+
+    Raises:
+        UserError: the stage has other seeds.
+    """
+    before: list[int] = stage.user_attrs.get(SEEDS, [])
+    if before != list(seeds[: len(before)]):
+        raise UserError(
+            f"the stage {stage.study_name} in the journal has the seeds {before}, and the study has {list(seeds)}; "
+            "bring back the study's folder or its journal from a backup"
+        )
+    if len(before) < len(seeds):
+        stage.set_user_attr(SEEDS, list(seeds))

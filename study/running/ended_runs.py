@@ -58,11 +58,14 @@ def ended_runs(storage: BaseStorage, study: str) -> list[EndedRun]:
 
 def _ended(stage: optuna.Study) -> list[EndedRun]:
     trials: list[FrozenTrial] = stage.get_trials(deepcopy=False)
-    return [
-        EndedRun.model_validate_json(trial.user_attrs[RUN])
-        for trial in trials
-        if trial.state.is_finished() and RUN in trial.user_attrs
-    ]
+    return [run for trial in trials if (run := ended_run(trial)) is not None]
+
+
+def ended_run(trial: FrozenTrial) -> EndedRun | None:
+    """The run of a trial that has ended; None if it has not ended, or ended before the journal kept runs."""
+    if not trial.state.is_finished() or RUN not in trial.user_attrs:
+        return None
+    return EndedRun.model_validate_json(trial.user_attrs[RUN])
 
 
 def epochs_of(run: EndedRun, root: Path) -> tuple[EpochRecord, ...]:

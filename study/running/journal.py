@@ -23,7 +23,7 @@ from study.config import Outcome, TrialConfig
 from study.errors import UserError
 from study.planning.keys import training_key
 from study.records import EpochRecord, TrainingSummary, TrialReport
-from study.running.claims import claim_stage
+from study.running.claims import claim_stage, fix_seeds
 from study.running.diverged import OUTCOME, has_diverged
 from study.running.ended_runs import RUN
 from study.running.front import pareto_front
@@ -67,9 +67,11 @@ class StageJournal:
             with it.
         owner: whose it is from now on.
         lost: whether files of a completed trial are damaged, by its id and a function that gives its configuration.
+        seeds: of a search or a confirmation; the first start fixed them.
 
     Raises:
-        UserError: the journal belongs to another study of this name, or another folder has resumed the study.
+        UserError: the journal belongs to another study of this name, another folder has resumed the study, or the
+            stage has other seeds.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class StageJournal:
         name: str | None = None,
         owner: Ownership | None = None,
         lost: Callable[[str, Callable[[], TrialConfig]], bool] = lambda trial_id, config: False,
+        seeds: Sequence[int] = (),
     ) -> None:
         self.stage, self.source, self.name = stage, source, name or stage
         self._storage = storage
@@ -95,6 +98,7 @@ class StageJournal:
         )
         if owner is not None:
             claim_stage(self._study, study, owner)
+        fix_seeds(self._study, seeds)
         self._stage_trials = StageTrials(self._study, storage)
         # Trials that failed in an earlier run are replaced by new ones: the reason may be fixed by now.
         self._forgiven = {

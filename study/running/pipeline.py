@@ -5,43 +5,40 @@ its journal does not have yet. Knows nothing of how a study was started or of wh
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import ray
+from optuna import get_all_study_names
 from optuna.storages import BaseStorage
-from torch import Tensor
 
-from models import zoo
 from models.cost import network_cost
 from search_spaces.spaces import get_space
 from study.config import (
     ArmConfig,
-    Combination,
     SearchConfig,
     StudyConfig,
-    TeacherConfig,
     TrialConfig,
-    teacher_trial,
 )
 from study.data.dataset import Dataset, DatasetFacts
-from study.data.tensors import ImageTensors
-from study.distill.logit_store import LogitStore, tensor_digest
-from study.distill.teachers import combined, load_weights, logits_of
+from study.distill.logit_store import LogitStore
 from study.distill.tensor_files import is_damaged
-from study.distill.threads import teacher_threads, using_threads, worthwhile_threads
+from study.distill.threads import teacher_threads, worthwhile_threads
 from study.errors import NothingFound, StudyFailed
 from study.planning import plan
 from study.planning.advice import nothing_completed
 from study.planning.check import Fits
-from study.planning.keys import digest_of, logits_key, teacher_key, training_key, validation_key
+from study.planning.growth import Rounds, confirmation_rounds, grid_rounds, search_round
+from study.planning.keys import logits_key, training_key
 from study.planning.proposals import proposed_arm, proposed_baseline
 from study.running.engine import Capacity
 from study.running.journal import StageJournal
-from study.running.sources import Planned, Searched, TrialSource
+from study.running.rounds import RoundsOfStage
+from study.running.sources import Planned, Searched, TrialSource, keys_of_plan
+from study.running.spent import over_budget, spent
 from study.running.stage import Placement, StageRun, run_stage
+from study.running.taught import TaughtLogits
 from study.running.trainable import NodeRefs
 from study.running.trial import WEIGHTS, FloatArray, TrialJob
 from study.running.watcher import Watcher
@@ -50,9 +47,6 @@ from study.storage import Ownership, StudyFolder
 from study.tracking import schema
 from study.tracking.events import Event, StudyParams
 from study.tracking.names import Cost, run_params
-
-LogitSplit = Literal["train", "validation"]
-"""Images that logits are stored of."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +89,14 @@ class Pipeline:
         self._dataset_ref = ray.put(self._dataset)
         self._whole_ref = self._dataset_ref if self._whole is self._dataset else ray.put(self._whole)
         nothing: dict[str, FloatArray] = {}
+        self._taught: set[int] = set()
+        says = context.watcher.says
+        self._logits = TaughtLogits(context.root, self._dataset, self._whole, context.weights, self._threads, says)
         self._targets_ref = ray.put(nothing)
         self._costs: dict[str, Cost] = {}
         self._designs = plan.teacher_designs(self._config, context.weights)
+        self._elsewhere: Callable[[TrialConfig], bool] = plan.nowhere
+        self._planned_arms = 0
 
     def run(self) -> list[str]:
         """Run every stage.
@@ -109,17 +108,75 @@ class Pipeline:
             StudyFailed: a teacher could not be trained, or no trial of a search completed.
         """
         failures: list[str] = []
-        self._train_teachers()
-        self._load_targets()
         placement = self._placement()
-        if grid := plan.grid_trials(self._config):
-            failures += self._run(GRID, Planned(grid, self._context.weights), placement).reasons("failed")
+        # A baseline that was confirmed before arms or seeds were added belongs to the confirmation for good.
+        confirmed = keys_of_plan(self._context.storage, f"{self._config.name}.{CONFIRM}")
+        self._elsewhere = lambda trial: training_key(trial, self._context.weights) in confirmed
+        stopped: str | None = None
+        grid = plan.grid_trials(self._config, self._elsewhere)
+        self._planned_arms = plan.count_arms(grid)
         if self._config.search is not None:
-            failures += self._search_and_confirm(self._config.search, placement)
+            self._planned_arms += self._config.search.confirm.top
+        if grid:
+            failures, stopped = self._run_planned(GRID, grid, grid_rounds(self._config), placement)
+            stopped = stopped or self._no_search()
+        if self._config.search is not None and stopped is None:
+            failed, stopped = self._search_and_confirm(self._config.search, placement)
+            failures += failed
+        if self._config.budget is not None:
+            self._context.track(StudyParams(params={schema.STOPPED: stopped or ""}))
+        if stopped is not None:
+            self._context.watcher.says(
+                f"stopped after a whole round: {stopped}; with a larger budget it runs on: noisy-study extend "
+                f"{self._config.name} --set budget.KEY=NUMBER"
+            )
         return failures
 
-    def _search_and_confirm(self, search: SearchConfig, placement: Placement) -> list[str]:
-        """Search the arms, search the baseline if the study asks for it, and train the best of both with new seeds."""
+    def _no_search(self) -> str | None:
+        """Why the search does not begin; None if it does, or has begun, or there is none."""
+        has_begun = f"{self._config.name}.{SEARCH}" in get_all_study_names(self._context.storage)
+        if self._config.search is None or has_begun:
+            return None
+        why = self._over_budget(search_round(self._config))
+        return None if why is None else f"{why}; the search did not run"
+
+    def _over_budget(self, trainings: int) -> str | None:
+        """Why a round with so many trainings does not begin; None if it does."""
+        return over_budget(self._config.budget, spent(self._context.storage, self._config.name), trainings)
+
+    def _run_planned(
+        self,
+        stage: Stage,
+        trials: Sequence[TrialConfig],
+        rounds: Rounds | None,
+        placement: Placement,
+        baseline: ArmConfig | None = None,
+    ) -> tuple[list[str], str | None]:
+        """Run planned trainings, in rounds if the seeds are not fixed.
+
+        Returns:
+            why trials failed, and why the study stopped before all arms were decided.
+        """
+        context = self._context
+
+        def train(source: Planned) -> list[str]:
+            self._teach(trial.seed for trial in source.trials)
+            return self._run(stage, source, placement).reasons("failed")
+
+        if rounds is None:
+            return train(Planned(trials, context.weights)), None
+        planned, weights = self._planned_arms, context.weights
+        of_stage = RoundsOfStage(
+            self._config, stage, trials, rounds, planned, weights, context.storage, context.track, baseline
+        )
+        return of_stage.run(train, self._over_budget)
+
+    def _search_and_confirm(self, search: SearchConfig, placement: Placement) -> tuple[list[str], str | None]:
+        """Search the arms, search the baseline if the study asks for it, and train the best of both with new seeds.
+
+        Returns:
+            as `_run_planned`.
+        """
         classes = self._dataset.class_count
         fits = Fits(self._config, DatasetFacts(self._dataset.input_shape, classes))
         space = proposed_arm(self._config, get_space(search.space), fits)
@@ -134,8 +191,14 @@ class Pipeline:
             settings = Searched(self._config, own, self._multiplications, classes, role="baseline")
             found, failed = self._searched(SEARCH_BASELINE, settings, 1, placement)
             baseline, failures = found[0], failures + failed
-        confirmation = plan.confirmation_trials(self._config, winners, baseline)
-        return failures + self._run(CONFIRM, Planned(confirmation, self._context.weights), placement).reasons("failed")
+        in_grid = keys_of_plan(self._context.storage, f"{self._config.name}.{GRID}")
+        confirmation = plan.confirmation_trials(
+            self._config, winners, baseline, lambda trial: training_key(trial, self._context.weights) in in_grid
+        )
+        self._planned_arms += max(plan.count_arms(confirmation) - search.confirm.top, 0)
+        rounds = confirmation_rounds(self._config)
+        failed, stopped = self._run_planned(CONFIRM, confirmation, rounds, placement, baseline)
+        return failures + failed, stopped
 
     def _searched(
         self,
@@ -154,6 +217,7 @@ class Pipeline:
             StudyFailed: no trial completed, and some failed.
             NothingFound: no trial completed, and none failed.
         """
+        self._teach([self._config.search_seed])
         journal = self._run(SEARCH, source, placement, name)
         failed, diverged = journal.reasons("failed"), journal.reasons("diverged")
         if not journal.best(1):
@@ -162,25 +226,42 @@ class Pipeline:
             raise NothingFound(nothing_completed(self._config.name, name, journal.finished(), diverged))
         return [source.arm(trial) for trial in journal.choose(count, excluded)], failed
 
-    def _train_teachers(self) -> None:
+    def _teach(self, seeds: Iterable[int]) -> None:
+        """Train the teachers of these seeds that are not trained, and load what their students learn from.
+
+        Teachers that do not vary over seeds are trained before the first student.
+        """
+        new = set(seeds) - self._taught
+        if self._taught and (not new or not self._config.varies_teacher):
+            return
+        self._taught |= new
+        needed = sorted(self._taught)
+        self._train_teachers(needed)
+        targets, digests = self._logits.for_students(plan.targets(self._config, needed))
+        self._targets_ref = ray.put(targets)
+        self._context.track(StudyParams(params={schema.LOGITS_DIGESTS: json.dumps(digests)}))
+
+    def _train_teachers(self, seeds: Sequence[int]) -> None:
         """Train the teachers level by level: the teachers of a teacher are trained before it."""
+        levels = plan.teacher_levels(self._config, seeds)
         for level, trials in enumerate(plan.teacher_levels(self._config)):
+            # Those of other seeds that the journal has belong to the plan, too.
+            name, weights = teacher_pass(level), self._context.weights
+            planned = {training_key(trial, weights) for trial in levels[level]}
+            planned |= keys_of_plan(self._context.storage, f"{self._config.name}.{name}")
+            trials = [trial for trial in trials if training_key(trial, weights) in planned]
             targets = [(trial.taught_by, trial.combine) for trial in trials if trial.teachers]
-            self._targets_ref = ray.put(
-                {
-                    self._target_key(teachers, how): combined([self._logits_of(one) for one in teachers], how).numpy()
-                    for teachers, how in targets
-                }
-            )
-            teachers = Planned(trials, self._context.weights)
-            journal = self._run(TEACHER, teachers, self._teacher_placement(trials), teacher_pass(level))
+            self._targets_ref = ray.put(self._logits.for_teachers(targets))
+            journal = self._run(TEACHER, Planned(trials, weights), self._teacher_placement(trials), name)
             failures = [reason for outcome in ("failed", "diverged") for reason in journal.reasons(outcome)]
             if failures:
                 raise StudyFailed(f"a teacher could not be trained: {failures[0]}")
 
     def _run(self, stage: Stage, source: TrialSource, placement: Placement, name: str | None = None) -> StageJournal:
         lost = self._is_lost_teacher if stage == TEACHER else self._is_lost
-        journal = StageJournal(self._context.storage, self._config.name, stage, source, name, self._context.owner, lost)
+        seeds = {SEARCH: (self._config.search_seed,), CONFIRM: self._config.confirmation_seeds}.get(stage, ())
+        storage, study, owner = self._context.storage, self._config.name, self._context.owner
+        journal = StageJournal(storage, study, stage, source, name, owner, lost, seeds)
         run = StageRun(
             journal=journal,
             job=self._job,
@@ -210,7 +291,7 @@ class Pipeline:
         if file.exists():
             return is_damaged(file)
         images = self._whole
-        return LogitStore(self._logits).read(key, images.train_size, images.class_count) is None
+        return LogitStore(self._logits.folder).read(key, images.train_size, images.class_count) is None
 
     # --------------------------------------------------------------------------------------------------- placement
 
@@ -233,15 +314,15 @@ class Pipeline:
     # -------------------------------------------------------------------------------------------------------- jobs
 
     def _job(self, number: int, trial_id: str, trial: TrialConfig) -> TrialJob:
-        target = self._target_key(trial.taught_by, trial.combine) if trial.teachers else None
+        target = self._logits.key(trial.taught_by, trial.combine) if trial.teachers else None
         threads, processors = self._threads(trial), self._context.folder.processors.absolute()
         if trial.stage == TEACHER:
             # The folder's name is the teacher's key, so another study with the same teacher finds it trained.
             key = logits_key(trial, self._whole.digest, self._context.weights)
             folder = (self._context.root / "teachers" / key).absolute()
-            return TrialJob(number, trial, folder, target, self._logits, key, threads, processors)
+            return TrialJob(number, trial, folder, target, self._logits.folder, key, threads, processors)
         folder = self._context.folder.trial(trial_id).absolute()
-        return TrialJob(number, trial, folder, target, self._logits, None, threads, processors)
+        return TrialJob(number, trial, folder, target, self._logits.folder, None, threads, processors)
 
     def _threads(self, trial: TrialConfig) -> int:
         """How many threads train it. That never depends on the CPUs of a node."""
@@ -267,63 +348,3 @@ class Pipeline:
             counted = network_cost(network, self._dataset.input_shape, self._dataset.class_count)
             self._costs[network] = Cost(counted.multiplications, counted.parameters)
         return self._costs[network]
-
-    # ---------------------------------------------------------------------------------------------------- teachers
-
-    @property
-    def _logits(self) -> Path:
-        return (self._context.root / "logits").absolute()
-
-    def _load_targets(self) -> None:
-        """Put the combined teacher logits of all trials into Ray's object store."""
-        targets: dict[str, FloatArray] = {}
-        digests: dict[str, str] = {}
-        for teachers, how in plan.targets(self._config):
-            target = combined([self._logits_for_students(teacher) for teacher in teachers], how)
-            targets[self._target_key(teachers, how)] = target.numpy()
-            digests[self._target_key(teachers, how)] = tensor_digest(target)
-            judged = combined([self._logits_for_students(teacher, "validation") for teacher in teachers], how)
-            targets[validation_key(self._target_key(teachers, how))] = judged.numpy()
-        self._targets_ref = ray.put(targets)
-        self._context.track(StudyParams(params={schema.LOGITS_DIGESTS: json.dumps(digests)}))
-
-    def _logits_of(self, teacher: TeacherConfig, split: LogitSplit = "train") -> Tensor:
-        """A trained teacher's logits for the images that teachers learn from, or are judged by."""
-        key = self._logits_key(teacher)
-        return self._stored_logits(teacher, key, key, self._whole, split)
-
-    def _logits_for_students(self, teacher: TeacherConfig, split: LogitSplit = "train") -> Tensor:
-        """A trained teacher's logits for the images that students learn from, or are judged by."""
-        if self._whole is self._dataset:
-            return self._logits_of(teacher, split)
-        key = self._logits_key(teacher)
-        # The teacher's input stays as in its training: the mean image of all training images is subtracted.
-        share = replace(self._dataset, pixel_mean=self._whole.pixel_mean)
-        return self._stored_logits(teacher, key, digest_of(key, self._dataset.digest), share, split)
-
-    def _stored_logits(
-        self, teacher: TeacherConfig, folder: str, key: str, images: Dataset, split: LogitSplit
-    ) -> Tensor:
-        """Logits from the store. If they are missing there, they are computed and stored."""
-        store = LogitStore(self._logits)
-        if split == "validation":
-            key = validation_key(key)
-        count = images.train_size if split == "train" else len(images.validation.labels)
-        logits = store.read(key, count, images.class_count)
-        if logits is None:
-            if store.path(key).exists():
-                self._context.watcher.says(f"{store.path(key)}: damaged; the logits are made again from the weights")
-            network = zoo.build(teacher.network, images.input_shape, images.class_count)
-            load_weights(network, Path(teacher.weights or self._context.root / "teachers" / folder / WEIGHTS))
-            with using_threads(self._threads(teacher_trial(teacher))):
-                logits = logits_of(network, ImageTensors.of(images, split))
-            store.write(key, logits)
-        return logits
-
-    def _logits_key(self, teacher: TeacherConfig) -> str:
-        """The key of a teacher's weights and of its logits for the images that teachers learn from."""
-        return logits_key(teacher_trial(teacher), self._whole.digest, self._context.weights)
-
-    def _target_key(self, teachers: Sequence[TeacherConfig], how: Combination) -> str:
-        """What identifies the combined logits that a student learns from."""
-        return f"{teacher_key(teachers, self._context.weights)} {how}"

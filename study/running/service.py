@@ -1,12 +1,12 @@
-"""The study service: it starts, resumes and syncs studies.
+"""The study service: it starts, resumes, extends and syncs studies.
 
-Works on a study file and a folder. A start claims the name and writes the resolved study file. From there a start and a
-resume are the same code: take the lock, load the images, train the teachers that are missing, run the stages one after
-another from the journal, and track every trial. Knows nothing of terminals; it calls a `Watcher`.
+Works on a study file and a folder. A start claims the name and writes the resolved study file. From there a start, a
+resume and an extension are the same code: take the lock, load the images, train the teachers that are missing, run the
+stages one after another from the journal, and track every trial. Knows nothing of terminals; it calls a `Watcher`.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,9 @@ from filelock import Timeout
 from optuna.exceptions import OptunaError
 from sqlalchemy.exc import SQLAlchemyError
 
-from study.config import StudyConfig, dump_study, parse_study, read_text
+from study.config import StudyConfig, dump_study
 from study.data.dataset import Dataset, DatasetFacts
 from study.data.load import describe_dataset, load_dataset
-from study.distill.logit_store import file_digest
 from study.distill.processor import recorded_processor
 from study.distill.teachers import check_given_weights
 from study.errors import StudyFailed, Undelivered, UserError
@@ -26,6 +25,7 @@ from study.locks import file_lock, naming_the_file_system
 from study.lookup import find_study
 from study.planning import plan
 from study.planning.check import check_study
+from study.planning.extension import extended
 from study.running.bf16 import slow_precision
 from study.running.claims import claim_journal
 from study.running.delivered import HeldLines, delivery_of, opened_outbox
@@ -34,12 +34,21 @@ from study.running.journal import is_taken, open_storage
 from study.running.nodes import check_storage
 from study.running.ownership import resumed_ownership
 from study.running.pipeline import Pipeline, StudyContext
+from study.running.started import (
+    check_journal,
+    check_same_weights,
+    check_tracked_there,
+    unchanged_study,
+    weights_digests,
+    weights_of,
+    with_extension,
+)
 from study.running.watcher import Watcher
 from study.storage import DEFAULT_ROOT, Ownership, StartRecord, StudyFolder
-from study.tracking.address import redacted_message, same_address, store_exists, without_credentials
+from study.tracking.address import redacted_message, store_exists, without_credentials
 from study.tracking.client import TrackingClient
 from study.tracking.ended import keep_parent
-from study.tracking.events import Event, StudyBegan, StudyEnded, StudyStatus, now_ms
+from study.tracking.events import Event, StudyBegan, StudyEnded, StudyExtended, StudyStatus, now_ms
 from study.tracking.machine import measured_machine
 from study.tracking.outbox import Outbox
 from study.tracking.provenance import datasets_of, provenance, this_start
@@ -100,17 +109,54 @@ def resume(name: str, settings: Settings, watcher: Watcher) -> Dataset:
         UserError: there is no such study here, or another process runs it.
         StudyFailed, KeyboardInterrupt: as `start`.
     """
-    folder = find_study(name, settings.root)
-    record = folder.start_record()
-    _check_tracked_there(folder, settings)
-    _check_journal(folder, record, settings)
+    return _run_again(find_study(name, settings.root), lambda started: started, settings, watcher)
+
+
+def extend(config: StudyConfig, settings: Settings, watcher: Watcher) -> Dataset:
+    """Extend a study that was started before, and run it to its end. Nothing that ran is run again.
+
+    Args:
+        config: the study after the extension.
+        settings: where it runs.
+        watcher: is called when something happens.
+
+    Returns:
+        as `start`.
+
+    Raises:
+        UserError: there is no such study here, another process runs it, or the study file changes something that an
+            extension cannot change; nothing was changed.
+        StudyFailed, KeyboardInterrupt: as `start`.
+    """
+    folder = find_study(config.name, settings.root)
+    return _run_again(folder, lambda started: extended(started, config), settings, watcher)
+
+
+def _run_again(
+    folder: StudyFolder, becomes: Callable[[StudyConfig], StudyConfig], settings: Settings, watcher: Watcher
+) -> Dataset:
+    """What a resume and an extension share.
+
+    Args:
+        folder: of the study.
+        becomes: returns the study to run, by the study as it was started.
+        settings: where it runs.
+        watcher: is called when something happens.
+    """
+    check_tracked_there(folder, settings)
+    check_journal(folder, folder.start_record(), settings)
     with _locked(folder):
-        config = _unchanged_study_file(folder, record)
+        record = folder.start_record()
+        started = unchanged_study(folder, record)
+        config = becomes(started)
         dataset = load_dataset(config.data, settings.data_root)
-        check_study(config, DatasetFacts(dataset.input_shape, dataset.class_count))
+        facts = DatasetFacts(dataset.input_shape, dataset.class_count)
+        check_study(config, facts)
         if dataset.digest != record.data_digest:
-            raise UserError(f"the images of {config.data.name} are not those that study {name} started with")
-        _check_same_weights(config, folder, record)
+            raise UserError(f"the images of {config.data.name} are not those that study {folder.name} started with")
+        check_same_weights(config, folder, record)
+        if config is not started:
+            check_given_weights(plan.teacher_trials(config), facts)
         owner = resumed_ownership(folder, record, settings.tracking_uri)
         _run_study(config, dataset, folder, owner, settings, watcher)
     return dataset
@@ -127,10 +173,10 @@ def sync(name: str, settings: Settings) -> int:
         Undelivered: the server still does not answer.
     """
     folder = find_study(name, settings.root)
-    _check_tracked_there(folder, settings)
+    check_tracked_there(folder, settings)
     with _locked(folder):
         record = folder.start_record()
-        _check_journal(folder, record, settings)
+        check_journal(folder, record, settings)
         journal = settings.optuna_storage or folder.own_journal
         delivery = delivery_of(folder, record.ownership, settings.tracking_uri, journal, Watcher().says)
         try:
@@ -166,7 +212,7 @@ def _run_study(
     with ray_engine(settings.address, settings.verbose, resume_hint) as capacity:
         if settings.address is None:
             capacity.check_fits(config.resources)
-        check_storage(folder.path, [Path(name) for name in _weights(config)])
+        check_storage(folder.path, [Path(name) for name in weights_of(config)])
         journal = settings.optuna_storage or folder.own_journal
         storage = open_storage(journal, of_one_host=settings.address is None)  # a cluster's folder is a network drive
         is_new = not folder.exists()
@@ -182,13 +228,14 @@ def _run_study(
                     tracking_uri=without_credentials(settings.tracking_uri),
                     journal=without_credentials(journal),
                     data_digest=dataset.digest,
-                    weights=_weights_digests(config),
+                    weights=weights_digests(config),
                     ownership=owner,
+                    seeds=config.fixed_seeds,
                 )
             )
         else:
             claim_journal(storage, config.name, owner)
-            folder.start_again(folder.start_record(), owner)
+            folder.start_again(with_extension(folder.start_record(), config, now_ms()), owner)
         status: StudyStatus = "FAILED"
         says = HeldLines(watcher.says, held=is_new)
         delivery = delivery_of(folder, owner, settings.tracking_uri, journal, says)
@@ -207,6 +254,8 @@ def _run_study(
             params, tags = provenance(config, dataset.digest, start)
             used = datasets_of(config.data, dataset)
             track(StudyBegan(study_file=dump_study(config), params=params, tags=tags, datasets=used, start=start))
+            for each in folder.start_record().extensions:
+                track(StudyExtended(study_file=dump_study(config), extension=each))
             if is_new and not outbox.settle(PATIENCE) and outbox.trouble is not None:
                 if outbox.refused:
                     folder.unclaim()  # another study of this name was started at the same moment
@@ -286,77 +335,11 @@ def _close(outbox: Outbox, patience: float, folder: StudyFolder) -> None:
         )
 
 
-def _check_tracked_there(folder: StudyFolder, settings: Settings) -> None:
-    recorded, given = folder.tracking_uri(), without_credentials(settings.tracking_uri)
-    if recorded is None or not same_address(recorded, given):
-        raise UserError(
-            f"study {folder.name} is tracked on {recorded}, not on {given}: set MLFLOW_TRACKING_URI to {recorded}"
-        )
-
-
-def _check_journal(folder: StudyFolder, record: StartRecord, settings: Settings) -> None:
-    given = without_credentials(settings.optuna_storage or folder.own_journal)
-    moved = settings.optuna_storage is None and folder.may_own(record.journal)
-    if not moved and not same_address(record.journal, given):
-        raise UserError(
-            f"study {folder.name} has its journal in {record.journal}, not in {given}: set OPTUNA_STORAGE to "
-            f"{record.journal}"
-        )
-
-
 def _whole(config: StudyConfig, dataset: Dataset, settings: Settings) -> Dataset:
     """All images, for the teachers. `data.fraction` limits the students only (noisy teacher, section 3.1)."""
     if config.data.fraction == 1:
         return dataset
     return load_dataset(config.data.model_copy(update={"fraction": 1.0}), settings.data_root)
-
-
-def _weights(config: StudyConfig) -> list[str]:
-    return [trial.weights for trial in plan.teacher_trials(config) if trial.weights is not None]
-
-
-def _weights_digests(config: StudyConfig) -> dict[str, str]:
-    return {name: file_digest(Path(name)) for name in _weights(config)}
-
-
-def _check_same_weights(config: StudyConfig, folder: StudyFolder, record: StartRecord) -> None:
-    """Refuse weights files that changed: all students of a study must learn from the same teachers."""
-    for name, digest in _weights_digests(config).items():
-        if record.weights.get(name, digest) != digest:
-            raise UserError(
-                f"{name} has changed since study {folder.name} started; restore the file that the study started with"
-            )
-
-
-def _unchanged_study_file(folder: StudyFolder, record: StartRecord) -> StudyConfig:
-    """The study's file, which must have the same content as when the study started.
-
-    Raises:
-        UserError: it differs; the message names the key.
-    """
-    config = parse_study(read_text(folder.study_file), str(folder.study_file))
-    started = parse_study(record.study_file, f"{folder.path}: the study file that the study started with")
-    if changed := _first_difference(started.model_dump(mode="json"), config.model_dump(mode="json")):
-        raise UserError(
-            f"{folder.study_file}: `{changed}` is not what study {folder.name} started with; undo the change, or start "
-            "another study: noisy-study run FILE --name NAME"
-        )
-    return config
-
-
-def _first_difference(one: object, other: object, key: str = "") -> str | None:
-    """The dotted key of the first difference of two JSON documents; None where they are equal."""
-    if one == other:
-        return None
-    inner: list[tuple[str, object, object]] = []
-    if isinstance(one, dict) and isinstance(other, dict):
-        inner = [(str(name), one.get(name), other.get(name)) for name in one | other]
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        inner = [(str(index), *pair) for index, pair in enumerate(zip(one, other, strict=True))]
-    for name, left, right in inner:
-        if (found := _first_difference(left, right, f"{key}.{name}" if key else name)) is not None:
-            return found
-    return key
 
 
 def _refuse_taken_folder(folder: StudyFolder) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import optuna
 from optuna.exceptions import TrialPruned
 from optuna.pruners import BasePruner, NopPruner
+from optuna.storages import BaseStorage
 from optuna.trial import BaseTrial
 
 from search_spaces.grid import grid_points
@@ -235,6 +236,19 @@ class Searched:
             return [error]
         of = {"val_error": error, "multiplications": self.multiplications(self.trial_config(trial).network)}
         return [of[objective] for objective in self._search.objectives]
+
+
+def keys_of_plan(storage: BaseStorage, name: str) -> frozenset[str]:
+    """The training keys of a planned stage in the journal; none where it has not begun.
+
+    Args:
+        storage: the journal.
+        name: of the stage's Optuna study.
+    """
+    if name not in optuna.get_all_study_names(storage):
+        return frozenset()
+    trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+    return frozenset(str(trial.user_attrs[TRAINING_KEY]) for trial in trials if TRAINING_KEY in trial.user_attrs)
 
 
 def _grid_points(stage: StageTrials, forgiven: Set[int], points: Sequence[Mapping[str, Any]]) -> Iterator[optuna.Trial]:

@@ -84,7 +84,7 @@ class TerminalProgress(Watcher):
         if stage_of(name) != TEACHER:  # which come level by level, and whose trainings are known beforehand
             self._sizes[name] = total
             self._time_left.stage_begins(name, total, done, workers, time.monotonic())
-        self._done_before[name] = done
+        self._done_before.setdefault(name, done)  # a stage in rounds begins several times
         self._show(WORDS[stage_of(name)])
 
     def trial_begins(self, name: str, trial_id: str, trial: TrialConfig) -> None:

@@ -55,7 +55,7 @@ def expected_trials(config: StudyConfig) -> dict[str, list[Expected]]:
         if config.baseline.search is not None:
             stages[SEARCH_BASELINE] = list(searched)
         seeds = config.confirmation_seeds
-        baselines = set(seeds) - set(config.seeds if config.arms else ())
+        baselines = set(seeds) - set(config.seed_list if config.arms else ())
         stages[CONFIRM] = [usual] * (len(seeds) * min(search.confirm.top, search.trials) + len(baselines))
     return stages
 

@@ -26,7 +26,9 @@ from study.tracking.events import (
     RunEnded,
     StudyBegan,
     StudyEnded,
+    StudyExtended,
     StudyParams,
+    StudyTags,
     now_ms,
 )
 from study.tracking.known import KnownRun, StudyOnServer, differ
@@ -42,6 +44,12 @@ class _Gathered:
 
     params: Mapping[str, str] = field(default_factory=dict)
     epochs: dict[int, EpochRecord] = field(default_factory=dict)
+
+
+def _grown(known: Mapping[str, str], params: Mapping[str, str]) -> dict[str, str]:
+    """The tags for parameters that an extension changed."""
+    names = [name for name in schema.GROWING if name in known and name in params]
+    return {f"{schema.NOW}{name}": params[name] for name in names if known[name] != params[name]}
 
 
 class TrackingClient:
@@ -133,6 +141,10 @@ class TrackingClient:
                     match event:
                         case StudyBegan():
                             self._begin_study(event)
+                        case StudyExtended():
+                            self._extend_study(event)
+                        case StudyTags():
+                            self._log(self._begun_study(), tags=event.tags)
                         case StudyParams():
                             self._describe_study(event.params)
                         case MachineMeasured():
@@ -180,22 +192,37 @@ class TrackingClient:
             # The tag's name contains the time, so writing the same start again changes nothing.
             name = f"{schema.START}{event.start.timestamp_ms}"
             self._log(there.parent, tags={name: event.start.model_dump_json()})
-        if schema.DATASET not in self._params_of(there.parent):
+        known = self._params_of(there.parent)
+        if schema.DATASET in known:
+            self._log(there.parent, tags=_grown(known, event.params))
+        else:
             # The parameters are written last: if they are there, everything before them is there too.
-            location = "" if there.experiment is None else str(there.experiment.artifact_location)
-            if (why_not := misplaced(there.uri, location)) is None:
-                self._client.log_text(there.parent, event.study_file, schema.STUDY_FILE)
-            else:
-                self._says(f"the study's run does not keep {schema.STUDY_FILE}: {why_not}")
+            self._keep_study_file(there.parent, event.study_file)
             self._client.set_experiment_tag(there.experiment_id, view.TAG, view.saved_view(now_ms()))
             if event.datasets:
                 self._client.log_inputs(there.parent, [as_input(dataset) for dataset in event.datasets])
             self._log(there.parent, params=event.params)
 
+    def _keep_study_file(self, parent: str, study_file: str) -> None:
+        there = self._there
+        location = "" if there.experiment is None else str(there.experiment.artifact_location)
+        if (why_not := misplaced(there.uri, location)) is None:
+            self._client.log_text(parent, study_file, schema.STUDY_FILE)
+        else:
+            self._says(f"the study's run does not keep {schema.STUDY_FILE}: {why_not}")
+
+    def _extend_study(self, event: StudyExtended) -> None:
+        # The tag is written last: if it is there, the study file of this extension, or of a later one, is there too.
+        parent, name = self._begun_study(), f"{schema.EXTENSION}{event.extension.timestamp_ms}"
+        if name not in self._client.get_run(parent).data.tags:
+            self._keep_study_file(parent, event.study_file)
+            self._log(parent, tags={name: event.extension.model_dump_json()})
+
     def _describe_study(self, params: Mapping[str, str]) -> None:
         parent = self._begun_study()
         known = self._params_of(parent)
-        self._log(parent, params={name: value for name, value in params.items() if name not in known})
+        new = {name: value for name, value in params.items() if name not in known}
+        self._log(parent, params=new, tags=_grown(known, params))
 
     def _measure(self, event: MachineMeasured) -> None:
         # The step is the Unix time in seconds, so steps also increase after a resume.

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from study.config import Model
 from study.records import EpochRecord
 from study.storage import write_whole
+from study.tracking import schema
 from study.tracking.events import (
     EpochsPassed,
     Event,
@@ -18,8 +19,10 @@ from study.tracking.events import (
     RunEnded,
     StudyBegan,
     StudyEnded,
+    StudyExtended,
     StudyParams,
     StudyStart,
+    StudyTags,
 )
 
 
@@ -54,28 +57,38 @@ class ParentRecord(Model):
     Attributes:
         began: its study file, parameters, tags and data sets.
         starts: every start and resume.
+        extensions: every extension.
         ended: how the study ended; None while it runs.
     """
 
     began: StudyBegan
     starts: tuple[StudyStart, ...] = ()
+    extensions: tuple[StudyExtended, ...] = ()
     ended: StudyEnded | None = None
 
     def events(self) -> list[Event]:
         """What the tracking server must get to have the parent run."""
         began = [self.began.model_copy(update={"start": start}) for start in self.starts]
-        return [*(began or [self.began]), *([self.ended] if self.ended is not None else [])]
+        ended = [self.ended] if self.ended is not None else []
+        return [*(began or [self.began]), *self.extensions, *ended]
 
-    def after(self, event: StudyBegan | StudyParams | StudyEnded) -> "ParentRecord":
+    def after(self, event: StudyBegan | StudyExtended | StudyTags | StudyParams | StudyEnded) -> "ParentRecord":
         """The record with one event more."""
         if isinstance(event, StudyEnded):
             return self.model_copy(update={"ended": event})
-        params = {**event.params, **self.began.params}
-        began = self.began.model_copy(update={"params": params})
+        if isinstance(event, StudyExtended):
+            known = {each.extension.timestamp_ms: each for each in (*self.extensions, event)}
+            began = self.began.model_copy(update={"study_file": event.study_file})
+            return self.model_copy(update={"began": began, "extensions": tuple(known.values())})
+        if isinstance(event, StudyTags):
+            began = self.began.model_copy(update={"tags": {**self.began.tags, **event.tags}})
+            return self.model_copy(update={"began": began})
+        grown = {name: value for name, value in event.params.items() if name in schema.GROWING}
+        began = self.began.model_copy(update={"params": {**event.params, **self.began.params, **grown}})
         if isinstance(event, StudyParams):
             return self.model_copy(update={"began": began})
         starts = (*self.starts, *((event.start,) if event.start is not None else ()))
-        return ParentRecord(began=began, starts=starts)
+        return ParentRecord(began=began, starts=starts, extensions=self.extensions)
 
 
 def read_parent(file: Path) -> ParentRecord | None:
@@ -92,7 +105,7 @@ def keep_parent(file: Path, event: Event) -> None:
     Raises:
         UserError: the disk is full or the folder cannot be written.
     """
-    if not isinstance(event, StudyBegan | StudyParams | StudyEnded):
+    if not isinstance(event, StudyBegan | StudyExtended | StudyTags | StudyParams | StudyEnded):
         return
     record = read_parent(file)
     if record is not None:

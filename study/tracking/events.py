@@ -1,4 +1,5 @@
-"""The events that are tracked, as plain data: a study began, a run began, epochs passed, a run ended, the study ended.
+"""The events that are tracked, as plain data: a study began or was extended, a run began, epochs passed, a run ended,
+the study ended.
 
 Works on names and numbers. Knows nothing of MLflow. An event can wait on disk, and applying it twice changes nothing.
 """
@@ -11,6 +12,7 @@ from pydantic import Field, TypeAdapter
 from study.config import Model, Role
 from study.records import EpochRecord, TrainingSummary
 from study.stages import Stage
+from study.storage import Extension
 from study.tracking.schema import Kind
 
 StudyStatus = Literal["FINISHED", "FAILED", "KILLED"]
@@ -48,8 +50,23 @@ class StudyBegan(Model):
     start: StudyStart | None = None
 
 
+class StudyExtended(Model):
+    """A study was extended: its parent run gets a tag, and the study file as it is now."""
+
+    event: Literal["study extended"] = "study extended"
+    study_file: str
+    extension: Extension
+
+
+class StudyTags(Model):
+    """Tags of the parent run; later values replace earlier ones."""
+
+    event: Literal["study tags"] = "study tags"
+    tags: dict[str, str]
+
+
 class StudyParams(Model):
-    """More parameters of the parent run. Parameters that it already has do not change."""
+    """More parameters of the parent run. Of those that it already has, only `schema.GROWING` may change."""
 
     event: Literal["study params"] = "study params"
     params: dict[str, str]
@@ -106,7 +123,17 @@ class RunEnded(Model):
     )
 
 
-Event = StudyBegan | StudyParams | MachineMeasured | StudyEnded | RunBegan | EpochsPassed | RunEnded
+Event = (
+    StudyBegan
+    | StudyExtended
+    | StudyTags
+    | StudyParams
+    | MachineMeasured
+    | StudyEnded
+    | RunBegan
+    | EpochsPassed
+    | RunEnded
+)
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from study import environment
 from study.config import DataConfig, StudyConfig
 from study.data.dataset import Dataset
+from study.planning.growth import confirmation_rounds, grid_rounds
 from study.tracking import schema
 from study.tracking.events import DatasetUsed, StudyStart, now_ms
 
@@ -30,7 +31,7 @@ def provenance(config: StudyConfig, data_digest: str, start: StudyStart) -> tupl
         schema.DATASET: config.data.name,
         "teachers": "+".join(teacher.network for teacher in config.teachers),
         schema.STUDENT: config.student.network,
-        schema.SEEDS: ",".join(map(str, config.seeds)),
+        schema.SEEDS: ",".join(map(str, config.seed_list)),
         schema.DATA_DIGEST: data_digest,
     }
     if config.published is not None:
@@ -39,6 +40,12 @@ def provenance(config: StudyConfig, data_digest: str, start: StudyStart) -> tupl
         params[schema.VARY] = ",".join(config.vary)
     if config.smallest_effect is not None:
         params[schema.SMALLEST_EFFECT] = f"{config.smallest_effect:g}"
+    for name, rounds in (
+        (schema.SEED_ROUNDS, grid_rounds(config)),
+        (schema.CONFIRM_ROUNDS, confirmation_rounds(config)),
+    ):
+        if rounds is not None:
+            params[name] = ",".join(map(str, rounds.ends))
     if config.search is not None:
         params |= {
             "search_space": config.search.space,

@@ -25,6 +25,14 @@ VERSION = "noisy_study.version."  # + a package: its version at the first start
 START = "noisy_study.start."  # + Unix time in milliseconds, one for every start and resume:
 # JSON {"timestamp_ms": …, "versions": {package: version}, "commit": commit or null}
 
+EXTENSION = "noisy_study.extension."  # + Unix time in milliseconds, one for every extension:
+# JSON {"timestamp_ms": …, "changes": [{"key": …, "before": …, "after": …}]}
+NOW = "noisy_study.now."  # + a parameter of `GROWING` that an extension changed: its value now, which counts
+
+VERDICT = (
+    "noisy_study.verdict."  # + id of an arm's trial with the first seed: JSON of `study.results.arm_looks.ArmLook`
+)
+
 # Tags of the experiment; the id is a tag of the parent too
 STUDY_ID = "noisy_study.study_id"  # random, made when the study first starts: a name belongs to one study
 OWNER = "noisy_study.owner"  # "TOKEN HOST:/FOLDER" of the last start: a copied folder does not know later tokens
@@ -89,3 +97,9 @@ CONFIRM_POINTS = "confirm_points"  # how many points were chosen; fewer if the s
 VARY = "vary"  # what a seed trains, "student,teacher"; absent if it is the student alone
 SMALLEST_EFFECT = "smallest_effect"  # per cent; a smaller improvement does not matter; absent if every one does
 PUBLISHED = "published"  # parameter of the parent: a name in search_spaces.published
+
+STOPPED = "stopped"  # why the study stopped before every arm was decided: its budget; "" if an extension went further
+
+GROWING = (SEEDS, CONFIRM_SEEDS, SEARCH_TRIALS, CONFIRM_TOP, CONFIRM_POINTS, LOGITS_DIGESTS, STOPPED)
+"""Parameters of the parent run that an extension may change. MLflow does not change a parameter, so their new values
+are tags (`NOW`)."""

@@ -257,6 +257,27 @@ def test_resubmitting_resumes_a_stopped_job(
     assert laptop.table("stopped")["rows"] == local_rows
 
 
+def test_an_extension_killed_with_its_host_is_finished(
+    cluster: RayCluster, laptop: Laptop, tracking: TrackingServer, storage_root: Path, study_file: str, local_rows: Any
+) -> None:
+    """Two seeds and three arms become the whole study. The host of the extension's driver dies meanwhile."""
+    small = ["--set", "seeds=[0, 1]", "--set", "arms.0.sigma=[0.1, 0.2, 0.3]"]
+    delivered(laptop("submit", study_file, "--name", "grows", *small), cluster, "grows")
+    first = results(storage_root, "grows")
+    assert first == 2 * 4
+    refused = laptop("submit", study_file, "--name", "grows")
+    assert refused.returncode == 2
+    assert "extend the study with --extend" in refused.stdout
+    submitted(laptop, study_file, "grows", "--extend")
+    wait_until(lambda: results(storage_root, "grows") >= first + 3, "the first trials of the extension")
+    cluster.hosts[0].stop()
+    assert results(storage_root, "grows") < TRIALS
+    cluster.mend()
+    delivered(laptop("submit", study_file, "--name", "grows", "--extend"), cluster, "grows")
+    every_trial_is_there_once(tracking, "grows")
+    assert laptop.table("grows")["rows"] == local_rows
+
+
 def test_a_driver_on_a_host_joins_the_cluster_by_its_address(
     cluster: RayCluster, laptop: Laptop, tracking: TrackingServer, study_file: str, local_rows: Any
 ) -> None:

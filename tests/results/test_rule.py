@@ -193,7 +193,7 @@ def test_identical_arm_and_baseline_do_not_differ() -> None:
     assert (found.difference_interval, found.improvement_interval) == ((0.0, 0.0), (0.0, 0.0))
 
 
-def test_the_same_difference_on_all_seeds_cannot_be_tested() -> None:
+def test_the_same_difference_on_seed_list_cannot_be_tested() -> None:
     """0.05 - 0.04 and 0.04 - 0.03 differ by rounding only."""
     found = one_arm([0.05, 0.04, 0.03], [0.04, 0.03, 0.02])
     assert found.difference_points == pytest.approx(1)

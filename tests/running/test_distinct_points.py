@@ -279,7 +279,7 @@ def test_the_baseline_is_not_confirmed_where_no_noise_is_best() -> None:
     assert len(set(keys(journal, winners))) == 3
     assert all(journal.source.trial_config(trial).has_noise for trial in winners)
     confirmed = plan.confirmation_trials(study, [noise_kind(trial, study) for trial in winners])
-    assert len({training_key(trial) for trial in confirmed}) == 4 * len(study.seeds), "three arms and the baseline"
+    assert len({training_key(trial) for trial in confirmed}) == 4 * len(study.seed_list), "three arms and the baseline"
 
 
 def test_a_grid_confirms_no_point_whose_alpha_is_0() -> None:

@@ -44,6 +44,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("net", net.net),
     ("run", run.run),
     ("resume", run.resume),
+    ("extend", run.extend),
     ("status", status.status),
     ("sync", sync.sync),
     ("table", table.table),

@@ -1,5 +1,6 @@
 """`submit`, `jobs`, `logs` and `stop`: studies on a running Ray cluster."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,14 +30,17 @@ def submit(
     name: NameOption = None,
     settings: SetOption = None,
     address: JobsAddressOption = DEFAULT_ADDRESS,
+    extends: Annotated[
+        bool, typer.Option("--extend", help="extend the study that was started there with a smaller study file")
+    ] = False,
     follow: Annotated[bool, typer.Option("--follow/--no-wait", help="show what the job prints until it ends")] = True,
 ) -> None:
-    """Run a study on a Ray cluster, or resume it there."""
+    """Run a study on a Ray cluster, or resume or extend it there."""
     config = study_of(study, settings or (), name)
     from study.cluster.jobs import Jobs
     from study.cluster.shipment import prepare
 
-    shipment = prepare(config, Path.cwd(), environment.data_root())
+    shipment = replace(prepare(config, Path.cwd(), environment.data_root()), extends=extends)
     jobs = Jobs(address)
     for note in shipment.notes:
         say(note)

@@ -33,7 +33,7 @@ def power(
     if not plans and config is not None and (spread := results.KNOWN.get(config.data.name)) is not None:
         from study.planning.overview import arms_of_students
 
-        plans = results.planned_plans(arms_of_students(config), len(config.seeds), spread, effect)
+        plans = results.planned_plans(arms_of_students(config), len(config.seed_list), spread, effect)
     if as_json:
         print(json.dumps(results.as_json(plans), indent=2))  # noqa: T201 - JSON and nothing else
     else:

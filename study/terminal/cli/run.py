@@ -1,4 +1,4 @@
-"""`run` and `resume`: run a study with a live display, then print its table."""
+"""`run`, `resume` and `extend`: run a study with a live display, then print its table."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +18,7 @@ from study.errors import (
     UserError,
 )
 from study.interrupts import interruptible
-from study.lookup import exists_already, find_study, started_study, study_of
+from study.lookup import exists_already, find_study, larger_study, started_study, study_of
 from study.storage import DEFAULT_ROOT, StudyFolder
 from study.terminal.cli.options import (
     AddressOption,
@@ -47,6 +47,9 @@ def run(
     resume_existing: Annotated[
         bool, typer.Option("--resume", help="resume the study if it has been started before")
     ] = False,
+    extend_existing: Annotated[
+        bool, typer.Option("--extend", help="extend the study that was started with a smaller study file")
+    ] = False,
     go_on: Annotated[bool, typer.Option("--go-on", hidden=True)] = False,  # the former name of --resume
     verbose: VerboseOption = False,
 ) -> None:
@@ -58,6 +61,10 @@ def run(
         config = study_of(study, settings or (), name)
     else:
         config = _tracked_study(str(from_run), settings, name)
+    if extend_existing:
+        find_study(config.name)
+        _run_to_table(config, data_root, address, verbose, extends=True)
+        return
     resumes = (resume_existing or go_on) and exists_already(config)
     _run_to_table(config, data_root, address, verbose, resumes)
 
@@ -72,10 +79,26 @@ def resume(
     _run_to_table(started_study(find_study(name)), data_root, address, verbose, resumes=True)
 
 
-def _run_to_table(
-    config: StudyConfig, data_root: Path | None, address: str | None, verbose: bool, resumes: bool
+def extend(
+    name: NameArgument,
+    settings: SetOption = None,
+    data_root: DataRootOption = None,
+    address: AddressOption = None,
+    verbose: VerboseOption = False,
 ) -> None:
-    """Run or resume with the live display, then print the table and how to browse the trials."""
+    """Extend a study with more seeds, arms, searched trials or confirmed points, and print its table."""
+    _run_to_table(larger_study(find_study(name), settings or ()), data_root, address, verbose, extends=True)
+
+
+def _run_to_table(
+    config: StudyConfig,
+    data_root: Path | None,
+    address: str | None,
+    verbose: bool,
+    resumes: bool = False,
+    extends: bool = False,
+) -> None:
+    """Run, resume or extend with the live display, then print the table and how to browse the trials."""
 
     def interrupted() -> str:
         exists = StudyFolder(DEFAULT_ROOT, config.name).exists()
@@ -89,7 +112,8 @@ def _run_to_table(
 
             settings = settings_of(config.name, data_root, address, verbose)
             progress = TerminalProgress(config, errors, lines=environment.is_job())
-            run_study(config.name if resumes else config, settings, progress, say=say, show=_print_table)
+            study = config.name if resumes else config
+            run_study(study, settings, progress, extends=extends, say=say, show=_print_table)
     except KeyboardInterrupt:
         raise Interrupted(interrupted()) from None
     except (NothingFound, Undelivered, TrackingUnavailable, StorageFull):

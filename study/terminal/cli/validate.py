@@ -3,6 +3,7 @@
 from study import environment
 from study.config import StudyConfig, dump_study
 from study.lookup import study_of
+from study.storage import DEFAULT_ROOT
 from study.terminal.cli.options import DataRootOption, SetOption, StudyArgument
 from study.terminal.cli.output import say
 
@@ -30,6 +31,10 @@ def validate(study: StudyArgument, settings: SetOption = None, data_root: DataRo
     for line in search_advice(config):
         say(line)
     _say_power(config)
+    from study.running.estimate import cost_lines
+
+    for line in cost_lines(config, DEFAULT_ROOT):
+        say(line)
     print(dump_study(config), end="")  # noqa: T201 - a study file and nothing else
 
 
@@ -39,6 +44,6 @@ def _say_power(config: StudyConfig) -> None:
     from study.results.power import DEFAULT_EFFECT, KNOWN, planned_plans, warning
 
     if (spread := KNOWN.get(config.data.name)) is not None:
-        plans = planned_plans(arms_of_students(config), len(config.seeds), spread, DEFAULT_EFFECT)
+        plans = planned_plans(arms_of_students(config), len(config.seed_list), spread, DEFAULT_EFFECT)
         if line := warning(plans):
             say(line)

@@ -1,0 +1,104 @@
+"""What a study started with, and whether it still is so.
+
+Works on a study's folder and its record. A resume asks all of it before it changes anything. Writes only
+the study file of an extension that a kill cut off.
+"""
+
+from pathlib import Path
+from typing import Protocol
+
+from study.config import StudyConfig, dump_study, first_difference, parse_study, read_text
+from study.distill.logit_store import file_digest
+from study.errors import UserError
+from study.planning import plan
+from study.planning.extension import changes
+from study.storage import Extension, StartRecord, StudyFolder
+from study.tracking.address import same_address, without_credentials
+
+
+class Addresses(Protocol):
+    """Where a study's journal and its tracking server are, as the caller says."""
+
+    @property
+    def tracking_uri(self) -> str: ...
+
+    @property
+    def optuna_storage(self) -> str | None: ...
+
+
+def check_tracked_there(folder: StudyFolder, settings: Addresses) -> None:
+    recorded, given = folder.tracking_uri(), without_credentials(settings.tracking_uri)
+    if recorded is None or not same_address(recorded, given):
+        raise UserError(
+            f"study {folder.name} is tracked on {recorded}, not on {given}: set MLFLOW_TRACKING_URI to {recorded}"
+        )
+
+
+def check_journal(folder: StudyFolder, record: StartRecord, settings: Addresses) -> None:
+    given = without_credentials(settings.optuna_storage or folder.own_journal)
+    moved = settings.optuna_storage is None and folder.may_own(record.journal)
+    if not moved and not same_address(record.journal, given):
+        raise UserError(
+            f"study {folder.name} has its journal in {record.journal}, not in {given}: set OPTUNA_STORAGE to "
+            f"{record.journal}"
+        )
+
+
+def weights_of(config: StudyConfig) -> list[str]:
+    return [trial.weights for trial in plan.teacher_trials(config) if trial.weights is not None]
+
+
+def weights_digests(config: StudyConfig) -> dict[str, str]:
+    return {name: file_digest(Path(name)) for name in weights_of(config)}
+
+
+def check_same_weights(config: StudyConfig, folder: StudyFolder, record: StartRecord) -> None:
+    """Refuse weights files that changed: all students of a study must learn from the same teachers."""
+    for name, digest in weights_digests(config).items():
+        if record.weights.get(name, digest) != digest:
+            raise UserError(
+                f"{name} has changed since study {folder.name} started; restore the file that the study started with"
+            )
+
+
+def unchanged_study(folder: StudyFolder, record: StartRecord) -> StudyConfig:
+    """The study, whose file must have the same content as when the study started or was extended.
+
+    Raises:
+        UserError: it differs; the message names the key.
+    """
+    started = record.study(f"{folder.path}: the study file that the study started with")
+    text = read_text(folder.study_file)
+    if text == record.study_file_before:  # killed between the two files
+        folder.finish_extension(record)
+        return started
+    config = parse_study(text, str(folder.study_file))
+    if changed := first_difference(started.model_dump(mode="json"), config.model_dump(mode="json")):
+        raise UserError(
+            f"{folder.study_file}: `{changed}` is not what study {folder.name} started with; undo the change, or "
+            f"extend the study: noisy-study extend {folder.name} --set KEY=VALUE"
+        )
+    return started
+
+
+def with_extension(record: StartRecord, config: StudyConfig, timestamp_ms: int) -> StartRecord:
+    """The record of a study after an extension; the same record where nothing changed.
+
+    Args:
+        record: of the study as it is.
+        config: the extended study.
+        timestamp_ms: when, in Unix milliseconds.
+    """
+    grown = changes(record.study("the study file that the study started with"), config)
+    if not grown:
+        return record
+    extension = Extension(timestamp_ms=timestamp_ms, changes=grown)
+    return record.model_copy(
+        update={
+            "study_file": dump_study(config),
+            "weights": {**weights_digests(config), **record.weights},
+            "seeds": config.fixed_seeds,
+            "extensions": (*record.extensions, extension),
+            "study_file_before": record.study_file,
+        }
+    )
