@@ -18,10 +18,11 @@ ROUNDS: dict[str, Any] = {
     **SMALL,
     "name": "rounds",
     "train": {"epochs": 4, "batch_size": 4, "patience": 0},
-    "arms": [{"method": "noisy_teacher", "sigma": [0.01, 6.0]}, {"method": "labels"}],
+    "arms": [{"method": "noisy_teacher", "sigma": [1.0, 3.0, 9.0]}],
     "seeds": {"first": 3, "at_most": 6, "until": "decided"},
 }
-"""Three arms; the one with σ = 6 is far worse and is decided early. The rounds end with 3, 5 and 6 seeds."""
+"""Three arms. The rounds end with 3, 5 and 6 seeds. With 3 seeds the first two arms are futile. The third one, which is
+worse, is decided with 5. So there are 12 trainings, and then 4."""
 
 
 def _until_results(study: Study, driver: Driver, number: int) -> None:
@@ -40,19 +41,17 @@ def test_rounds_give_one_table_whatever_happens(tmp_path: Path) -> None:
         _until_results(killed, driver, 3)
         driver.kill_all()
     with killed.command("resume", "rounds") as driver:
-        _until_results(killed, driver, 13)
+        _until_results(killed, driver, 9)
         driver.kill_all()
     with killed.command("resume", "rounds") as driver:
-        _until_results(killed, driver, 16)
+        _until_results(killed, driver, 13)
         driver.kill_all()
     killed.finish("resume", "rounds")
     assert _json(killed) == _json(alone)
     assert sorted(killed.weights().values()) == sorted(alone.weights().values())
     assert set(killed.tracked().runs.values()) == {1}
     looks = looks_of(read_study(alone.uri, "rounds")).of_trials.values()
-    assert len(looks) == 3
-    assert "open" not in {look.state for look in looks}
-    assert min(look.seeds for look in looks) < max(look.seeds for look in looks), "some arm ends early"
+    assert sorted((look.state, look.seeds) for look in looks) == [("decided", 5), ("futile", 3), ("futile", 3)]
 
 
 def test_a_budget_stops_and_a_larger_one_runs_on(tmp_path: Path) -> None:
