@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from study.config import StudyConfig
 from study.planning import plan
+from study.planning.growth import grid_rounds
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class Overview:
 def overview_of(name: str, config: StudyConfig) -> Overview:
     """Count the trials of a study file and list its networks."""
     grid = plan.grid_trials(config)
-    trials = [f"{len(grid) // len(config.seed_list)} points × {len(config.seed_list)} seeds"] if grid else []
+    rounds, most = grid_rounds(config), len(config.seed_list)
+    seeds = f"{most}" if rounds is None else f"{rounds.ends[0]} to {most}"
+    trials = [f"{len(grid) // most} points × {seeds} seeds"] if grid else []
     if config.search is not None:
         trials.append(f"{config.search.trials} searched")
     return Overview(

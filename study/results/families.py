@@ -51,6 +51,11 @@ def families_of(
     return {key: Family(number, level, number / total) for key, number in planned.items()}
 
 
+def family_of(arm: Arm, arms: Mapping[Arm, ArmSeeds], level: float) -> Family:
+    """The family of one arm, at a level of its own."""
+    return families_of(arms, level)[_key(arm)]
+
+
 def findings_of(
     arms: Mapping[Arm, ArmSeeds],
     baselines: Mapping[str, ArmSeeds],
@@ -99,6 +104,17 @@ def _of_family(
             widest = max(high, math.sqrt(own) if math.isfinite(own) else 0.0) / level
         found[arm] = Finding(each, spread, None if spread is None else _detectable(each.n, family, spread[0], widest))
     return found
+
+
+def detectable_percent(n: int, family: Family, spread: Interval | None) -> Interval | None:
+    """The smallest improvement that n seeds find with a chance of 80 %, at both limits of a spread; None without one.
+
+    Args:
+        n: seeds of the arm and its baseline.
+        family: of the arm.
+        spread: as in `Finding`.
+    """
+    return None if spread is None else _detectable(n, family, *spread)
 
 
 def _detectable(n: int, family: Family, low: float, high: float) -> Interval | None:

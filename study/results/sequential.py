@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from study.results.arm_looks import ArmLook, Looks, State
 from study.results.arms import Arm, ArmSeeds
-from study.results.families import Finding
+from study.results.families import Finding, detectable_percent, family_of
 from study.results.rule import RULE, Judged
 from study.results.wording import count, some
 
@@ -50,7 +50,9 @@ def with_looks(findings: Mapping[Arm, Finding], arms: Mapping[Arm, ArmSeeds], lo
         look = look_of(looks, arms[arm])
         if look is not None and look.verdict is not None:
             before = found.get(arm)
-            found[arm] = Finding(look.verdict.judged(), before.spread if before else None, None)
+            spread, family = before.spread if before else None, family_of(arm, arms, look.verdict.level)
+            detectable = detectable_percent(look.verdict.n, family, spread)
+            found[arm] = Finding(look.verdict.judged(), spread, detectable)
         elif look is None and arm in found:
             found[arm] = replace(found[arm], judged=NOT_YET, detectable_percent=None)
     return found

@@ -46,6 +46,10 @@ class _Gathered:
     epochs: dict[int, EpochRecord] = field(default_factory=dict)
 
 
+MOST_TAGS = 100
+"""The most tags that MLflow takes in one request."""
+
+
 def _grown(known: Mapping[str, str], params: Mapping[str, str]) -> dict[str, str]:
     """The tags for parameters that an extension changed."""
     names = [name for name in schema.GROWING if name in known and name in params]
@@ -144,7 +148,9 @@ class TrackingClient:
                         case StudyExtended():
                             self._extend_study(event)
                         case StudyTags():
-                            self._log(self._begun_study(), tags=event.tags)
+                            tags = list(event.tags.items())
+                            for start in range(0, len(tags), MOST_TAGS):
+                                self._log(self._begun_study(), tags=dict(tags[start : start + MOST_TAGS]))
                         case StudyParams():
                             self._describe_study(event.params)
                         case MachineMeasured():

@@ -73,6 +73,8 @@ def test_a_table_reads_the_verdicts_of_the_looks(rounds: Rounds) -> None:
     )
     assert (clear.n, clear.n_planned) == (3, 3)
     assert (still.verdict, still.n, still.n_planned) == ("undecided", 5, 8)
+    assert still.detectable_percent is not None
+    assert clear.detectable_percent is not None
     assert rounds.rows()[None].n_planned == 8, "the baseline has the seeds of the arm with most"
     assert rounds.table().rule == "guarded-dunnett-looks"
 
@@ -83,7 +85,8 @@ def test_later_seeds_of_the_baseline_change_no_verdict(rounds: Rounds) -> None:
     rounds.study.baseline({5: 0.9, 6: 0.01})
     rounds.study.trial(7, None, role="baseline", outcome="diverged")
     after = rounds.rows()
-    assert replace(after[0.1], arm=before.arm) == before
+    same = {"arm": before.arm, "detectable_percent": None}  # the spread is that of all arms, and uses later seeds too
+    assert replace(after[0.1], **same) == replace(before, **same)
     assert after[0.2].verdict == "seeds_lost"
 
 

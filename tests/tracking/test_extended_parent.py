@@ -9,7 +9,7 @@ from study.storage import Change, Extension
 from study.tracking import schema
 from study.tracking.client import TrackingClient
 from study.tracking.ended import ParentRecord, keep_parent, read_parent
-from study.tracking.events import Event, StudyBegan, StudyExtended, StudyParams, parse_event
+from study.tracking.events import Event, StudyBegan, StudyExtended, StudyParams, StudyTags, parse_event
 
 BEGAN = StudyBegan(study_file="seeds: [0]\n", params={"dataset": "digits", "seeds": "0"}, tags={})
 AGAIN = StudyBegan(study_file="seeds: [0, 1]\n", params={"dataset": "other", "seeds": "0,1"}, tags={})
@@ -63,3 +63,14 @@ def test_a_record_keeps_an_extension_once() -> None:
 
 def test_an_extension_waits_in_the_outbox_as_it_is() -> None:
     assert parse_event(EXTENDED.model_dump_json()) == EXTENDED
+
+
+def test_tags_of_any_number_are_written(own_store: str) -> None:
+    """A study of 150 arms has 150 verdicts, and MLflow takes 100 tags at once. Later values replace earlier ones."""
+    tags = {f"{schema.VERDICT}grid-{number:04d}": "first" for number in range(150)}
+    client = TrackingClient(own_store, "it")
+    client.apply([BEGAN, StudyTags(tags=tags), StudyTags(tags={f"{schema.VERDICT}grid-0001": "second"})])
+    there = {name: value for name, value in _parent(own_store).data.tags.items() if name.startswith(schema.VERDICT)}
+    assert there == {**tags, f"{schema.VERDICT}grid-0001": "second"}
+    record = ParentRecord(began=BEGAN).after(StudyTags(tags=tags)).after(AGAIN)
+    assert record.began.tags == tags, "a server that lost the parent run gets the verdicts again"
