@@ -35,12 +35,13 @@ def extension_notes(tracked: TrackedStudy, arms: Mapping[Arm, ArmSeeds]) -> list
     """When the study was extended, whether its table had results then, and which points were confirmed before."""
     extensions = extensions_of(tracked)
     notes = [f"Extended on {_moment(each)}: {_changes(each)}." for each in extensions]
-    looked = [each for each in extensions if _had_results(tracked, each)]
-    if looked:
+    # A budget changes nothing that was planned. It is all that an extension can change where seeds are not fixed.
+    grown = [each for each in extensions if any(change.key != "budget" for change in each.changes)]
+    if any(_had_results(tracked, each) for each in grown):
         notes.append(
             "The table had results before it was extended. Its verdicts are exact for a size that does not depend on "
             "results: a study that is extended until a verdict appears names a difference falsely in more than 5 % of "
-            "all tables."
+            "all tables. Seeds until decided keep the 5 %."
         )
     of_the_search = [each for each in extensions if any(change.key in OF_THE_SEARCH for change in each.changes)]
     if of_the_search:

@@ -85,8 +85,8 @@ def test_later_seeds_of_the_baseline_change_no_verdict(rounds: Rounds) -> None:
     rounds.study.baseline({5: 0.9, 6: 0.01})
     rounds.study.trial(7, None, role="baseline", outcome="diverged")
     after = rounds.rows()
-    same = {"arm": before.arm, "detectable_percent": None}  # the spread is that of all arms, and uses later seeds too
-    assert replace(after[0.1], **same) == replace(before, **same)
+    # The spread is that of all arms, and uses later seeds too.
+    assert replace(after[0.1], detectable_percent=None) == replace(before, detectable_percent=None)
     assert after[0.2].verdict == "seeds_lost"
 
 

@@ -55,6 +55,17 @@ def test_an_extension_before_any_result_is_harmless(uri: str, client: MlflowClie
     assert "had results" not in notes
 
 
+def test_a_larger_budget_is_harmless(uri: str, client: MlflowClient, new_study: NewStudy) -> None:
+    """It changes nothing that was planned, and is all that changes where seeds are added until every arm is decided."""
+    study = new_study(seeds="0,1,2,3,4", seed_rounds="3,5")
+    study.baseline({0: 0.02, 1: 0.021, 2: 0.022})
+    study.arm({0: 0.019, 1: 0.02, 2: 0.021}, sigma=0.5)
+    _extend(client, study, 100, "budget", "trainings 9", "trainings 99")
+    notes = _notes(uri, study)
+    assert "budget from trainings 9 to trainings 99" in notes
+    assert "had results" not in notes
+
+
 def test_points_confirmed_before_are_named(uri: str, client: MlflowClient, new_study: NewStudy) -> None:
     study = new_study(confirm_seeds="0,1")
     study.baseline({0: 0.02, 1: 0.021}, stage="confirm")

@@ -285,6 +285,22 @@ def test_resume_refuses_the_name_of_another_study_file(refused: Callable[..., st
     assert "study quickstart was started with another study file (it differs in seeds)" in line
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("extend", "absent", "--set", "seeds=[0, 1, 2, 3]"), ("run", "quickstart", "--name", "absent", "--extend")],
+)
+def test_a_study_that_never_started_is_not_extended(refused: Callable[..., str], words: tuple[str, ...]) -> None:
+    assert "no study named absent" in refused(*words)
+
+
+def test_validate_prints_the_rounds(command: Command) -> None:
+    rounds = "seeds={first: 3, at_most: 20, until: decided}"
+    status, out, err = command("validate", "quickstart", "--set", rounds)
+    assert status == 0, err
+    assert "seeds: rounds that end with 3, 5, 8, 12, 20 seeds" in err
+    assert parse_study(out, "printed").seed_list == tuple(range(20))
+
+
 def test_version_prints_the_installed_version(command: Command) -> None:
     assert command("--version") == (0, f"{version('noisy-teacher-study')}\n", "")
 
