@@ -25,6 +25,6 @@ def test_eight_other_seeds_give_the_same_verdicts(tmp_path: Path) -> None:
 def test_the_recipe_is_three_arms_over_eight_seeds_without_a_search() -> None:
     recipe = study_of("quickstart")
     assert sum(arm.size for arm in recipe.arms) == 3
-    assert len(recipe.seeds) == 8
+    assert len(recipe.seed_list) == 8
     assert recipe.search is None
     assert study_of("quickstart-search").search is not None
