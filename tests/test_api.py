@@ -144,6 +144,6 @@ def test_only_a_study_of_this_folder_can_be_resumed() -> None:
 
 
 def test_the_package_has_what_it_says_and_nothing_else() -> None:
-    assert set(study.__all__) == {"Study", "compare", "load_study", "resume", "run", "table"}
+    assert set(study.__all__) == {"Study", "compare", "extend", "load_study", "resume", "run", "table"}
     with pytest.raises(AttributeError, match="no attribute 'walk'"):
         study.walk  # noqa: B018

@@ -18,6 +18,7 @@ ALLOWED = {
     "os._exit": "documented by Python, for a process that must not wind down",
     "pickle._Unpickler": "Python's own reader in Python; the one in C cannot be bounded, so there is no fallback",
     "study._read": "our own object",
+    "copy._fixed": "our own object: a copy of a study file",
     "torch.utils._python_dispatch": "PyTorch's documented way to watch operators; no public module has it",
     "torch.nn.modules.batchnorm._BatchNorm": "the common base class of the batch norms",
 }
