@@ -66,7 +66,7 @@ def test_the_arm_has_one_key_and_the_logits_one_for_each_seed() -> None:
     assert teacher_key(trials[0].teachers) == teacher_key(study(vary=["student"]).teachers)
 
 
-def test_the_same_training_has_the_same_key_in_both_kinds_of_study() -> None:
+def test_both_kinds_of_study_give_one_training_one_key() -> None:
     """A student of seed 4 and a teacher of seed 4 are one training, whatever makes the study vary."""
     fixed = study(vary=["student"], teachers=[{**TEACHER, "seed": 4}])
     keys = [{training_key(trial) for trial in plan.grid_trials(each) if trial.seed == 4} for each in (fixed, study())]

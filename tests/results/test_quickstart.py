@@ -22,7 +22,7 @@ def test_eight_other_seeds_give_the_same_verdicts(tmp_path: Path) -> None:
     assert verdicts[("noisy_teacher", 3.0)] == "worse"
 
 
-def test_the_recipe_is_three_arms_over_eight_seeds_without_a_search() -> None:
+def test_the_recipe_has_three_arms_eight_seeds_and_no_search() -> None:
     recipe = study_of("quickstart")
     assert sum(arm.size for arm in recipe.arms) == 3
     assert len(recipe.seed_list) == 8

@@ -28,7 +28,7 @@ def test_as_much_is_spent_by_each_look_as_was_planned(rounds: tuple[int, ...]) -
     assert rejected == pytest.approx([0.05 * spent(n / rounds[-1]) for n in rounds], abs=2e-3)
 
 
-def test_every_level_is_smaller_than_the_whole_and_their_sum_is_not() -> None:
+def test_each_level_is_below_5_percent_and_their_sum_above() -> None:
     found = levels((3, 5, 8, 12, 20), 0.05)
     assert max(found) < 0.05 < sum(found)
 

@@ -38,7 +38,7 @@ def _ran(root: Path, config: StudyConfig, seconds: list[float]) -> None:
     write_result(file, grid_trials(config)[0], TrialReport(number=0, epochs=epochs, summary=summary), 1)
 
 
-def test_seconds_of_an_epoch_are_those_of_studies_of_the_same_images(tmp_path: Path) -> None:
+def test_seconds_of_an_epoch_come_from_studies_of_the_same_images(tmp_path: Path) -> None:
     _ran(tmp_path, _study("name=one"), [1.0, 2.0, 90.0])
     _ran(tmp_path, _study("name=other", "data.fraction=0.5"), [50.0])
     assert seconds_per_epoch(_study(), tmp_path) == {("FC10", 64): 2.0}
