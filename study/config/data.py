@@ -1,9 +1,10 @@
 """`data`: the images of a study, their split and their preprocessing, with the defaults of each data set."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
+    BeforeValidator,
     Field,
     model_validator,
 )
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     DatasetName = str
 else:
     DatasetName = Literal[tuple(DATA_DEFAULTS)]  # so that a new data set is one line in `study/datasets.py`
+_Side = Annotated[int, Field(ge=1, le=4096)]
+ImageSize = Annotated[
+    tuple[_Side, _Side], BeforeValidator(lambda value: (value, value) if type(value) is int else value)
+]
+"""Height and width; a single number is both."""
 Preprocessing = Literal["subtract_pixel_mean", "local_contrast_normalization"]
 
 
@@ -30,6 +36,11 @@ class DataConfig(Model):
         None,
         pattern=r"^#[0-9a-fA-F]{6}$",
         description="image_folder only: the colour behind transparent pixels, as #rrggbb (#ffffff)",
+    )
+    size: ImageSize | None = Field(
+        None,
+        description="image_folder only: `64` or `[height, width]`: pictures are resized until they just cover it, then "
+        "cropped to its centre; without it all pictures must have one size",
     )
     validation: int | float = Field(
         0.1, gt=0, description="training images held out: a count, or below 1 a share; stratified by class"
@@ -59,6 +70,8 @@ class DataConfig(Model):
             )
         if self.background is not None and self.name != "image_folder":
             raise ValueError(f"`background` is for image_folder: {self.name} has no transparent pixels")
+        if self.size is not None and self.name != "image_folder":
+            raise ValueError(f"`size` is for image_folder: the images of {self.name} have one size")
         if self.validation >= 1 and self.validation != int(self.validation):
             raise ValueError(f"validation is a count of images or a share below 1, not {self.validation}")
         return self

@@ -72,6 +72,9 @@ from study.config import (
             "f: data: `path` (a folder or tar file with train/CLASS and test/CLASS): digits does not take it",
         ),
         ('data.background="#ffffff"', "f: data: `background` is for image_folder: digits has no transparent pixels"),
+        ("data.size=32", "f: data: `size` is for image_folder: the images of digits have one size"),
+        ("data={name: image_folder, path: a, size: 0}", "f: data.size: "),
+        ("data={name: image_folder, path: a, size: [8, 8, 3]}", "f: data.size: "),
         (
             "data={name: image_folder, path: a, background: white}",
             "f: data.background: string should match pattern '^#[0-9a-fA-F]{6}$', not 'white'",

@@ -14,6 +14,7 @@ from support.dataset_files import image_set, write_folder, write_mnist, write_sv
 from study.config import DataConfig
 from study.data import Dataset, describe_dataset, load_dataset
 from study.data.lcn import local_contrast_normalization
+from study.errors import UserError
 
 
 def _load(data_root: Path = Path(), **settings: object) -> Dataset:
@@ -171,3 +172,23 @@ def test_the_background_is_a_setting_of_the_data(tmp_path: Path) -> None:
     assert blue.test.images[0, :, 0, 0].tolist() == [0, 0, 255]
     assert white.digest != blue.digest
     assert "drawn on #0000ff (data.background)" in blue.notes[0]
+
+
+def test_pictures_of_any_size_are_read_with_a_size(tmp_path: Path) -> None:
+    files = image_set({"a": 4, "b": 4}, {"a": 1}) | image_set({"c": 4}, {"c": 1}, size=(9, 7, 3))
+    write_folder(tmp_path / "images", files)
+    settings: dict[str, object] = {"name": "image_folder", "path": "images", "validation": 3}
+    for read in (load_dataset, describe_dataset):
+        with pytest.raises(UserError, match=r"5 of 14 images are not 5×6 pixels like the others: 5 of 7×9"):
+            read(DataConfig.model_validate(settings), tmp_path)
+    for size, shape in ((4, (3, 4, 4)), ([6, 5], (3, 6, 5))):
+        config = DataConfig.model_validate(settings | {"size": size})
+        dataset = load_dataset(config, tmp_path)
+        assert dataset.input_shape == describe_dataset(config, tmp_path).input_shape == shape
+    unchanged = load_dataset(config, tmp_path)
+    assert np.array_equal(
+        unchanged.test.images[0], np.asarray(Image.open(io.BytesIO(files["test/a/000.png"]))).transpose(2, 0, 1)
+    )
+    assert unchanged.notes == (
+        f"{tmp_path / 'images'}: 5 of 14 images were resized and cropped to 5×6 pixels (data.size)",
+    )

@@ -51,8 +51,14 @@ _TRANSPOSED = {
 }
 """How an image is turned for each value of the EXIF orientation."""
 
+_METADATA_OF_PNG = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
+"""The names of the parts of a PNG file that may have an orientation. They may come after the pixels."""
+
 Colour = tuple[int, int, int]
 """Red, green and blue from 0 to 255."""
+
+Size = tuple[int, int]
+"""Height and width."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,11 @@ class Picture:
     is_gray: bool
     has_transparency: bool
     is_turned: bool
+
+    @property
+    def size(self) -> Size:
+        """(height, width), upright."""
+        return self.image.height, self.image.width
 
 
 def can_be_picture(file_name: str) -> bool:
@@ -103,7 +114,7 @@ def open_picture(where: str, content: bytes, background: Colour) -> Picture:
         raise UserError(f"{where}: a damaged image: {_one_line(error)}") from None
     if image.mode in DEEP_MODES or _is_deep(image, content):
         raise UserError(f"{where}: more than 8 bits a channel (mode {image.mode}); convert it to 8 bits")
-    turn = _TRANSPOSED.get(_orientation(image))
+    turn = _TRANSPOSED.get(_orientation(image, content))
     if turn is not None:
         try:
             image = image.transpose(turn)
@@ -114,8 +125,16 @@ def open_picture(where: str, content: bytes, background: Colour) -> Picture:
     return Picture(where, image, is_gray, has_transparency, turn is not None)
 
 
-def pixels_of(picture: Picture, channels: int, background: Colour) -> tuple[npt.NDArray[np.uint8], bool]:
+def pixels_of(
+    picture: Picture, channels: int, background: Colour, size: Size | None = None
+) -> tuple[npt.NDArray[np.uint8], bool]:
     """The pixels of a picture, (channels, H, W), and whether some of them were transparent.
+
+    Args:
+        picture: an opened picture.
+        channels: 1 or 3.
+        background: the colour behind transparent pixels.
+        size: (H, W) to which it is resized and cropped (`fitted`), or None.
 
     Raises:
         UserError: it is truncated or damaged.
@@ -125,10 +144,31 @@ def pixels_of(picture: Picture, channels: int, background: Colour) -> tuple[npt.
         is_transparent = False
         if picture.has_transparency:
             image, is_transparent = _on_background(image, background)
-        array = np.asarray(image if image.mode == mode else image.convert(mode))
+        image = image if image.mode == mode else image.convert(mode)
+        array = np.asarray(image if size is None else fitted(image, size))
     except _DAMAGE as error:
         raise UserError(f"{picture.where}: a truncated or damaged image: {_one_line(error)}") from None
     return (array[np.newaxis] if channels == 1 else array.transpose(2, 0, 1)), is_transparent
+
+
+def fitted(image: Image.Image, size: Size) -> Image.Image:
+    """An image resized so that it just covers `size` (height, width), and cropped to its centre.
+
+    The result is that of torchvision's `Resize` (bilinear, with antialiasing) and `CenterCrop`, up to 1 of 255 from
+    rounding. Only the pixels that remain are computed, so a very long image takes no more memory.
+    """
+    if (image.height, image.width) == size:
+        return image
+    height, width = size
+    if width * image.height >= height * image.width:  # the width fits exactly, the height is cropped
+        resized = (max(height, width * image.height // image.width), width)
+    else:
+        resized = (height, max(width, height * image.width // image.height))
+    top, left = round((resized[0] - height) / 2), round((resized[1] - width) / 2)
+    down, across = image.height / resized[0], image.width / resized[1]
+    box = (left * across, top * down, (left + width) * across, (top + height) * down)
+    inside = (box[0], box[1], min(box[2], image.width), min(box[3], image.height))  # rounding can end just outside
+    return image.resize((width, height), Image.Resampling.BILINEAR, box=inside)
 
 
 @contextlib.contextmanager
@@ -151,13 +191,13 @@ def _on_background(image: Image.Image, background: Colour) -> tuple[Image.Image,
     return base.convert("RGB"), bool(lowest < 255)
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: Image.Image, content: bytes) -> int:
     """The EXIF orientation. Pillow itself turns TIFF files. Damaged metadata does not make a picture damaged."""
     if image.format == "TIFF":
         return 1
     try:
-        if image.format == "PNG":
-            image.load()  # its metadata may come after its pixels
+        if image.format == "PNG" and any(name in content for name in _METADATA_OF_PNG):
+            image.load()
         return int(image.getexif().get(_ORIENTATION, 1)) if _METADATA & image.info.keys() else 1
     except _DAMAGE:
         return 1

@@ -10,18 +10,18 @@ import functools
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from study.config import DataConfig
 from study.data.dataset import DatasetFacts, RawDataset, Split
 from study.data.files.archive import archive_members, shown
-from study.data.files.pictures import Colour, can_be_picture, open_picture, pillow_warnings, pixels_of
+from study.data.files.decoding import Rendering, decode_all, shape_of_all
+from study.data.files.pictures import can_be_picture
 from study.data.repeats import check_repeats
 from study.data.source import Source
 from study.errors import UserError
@@ -35,7 +35,6 @@ PARTS: tuple[Part, Part] = ("train", "test")
 VALIDATION = ("val", "valid", "validation", "dev")
 """Folders beside train/ and test/ that are not read: validation images are taken from train/."""
 _OF_THE_SYSTEM = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
-WHITE: Colour = (255, 255, 255)
 
 
 @dataclass
@@ -133,84 +132,85 @@ def readable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def read_image_folder(path: Path, background: Colour = WHITE) -> RawDataset:
+def read_image_folder(path: Path, rendering: Rendering | None = None) -> RawDataset:
     """Decode every image of a folder or tar archive, in the order of class and file name.
 
     One channel if every image is gray, else three; 8 bits each. Images are turned upright by their EXIF orientation.
 
     Args:
         path: the folder or archive.
-        background: the colour behind transparent pixels.
+        rendering: how pictures become pixels.
 
     Raises:
         UserError: one line that names the file: not there, not an image, truncated, of another size, in the wrong
             place; an unsafe or oversized archive member; a class without images; fewer than two classes; training
             images of which more than half are equal.
     """
-    _check_exists(path)
-    listing = _list_folder(path) if path.is_dir() else _list_archive(path)
-    names = listing.class_names()
-    labels = {name: label for label, name in enumerate(names)}
-    files, targets, counts = [], [], []
+    rendering = rendering or Rendering(most_bytes=MAX_TOTAL_BYTES)
+    listing = _listed(path)
+    classes = listing.class_names()
+    names, files, targets, counts = [], [], [], []
     for part in PARTS:
         for class_name, class_files in sorted(listing.classes[part].items()):
             for file_name, get in sorted(class_files.items()):
-                files.append((f"{path}: {shown(f'{part}/{class_name}/{file_name}')}", get))
-                targets.append(labels[class_name])
+                names.append(shown(f"{part}/{class_name}/{file_name}"))
+                files.append(get)
+                targets.append(classes.index(class_name))
         counts.append(len(files))
-    decoded = _decode_all(files, background)
+    decoded = decode_all(str(path), names, _contents(path, names, files), rendering)
     images = decoded.images
-    all_labels = np.array(targets, dtype=np.int64)
+    labels = np.array(targets, dtype=np.int64)
     first_test = counts[0]
-    notes = [
-        *_notes(path, listing, decoded, background),
-        *check_repeats(str(path), images, [where.removeprefix(f"{path}: ") for where, _ in files], first_test),
-    ]
     return RawDataset(
-        classes=tuple(map(readable, names)),
-        notes=tuple(notes),
-        training=Split(images[:first_test], all_labels[:first_test]),
-        test=Split(images[first_test:], all_labels[first_test:]),
+        classes=tuple(map(readable, classes)),
+        notes=(
+            *_skipped(path, listing),
+            *decoded.notes(str(path), rendering),
+            *check_repeats(str(path), images, names, first_test),
+        ),
+        training=Split(images[:first_test], labels[:first_test]),
+        test=Split(images[first_test:], labels[first_test:]),
         max_value=255.0,
     )
 
 
-def _notes(path: Path, listing: _Listing, decoded: "_Decoded", background: Colour) -> list[str]:
-    notes = []
-    if listing.skipped:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(listing.skipped.items()))
-        notes.append(f"{path}: not read: {kinds}")
-    if decoded.transparent:
-        notes.append(
-            f"{path}: {decoded.transparent} images have transparent pixels, which are drawn on "
-            f"#{bytes(background).hex()} (data.background)"
-        )
-    if decoded.turned:
-        notes.append(f"{path}: {decoded.turned} images were turned by their EXIF orientation")
-    return notes
+def _skipped(path: Path, listing: _Listing) -> list[str]:
+    if not listing.skipped:
+        return []
+    return [f"{path}: not read: {', '.join(f'{count} {kind}' for kind, count in sorted(listing.skipped.items()))}"]
 
 
-def describe_image_folder(path: Path, background: Colour = WHITE) -> DatasetFacts:
-    """Shape and class count of a folder, without decoding; of an archive only the shape, from its first image.
+def _contents(path: Path, names: list[str], files: list[Callable[[], bytes]]) -> Iterator[tuple[int, bytes]]:
+    for at, get in enumerate(files):
+        try:
+            content = get()
+        except OSError as error:
+            raise UserError(f"{path}: {names[at]}: cannot be read: {error.strerror or error}") from None
+        yield at, content
 
-    If the first image is gray, the shape is None: the number of channels is known only after all images are read.
+
+def describe_image_folder(path: Path, rendering: Rendering | None = None) -> DatasetFacts:
+    """The shape and the class count. Every image is opened, but few formats need to be decoded for that.
 
     Raises:
-        UserError: the path does not exist, or its first image is not an image.
+        UserError: as `read_image_folder`, but for damage that is seen only when an image is decoded.
     """
+    listing = _listed(path)
+    classes = listing.class_names()
+    places = [
+        (shown(f"{part}/{class_name}/{file_name}"), get)
+        for part in PARTS
+        for class_name, class_files in sorted(listing.classes[part].items())
+        for file_name, get in sorted(class_files.items())
+    ]
+    names = [name for name, _ in places]
+    contents = _contents(path, names, [get for _, get in places])
+    return DatasetFacts(shape_of_all(str(path), names, contents, rendering or Rendering()), len(classes))
+
+
+def _listed(path: Path) -> _Listing:
     _check_exists(path)
-    if path.is_dir():
-        listing = _list_folder(path)
-        names = listing.class_names()
-        class_name = names[0]
-        file_name, get = min(listing.classes["train"][class_name].items())
-        where = f"{path}: {shown(f'train/{class_name}/{file_name}')}"
-        return DatasetFacts(_glance(where, get(), background), len(names))
-    listing = _Listing(path)
-    for parts, is_folder, read in archive_members(path, MAX_FILE_BYTES, MAX_TOTAL_BYTES):
-        if listing.place(parts, is_folder) is not None:
-            return DatasetFacts(_glance(f"{path}: {shown('/'.join(parts))}", read(), background), None)
-    raise UserError(f"{path}: no image in it; expected train/CLASS/* and test/CLASS/*")
+    return _list_folder(path) if path.is_dir() else _list_archive(path)
 
 
 # --------------------------------------------------------------------------------------------------------- listing
@@ -280,68 +280,6 @@ def _list_archive(path: Path) -> _Listing:
     return listing
 
 
-# -------------------------------------------------------------------------------------------------------- decoding
-
-
-@dataclass(frozen=True)
-class _Decoded:
-    """All images in one array, and how many of them were transparent or turned by their EXIF orientation."""
-
-    images: npt.NDArray[np.uint8]
-    transparent: int
-    turned: int
-
-
-def _decode_all(files: list[tuple[str, Callable[[], bytes]]], background: Colour) -> _Decoded:
-    """(N, 1 or 3, H, W): decoded into one array, which has the size of the first image."""
-    images: npt.NDArray[np.uint8] | None = None
-    first, transparent, turned = "", 0, 0
-    with pillow_warnings():
-        for index, (where, get) in enumerate(files):
-            picture = open_picture(where, _bytes(where, get), background)
-            with picture.image as image:
-                width, height = image.size
-                if images is None:
-                    images, first = _allocate(where, len(files), 1 if picture.is_gray else 3, height, width), where
-                elif (height, width) != images.shape[2:]:
-                    raise UserError(
-                        f"{where}: {width}×{height} pixels, but {first.rpartition(': ')[2]} has "
-                        f"{images.shape[3]}×{images.shape[2]}; all images need one size"
-                    )
-                elif images.shape[1] == 1 and not picture.is_gray:  # the gray images before it become RGB
-                    colour = _allocate(where, len(files), 3, height, width)
-                    colour[:index] = images[:index]
-                    images = colour
-                images[index], is_transparent = pixels_of(picture, images.shape[1], background)
-                transparent += is_transparent
-                turned += picture.is_turned
-    assert images is not None  # every class has an image
-    return _Decoded(images, transparent, turned)
-
-
-def _allocate(where: str, count: int, channels: int, height: int, width: int) -> npt.NDArray[np.uint8]:
-    if count * channels * height * width > MAX_TOTAL_BYTES:
-        raise UserError(
-            f"{where}: {width}×{height} pixels times {count} images take more than {MAX_TOTAL_BYTES // 2**30} GiB; "
-            "make them smaller"
-        )
-    return np.empty((count, channels, height, width), dtype=np.uint8)
-
-
-def _bytes(where: str, get: Callable[[], bytes]) -> bytes:
-    try:
-        return get()
-    except OSError as error:
-        raise UserError(f"{where}: cannot be read: {error.strerror or error}") from None
-
-
-def _glance(where: str, content: bytes, background: Colour) -> tuple[int, int, int] | None:
-    with pillow_warnings():
-        picture = open_picture(where, content, background)
-        with picture.image as image:
-            return None if picture.is_gray else (3, image.height, image.width)
-
-
 # --------------------------------------------------------------------------------------------------------- the source
 
 
@@ -353,13 +291,13 @@ def _path(config: DataConfig, data_root: Path) -> Path:
     return path if path.is_absolute() or os.path.exists(path) else data_root / path
 
 
-def _background(config: DataConfig) -> Colour:
+def _rendering(config: DataConfig) -> Rendering:
     red, green, blue = bytes.fromhex((config.background or "#ffffff").removeprefix("#"))
-    return red, green, blue
+    return Rendering((red, green, blue), config.size, MAX_TOTAL_BYTES)
 
 
 SOURCE = Source(
     name="image_folder",
-    facts=lambda config, data_root: describe_image_folder(_path(config, data_root), _background(config)),
-    read=lambda config, data_root: read_image_folder(_path(config, data_root), _background(config)),
+    facts=lambda config, data_root: describe_image_folder(_path(config, data_root), _rendering(config)),
+    read=lambda config, data_root: read_image_folder(_path(config, data_root), _rendering(config)),
 )

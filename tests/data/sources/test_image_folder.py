@@ -116,7 +116,10 @@ def test_other_files_are_counted_and_not_read(tmp_path: Path) -> None:
         ({"train/cat/001.jpg": b"just some text"}, "train/cat/001.jpg: not an image"),
         ({"train/cat/001.png": b""}, "train/cat/001.png: not an image"),
         ({"test/ant/000.png": FILES["test/ant/000.png"][:60]}, "test/ant/000.png: a truncated or damaged image"),
-        ({"train/cat/001.png": image_bytes(pictures((5, 6, 3)))}, "train/cat/001.png: 6×5 pixels, but train/ant/000"),
+        (
+            {"train/cat/001.png": image_bytes(pictures((5, 6, 3)))},
+            "1 of 10 images are not 5×6 pixels like the others: 1 of 6×5, for instance train/cat/001.png; give data",
+        ),
         ({"train/cat/sub/9.png": FILES["train/cat/000.png"]}, "images belong directly in train/CLASS/"),
         ({"train/9.png": FILES["train/cat/000.png"]}, "train/9.png is misplaced"),
         ({"train/dog/notes.txt": b"no picture yet"}, "no image in train/dog"),
@@ -287,23 +290,21 @@ def test_linked_class_folders_on_disk_are_followed(tmp_path: Path) -> None:
     assert read_image_folder(root).classes == ("ant", "cat", "dog")
 
 
-def test_facts_of_a_folder_are_known_before_it_is_loaded(tmp_path: Path) -> None:
-    broken_later = FILES | {"train/cat/002.png": b"not looked at"}
-    facts = describe_image_folder(write_folder(tmp_path, broken_later))
+@pytest.mark.parametrize("form", ["folder", "tar"])
+def test_facts_are_known_before_images_are_decoded(tmp_path: Path, form: str) -> None:
+    png = FILES["train/cat/002.png"]
+    damaged_later = FILES | {"train/cat/002.png": png[:-30]}
+    facts = describe_image_folder(_write(tmp_path, form, damaged_later))
     assert facts == DatasetFacts(input_shape=(3, 6, 5), class_count=2)
 
 
-def test_facts_of_an_archive_are_its_first_image(tmp_path: Path) -> None:
-    path = write_tar(tmp_path / "images.tar", FILES)
-    path.write_bytes(path.read_bytes()[:2048])  # nothing after the first image is needed
-    assert describe_image_folder(path) == DatasetFacts(input_shape=(3, 6, 5), class_count=None)
-
-
-def test_a_gray_first_image_leaves_the_channels_unknown(tmp_path: Path) -> None:
-    files = FILES | {"train/ant/000.png": image_bytes(pictures((6, 5)))}
-    assert describe_image_folder(write_folder(tmp_path, files)) == DatasetFacts(input_shape=None, class_count=2)
+def test_facts_of_gray_pictures_have_one_channel(tmp_path: Path) -> None:
+    gray = image_set({"a": 2, "b": 2}, {"a": 1, "b": 1}, size=(4, 4))
+    assert describe_image_folder(write_folder(tmp_path, gray)).input_shape == (1, 4, 4)
+    gray["train/b/000.png"] = image_bytes(pictures((4, 4, 3)))
+    assert describe_image_folder(write_folder(tmp_path, gray)).input_shape == (3, 4, 4)
 
 
 def test_an_archive_without_images_has_no_facts(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no image in it"):
+    with pytest.raises(UserError, match="no train/CLASS/ folder in it"):
         describe_image_folder(write_tar(tmp_path / "images.tar", {"README": b"x"}))

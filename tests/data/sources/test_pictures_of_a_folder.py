@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from support.dataset_files import image_bytes, image_set, pictures, write_folder, write_tar
 
+from study.data.files.decoding import Rendering
 from study.data.sources.image_folder import describe_image_folder, read_image_folder
 from study.errors import UserError
 
@@ -52,7 +53,7 @@ def test_transparent_pixels_show_the_background(tmp_path: Path, mode: str) -> No
     assert image[:, 0, 0].tolist() == [255, 255, 255]
     assert image[:, 3, 2].tolist() == [0, 0, 0]
     assert raw.notes == (f"{path}: 1 images have transparent pixels, which are drawn on #ffffff (data.background)",)
-    assert read_image_folder(path, (10, 20, 30)).training.images[0][:, 0, 0].tolist() == [10, 20, 30]
+    assert read_image_folder(path, Rendering((10, 20, 30))).training.images[0][:, 0, 0].tolist() == [10, 20, 30]
 
 
 def test_half_transparent_pixels_are_mixed_with_the_background(tmp_path: Path) -> None:
@@ -71,8 +72,8 @@ def test_gray_images_with_alpha_stay_gray_on_a_gray_background(tmp_path: Path) -
     gray = image_set({"a": 2, "ant": 2}, {"a": 1}, size=(6, 5))
     path = _with(tmp_path, _encoded(Image.new("LA", (5, 6), (0, 0))), files=gray)
     assert read_image_folder(path).training.images.shape == (4, 1, 6, 5)
-    assert read_image_folder(path, (255, 0, 0)).training.images.shape == (4, 3, 6, 5)
-    assert describe_image_folder(path, (255, 0, 0)).class_count == 2
+    assert read_image_folder(path, Rendering((255, 0, 0))).training.images.shape == (4, 3, 6, 5)
+    assert describe_image_folder(path, Rendering((255, 0, 0))).input_shape == (3, 6, 5)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
