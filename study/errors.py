@@ -20,10 +20,14 @@ Knows nothing else: every room raises these errors, and the command line prints 
 
 
 class NoisyStudyError(Exception):
-    """One line that says what is wrong, where, and what to do about it."""
+    """One line that says what is wrong, where, and what to do about it.
 
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+    Args:
+        mistakes: one line; more than one only where several mistakes of a study file are named at once.
+    """
+
+    def __init__(self, *mistakes: str) -> None:
+        super().__init__("\n".join(" ".join(each.split()) for each in mistakes))
 
 
 class UserError(NoisyStudyError):

@@ -14,11 +14,14 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    ModelWrapValidatorHandler,
     SerializerFunctionWrapHandler,
     Tag,
+    ValidationError,
     WrapSerializer,
     model_validator,
 )
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 MAX_SEED = 2**31 - 1
 
@@ -28,20 +31,51 @@ class Model(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _known_keys(cls, value: Any) -> Any:
-        if isinstance(value, Mapping):
-            for key in value:
-                if key not in cls.model_fields:
-                    raise ValueError(f"unknown key {in_ticks(key)}{nearest(key, cls.model_fields)}")
-        return value
+    def _known_keys(cls, value: Any, validated: ModelWrapValidatorHandler[Self]) -> Self:
+        """Name unknown keys together with the mistakes in the other keys."""
+        unknown = [key for key in value if key not in cls.model_fields] if isinstance(value, Mapping) else []
+        if not unknown:
+            return validated(value)
+        meant = {word for key in unknown if (word := _close(key, cls.model_fields)) is not None}
+        found = [InitErrorDetails(type=_unknown(key, cls.model_fields), loc=(), input=key) for key in unknown]
+        try:
+            validated({key: item for key, item in value.items() if key in cls.model_fields})
+        except ValidationError as error:
+            # Without the unknown keys, a required key or a whole model may be wrong only for that reason.
+            rest = [each for each in error.errors(include_url=False) if each["loc"]]
+            rest = [each for each in rest if not (each["type"] == "missing" and each["loc"][0] in meant)]
+            found += [_repeated(each) for each in rest]
+        raise ValidationError.from_exception_data(cls.__name__, found)
+
+
+UNKNOWN_KEY = "unknown_key"
+"""Type of the pydantic error for an unknown key."""
+
+
+def _unknown(key: object, known: Mapping[str, Any]) -> PydanticCustomError:
+    words = f"unknown key {in_ticks(key)}{nearest(key, known)}"
+    return PydanticCustomError(UNKNOWN_KEY, "{words}", {"words": words})
+
+
+def _repeated(error: ErrorDetails) -> InitErrorDetails:
+    """The same error, to raise it together with others."""
+    kind: str | PydanticCustomError = error["type"]
+    if kind == UNKNOWN_KEY:
+        kind = PydanticCustomError(UNKNOWN_KEY, "{words}", error["ctx"])
+    return InitErrorDetails(type=kind, loc=error["loc"], input=error["input"], ctx=error.get("ctx", {}))
+
+
+def _close(word: object, known: Mapping[str, Any] | Sequence[str]) -> str | None:
+    close = difflib.get_close_matches(word[:100], known, n=1) if isinstance(word, str) else []
+    return close[0] if close else None
 
 
 def nearest(word: object, known: Mapping[str, Any] | Sequence[str]) -> str:
     """`; did you mean ...?` with the nearest known word, else the list of what is known."""
-    close = difflib.get_close_matches(word[:100], known, n=1) if isinstance(word, str) else []
-    return f"; did you mean `{close[0]}`?" if close else f"; known: {', '.join(known)}"
+    close = _close(word, known)
+    return f"; did you mean `{close}`?" if close is not None else f"; known: {', '.join(known)}"
 
 
 _SHORT = reprlib.Repr()

@@ -54,7 +54,8 @@ def _study_or_one_line(text: str) -> None:
         config = parse_study(text, "study.yaml")
         check_study(config, describe_dataset(config.data, Path("nowhere")))
     except UserError as error:
-        _is_one_line(str(error))
+        for line in str(error).splitlines() or [""]:
+            _is_one_line(line)
 
 
 def _cost_or_one_line(line: str, shape: tuple[int, ...] | None) -> None:

@@ -11,7 +11,7 @@ from pydantic import (
     ValidationError,
 )
 
-from study.config.mistakes import one_line
+from study.config.mistakes import mistakes
 from study.config.study import StudyConfig
 from study.errors import UserError
 from study.noise.settings import FORMER_WORDS
@@ -39,7 +39,7 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), name: str
         FutureWarning: one line for each deprecated word in it.
 
     Raises:
-        UserError: one line that names the key, the value and what is allowed.
+        UserError: one line for each mistake. It names the key, the value and what is allowed.
     """
     if len(text) > MAX_STUDY_FILE_CHARACTERS:
         raise UserError(f"{source}: longer than {MAX_STUDY_FILE_CHARACTERS} characters; is it a study file?")
@@ -55,7 +55,7 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), name: str
     try:
         config = StudyConfig.model_validate(document)
     except ValidationError as error:
-        raise UserError(f"{source}: {one_line(error, document)}") from None
+        raise UserError(*(f"{source}: {line}" for line in mistakes(error, document))) from None
     for line in sorted(set(_former_words(document))):
         warnings.warn(f"{source}: {line}", FutureWarning, stacklevel=2)
     _refuse_coerced(document, source, ())

@@ -41,10 +41,6 @@ from study.config import (
         ("arms=3", "f: arms: expected a list, not 3"),
         ("train=3", "f: train: expected a mapping of keys, not 3"),
         ("train.epochs=0", "f: train.epochs: input should be greater than or equal to 1, not 0"),
-        (
-            "train={epochs: 0, lr: -1}",
-            "f: train.epochs: input should be greater than or equal to 1, not 0 (and 1 more)",
-        ),
         ("train.epochs=1.5", "f: train.epochs: input should be a valid integer, got a number with a fractional part"),
         ("train.epochs=true", "f: train.epochs: no key takes true (YAML reads yes, no, on, off as booleans)"),
         ("arms.0.sigma=[0.1, on]", "f: arms.0.sigma.1: no key takes true"),
@@ -140,7 +136,7 @@ def test_a_mistake_is_one_line_with_key_value_and_choices(override: str, message
     else:
         said = mistake_in(study_file(), override)
         assert said.startswith(message)
-        assert ("more)" in said) == ("more)" in message)
+        assert "\n" not in said
 
 
 @pytest.mark.parametrize(
@@ -161,7 +157,6 @@ def test_a_mistake_is_one_line_with_key_value_and_choices(override: str, message
         ),
         ("a: " + "[" * 5000, "f: not valid YAML: "),
         ("#" * 100_001, "f: longer than 100000 characters; is it a study file?"),
-        ("{}", "f: name: Field required (and 3 more)"),
         ("1: 2", "f: unknown key `1`; known: name, "),
         ('"\\ud800": 2', "f: unknown key `\\ud800`; known: name, "),
         ("name: 0x" + "f" * 5000, "f: name: input should be a valid string, not a number of thousands of digits"),
@@ -213,3 +208,35 @@ def test_nearest_word_is_suggested() -> None:
     assert nearest("epoch", ["epochs", "lr"]) == "; did you mean `epochs`?"
     assert nearest("zzz", ["epochs", "lr"]) == "; known: epochs, lr"
     assert nearest(string.ascii_letters * 10_000, ["epochs"]) == "; known: epochs"
+
+
+def test_all_mistakes_are_named_at_once() -> None:
+    said = mistake_in(study_file(), "train={epochs: 0, lr: -1, epoch: 3}", "sead=1", "arms.0.alpha=15%")
+    assert said.splitlines() == [
+        "f: unknown key `sead`; did you mean `seeds`?",
+        "f: train: unknown key `epoch`; did you mean `epochs`?",
+        "f: train.epochs: input should be greater than or equal to 1, not 0",
+        "f: train.lr: input should be greater than 0, not -1",
+        "f: arms.0.alpha: input should be a valid number, unable to parse string as a number, not '15%'; write 0.15",
+    ]
+
+
+def test_missing_keys_are_named_each() -> None:
+    lines = mistake_in("{}").splitlines()
+    assert lines == [f"f: {key}: Field required" for key in ("name", "data", "teachers", "student")]
+
+
+def test_a_misspelled_key_is_not_called_missing_too() -> None:
+    text = study_file().replace("teachers:", "teacher:")
+    assert mistake_in(text) == "f: unknown key `teacher`; did you mean `teachers`?"
+
+
+def test_a_long_list_of_mistakes_is_cut() -> None:
+    lines = mistake_in(study_file(), f"seeds={[-1] * 50}").splitlines()
+    assert len(lines) == 21
+    assert lines[-1] == "f: and 30 more"
+
+
+@pytest.mark.parametrize(("override", "written"), [("arms.0.alpha=2.5 %", "0.025"), ("smallest_effect=5%", "5")])
+def test_a_percentage_is_answered_with_the_number(override: str, written: str) -> None:
+    assert mistake_in(study_file(), override).endswith(f"; write {written}")

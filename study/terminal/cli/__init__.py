@@ -136,5 +136,6 @@ def _show_warning(
 
 
 def _ended(message: str, exit_status: int) -> int:
-    say(message)
+    for line in message.split("\n"):
+        say(line)
     return exit_status
