@@ -10,7 +10,10 @@ from typing import Any
 DATA_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "digits": {"validation": 300},
     "mnist": {"validation": 10_000},
+    "fashion_mnist": {"validation": 10_000},
+    "kmnist": {"validation": 10_000},
     "svhn": {"validation": 6_000, "preprocess": ["local_contrast_normalization"]},
+    "svhn_no_extra": {"validation": 6_000, "preprocess": ["local_contrast_normalization"]},
     "cifar10": {"validation": 5_000, "preprocess": ["subtract_pixel_mean"], "augment": ["mirror"]},
     "cifar100": {"validation": 5_000, "preprocess": ["subtract_pixel_mean"], "augment": ["mirror"]},
     "image_folder": {"validation": 0.1, "preprocess": ["subtract_pixel_mean"], "augment": ["mirror"]},

@@ -60,7 +60,7 @@ def _run(copy: Path, program: str) -> str:
 def test_a_data_set_is_one_file_and_two_lines(copy: Path) -> None:
     (copy / "study/data/sources/stripes.py").write_text(_example("data set"), encoding="utf-8")
     declared = copy / "study/data/sources/__init__.py"
-    _replace(declared, "mnist, svhn\n", "mnist, stripes, svhn\n")
+    _replace(declared, "mnist, svhn, svhn_no_extra\n", "mnist, stripes, svhn, svhn_no_extra\n")
     _replace(declared, "    image_folder.SOURCE,\n", f"    image_folder.SOURCE,\n    {_says('stripes.SOURCE,')}\n")
     datasets = copy / "study/datasets.py"
     content = datasets.read_text(encoding="utf-8").rstrip()

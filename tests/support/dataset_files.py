@@ -25,9 +25,11 @@ def idx_bytes(array: Bytes) -> bytes:
     return struct.pack(f">{1 + array.ndim}I", 0x0800 | array.ndim, *array.shape) + array.tobytes()
 
 
-def write_mnist(data_root: Path, train: int = 40, test: int = 20, zipped: bool = False) -> dict[str, Bytes]:
+def write_mnist(
+    data_root: Path, train: int = 40, test: int = 20, zipped: bool = False, name: str = "MNIST"
+) -> dict[str, Bytes]:
     """The four files, labels 0 1 2 ... 9 0 1 ..., returned by name as they were written."""
-    folder = data_root / "MNIST" / "raw"
+    folder = data_root / name / "raw"
     folder.mkdir(parents=True)
     arrays = {
         MNIST_NAMES[0]: pictures((train, 28, 28), seed=1),

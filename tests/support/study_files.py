@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from study.config import MAX_SEED, METHOD_SETTINGS, StudyConfig, parse_study
+from study.datasets import DATA_DEFAULTS
 from study.errors import UserError
 
 Document = dict[str, Any]
@@ -56,7 +57,7 @@ _assistants = st.fixed_dictionaries(
 )
 _teachers = st.lists(_simple_teachers | _assistants, min_size=1, max_size=2)
 _datas = st.fixed_dictionaries(
-    {"name": st.sampled_from(["digits", "mnist", "svhn", "cifar10", "cifar100"])},
+    {"name": st.sampled_from([name for name in DATA_DEFAULTS if name != "image_folder"])},
     optional={
         "validation": st.integers(1, 5000) | st.floats(0, 1, exclude_min=True, exclude_max=True),
         "fraction": st.floats(0, 1, exclude_min=True),

@@ -4,12 +4,15 @@ A new data set is a file here, a line in `SOURCES`, and a line in `study/dataset
 """
 
 from study.data.source import Source
-from study.data.sources import cifar, digits, image_folder, mnist, svhn
+from study.data.sources import cifar, digits, fashion_mnist, image_folder, kmnist, mnist, svhn, svhn_no_extra
 
 SOURCES: tuple[Source, ...] = (
     digits.SOURCE,
     mnist.SOURCE,
+    fashion_mnist.SOURCE,
+    kmnist.SOURCE,
     svhn.SOURCE,
+    svhn_no_extra.SOURCE,
     cifar.CIFAR10_SOURCE,
     cifar.CIFAR100_SOURCE,
     image_folder.SOURCE,

@@ -5,7 +5,7 @@ twice as many images of the training set as of the extra set.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,23 +27,26 @@ MAX_IMAGES = 1_000_000
 FILES = {"train": "train_32x32.mat", "extra": "extra_32x32.mat", "test": "test_32x32.mat"}
 
 
-def read_svhn(data_root: Path) -> RawDataset:
-    """Read the three files in `data_root`. Missing files are downloaded.
+def read_svhn(data_root: Path, parts: Sequence[str] = tuple(FILES)) -> RawDataset:
+    """Read the files in `data_root`. Missing files are downloaded.
 
     The training images are those of the training set, followed by those of the extra set.
+
+    Args:
+        data_root: the folder of the files.
+        parts: the keys of `FILES` to read: `train`, `test` and perhaps `extra`.
 
     Raises:
         UserError: a file is missing and cannot be downloaded, or its content is wrong.
     """
-    _download_missing(data_root)
-    train = _read_mat(data_root / FILES["train"])
-    extra = _read_mat(data_root / FILES["extra"])
+    _download_missing(data_root, parts)
+    training = [_read_mat(data_root / FILES[part]) for part in parts if part != "test"]
     return RawDataset(
         classes=CLASSES,
-        training=_joined([train, extra]),
+        training=_joined(training),
         test=_joined([_read_mat(data_root / FILES["test"])]),
         max_value=255.0,
-        extra=len(extra),
+        extra=sum(len(split) for split in training[1:]),
     )
 
 
@@ -117,13 +120,13 @@ def _joined(splits: Iterable[Split]) -> Split:
     return Split(images, np.concatenate([split.labels for split in splits]))
 
 
-def _download_missing(data_root: Path) -> None:
-    missing = {name: file for name, file in FILES.items() if not (data_root / file).is_file()}
+def _download_missing(data_root: Path, parts: Sequence[str]) -> None:
+    missing = {part: FILES[part] for part in parts if not (data_root / FILES[part]).is_file()}
     if not missing:
         return
     from torchvision.datasets import SVHN  # takes a second to import, and is rarely needed
 
-    files = [RemoteFile(file, (SVHN.split_list[name][0],), SVHN.split_list[name][2]) for name, file in missing.items()]
+    files = [RemoteFile(file, (SVHN.split_list[part][0],), SVHN.split_list[part][2]) for part, file in missing.items()]
     try:
         fetch_files(files, data_root, data_root)
     except DownloadError as error:

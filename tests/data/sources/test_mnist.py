@@ -15,7 +15,8 @@ import torchvision.datasets
 from support.dataset_files import MNIST_NAMES, Bytes, idx_bytes, pictures, write_mnist
 
 from study.data.files import download
-from study.data.sources.mnist import read_idx, read_mnist
+from study.data.files.idx import read_idx
+from study.data.sources.mnist import MNIST
 from study.errors import UserError
 
 
@@ -27,7 +28,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.parametrize("zipped", [False, True])
 def test_the_four_files_are_read_as_they_are(tmp_path: Path, zipped: bool) -> None:
     written = write_mnist(tmp_path, zipped=zipped)
-    raw = read_mnist(tmp_path)
+    raw = MNIST.read(tmp_path)
     assert np.array_equal(raw.training.images[:, 0], written[MNIST_NAMES[0]])
     assert np.array_equal(raw.training.labels, written[MNIST_NAMES[1]])
     assert np.array_equal(raw.test.images[:, 0], written[MNIST_NAMES[2]])
@@ -41,7 +42,7 @@ def test_the_four_files_are_read_as_they_are(tmp_path: Path, zipped: bool) -> No
 def test_our_reader_agrees_with_torchvision(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     theirs = torchvision.datasets.MNIST(str(tmp_path), train=True)
-    raw = read_mnist(tmp_path)
+    raw = MNIST.read(tmp_path)
     assert np.array_equal(raw.training.images[:, 0], theirs.data.numpy())
     assert np.array_equal(raw.training.labels, theirs.targets.numpy())
 
@@ -86,7 +87,7 @@ def test_labels_that_are_too_few_are_refused(tmp_path: Path) -> None:
     labels = tmp_path / "MNIST" / "raw" / MNIST_NAMES[1]
     labels.write_bytes(idx_bytes(np.zeros(39, dtype=np.uint8)))
     with pytest.raises(UserError, match="39 labels for the 40 images"):
-        read_mnist(tmp_path)
+        MNIST.read(tmp_path)
 
 
 def test_a_label_above_9_is_refused(tmp_path: Path) -> None:
@@ -94,14 +95,14 @@ def test_a_label_above_9_is_refused(tmp_path: Path) -> None:
     labels = tmp_path / "MNIST" / "raw" / MNIST_NAMES[3]
     labels.write_bytes(idx_bytes(np.full(20, 10, dtype=np.uint8)))
     with pytest.raises(UserError, match="has the label 10"):
-        read_mnist(tmp_path)
+        MNIST.read(tmp_path)
 
 
 @pytest.mark.usefixtures("no_network")
 def test_what_cannot_be_downloaded_is_asked_for(tmp_path: Path) -> None:
     data_root = tmp_path / "data"
     with pytest.raises(UserError) as error:
-        read_mnist(data_root)
+        MNIST.read(data_root)
     message = str(error.value)
     assert "\n" not in message
     assert str(data_root / "MNIST" / "raw") in message
@@ -114,7 +115,7 @@ def test_only_the_missing_file_is_asked_for(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     (tmp_path / "MNIST" / "raw" / MNIST_NAMES[2]).unlink()
     with pytest.raises(UserError) as error:
-        read_mnist(tmp_path)
+        MNIST.read(tmp_path)
     assert MNIST_NAMES[2] in str(error.value)
     assert MNIST_NAMES[0] not in str(error.value)
 
@@ -143,7 +144,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str
 def test_missing_files_are_fetched_in_silence(
     tmp_path: Path, mirror: dict[str, Bytes], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    raw = read_mnist(tmp_path / "data")
+    raw = MNIST.read(tmp_path / "data")
     assert np.array_equal(raw.training.images[:, 0], mirror[MNIST_NAMES[0]])
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["MNIST"]
     assert capfd.readouterr() == ("", "")
@@ -155,7 +156,7 @@ def test_a_wrong_checksum_leaves_nothing_behind(tmp_path: Path, monkeypatch: pyt
     *right, (name, _) = torchvision.datasets.MNIST.resources
     monkeypatch.setattr(torchvision.datasets.MNIST, "resources", [*right, (name, "0" * 32)])
     with pytest.raises(UserError, match=r"could not be downloaded \(.*t10k-labels-idx1-ubyte\.gz: .*corrupted"):
-        read_mnist(tmp_path / "data")
+        MNIST.read(tmp_path / "data")
     assert list((tmp_path / "data").iterdir()) == []
 
 
@@ -166,7 +167,7 @@ def test_a_server_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: py
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [url])
         with pytest.raises(UserError, match="timed out"):
-            read_mnist(tmp_path / "data")
+            MNIST.read(tmp_path / "data")
 
 
 def test_a_plain_file_that_differs_from_its_gz_is_refused(tmp_path: Path) -> None:
@@ -175,8 +176,8 @@ def test_a_plain_file_that_differs_from_its_gz_is_refused(tmp_path: Path) -> Non
     folder = tmp_path / "MNIST" / "raw"
     for name, array in arrays.items():
         (folder / f"{name}.gz").write_bytes(gzip.compress(idx_bytes(array)))
-    assert len(read_mnist(tmp_path).training) == 40
+    assert len(MNIST.read(tmp_path).training) == 40
     stale = folder / "t10k-labels-idx1-ubyte.gz"
     stale.write_bytes(gzip.compress(idx_bytes((arrays["t10k-labels-idx1-ubyte"] + 1) % 10)))
     with pytest.raises(UserError, match=r"t10k-labels-idx1-ubyte and t10k-labels-idx1-ubyte\.gz have different"):
-        read_mnist(tmp_path)
+        MNIST.read(tmp_path)

@@ -8,6 +8,8 @@ import torchvision.datasets
 from scipy.io import savemat
 from support.dataset_files import pictures, write_svhn
 
+from study.config import DataConfig
+from study.data.sources import svhn_no_extra
 from study.data.sources.svhn import read_svhn, split_with_extra
 from study.errors import UserError
 
@@ -20,6 +22,15 @@ def test_the_three_files_are_read_as_they_are(tmp_path: Path) -> None:
     assert raw.training.images.flags.c_contiguous
     assert raw.extra == 30
     assert raw.test.labels[:11].tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
+
+
+def test_svhn_without_extra_needs_two_files(tmp_path: Path) -> None:
+    written = write_svhn(tmp_path)
+    (tmp_path / "extra_32x32.mat").unlink()
+    raw = svhn_no_extra.SOURCE.read(DataConfig(name="svhn_no_extra"), tmp_path)
+    assert np.array_equal(raw.training.images, written["train"])
+    assert np.array_equal(raw.test.images, written["test"])
+    assert raw.extra == 0
 
 
 def test_our_reader_agrees_with_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
