@@ -49,7 +49,7 @@ def read_idx(path: Path, item_shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
             if count == 0 or size > MAX_FILE_BYTES:
                 raise UserError(f"{path}: its header names {count} items; is it damaged?")
             items = np.empty(size, dtype=np.uint8)
-            filled = _fill(file, memoryview(items))
+            filled = _fill(file, items.data)
             has_more = bool(file.read(1))
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
