@@ -2,22 +2,24 @@
 
 *Multiplications* are the multiply operations that convolutions and fully connected layers do for one image. Sau &
 Balasubramanian, "Deep Model Compression: Distilling Knowledge from Noisy Teachers" (2016), section 4, count in the same
-way. Biases, normalisation, pooling and the products inside attention are not counted. *Parameters* are all trainable
-parameters, and *bytes* is their size in single precision. Running statistics of batch normalisation are not counted.
+way. Biases, normalisation, pooling and the products inside attention are not counted. For a network of the user it is
+every product that PyTorch's flop counter knows, those of attention too, because the code need not have layers.
+*Parameters* are all trainable parameters, and *bytes* is their size in single precision. Running statistics of batch
+normalisation are not counted.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from models import notation, zoo
+from models import notation, own_code, own_network, zoo
 from models.notation import Conv, Layer, Linear, NotationError, Shape
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 _BYTES_PER_PARAMETER = 4
 
@@ -56,7 +58,7 @@ class NetworkCost:
 
 
 def network_cost(reference: str, input_shape: Shape | None = None, classes: int | None = None) -> NetworkCost:
-    """The cost of a network of the zoo or of a line of notation.
+    """The cost of a network of the zoo, of a line of notation, or of a network of the user.
 
     `input_shape` and `classes` default to those for which the network was published. Raises `NotationError` if the
     network is impossible, or if a line is given without an input shape.
@@ -68,6 +70,9 @@ def network_cost(reference: str, input_shape: Shape | None = None, classes: int 
         raise NotationError(f"the cost of {notation.shown(reference)} depends on its input; give the shape of an image")
     if network.notation is not None and classes == network.classes:
         return _line_cost(notation.parse(network.notation), input_shape)
+    if own_code.is_own(reference):
+        counted = own_network.tried(reference, input_shape, classes)
+        return _sum([LayerCost(*layer) for layer in counted.layers], counted.parameters)
     import torch  # the cost of a line needs no PyTorch
 
     with torch.random.fork_rng(devices=[]):  # counting must not change the caller's generator
@@ -81,13 +86,37 @@ def module_cost(module: nn.Module, input_shape: Shape) -> NetworkCost:
     """
     import torch
 
-    from models.products import ProductCounter, meta_copy
+    from models.products import LAYER_PRODUCTS, meta_copy
 
-    probe = meta_copy(module)
     # With gradients PyTorch uses no fused kernels, whose multiplications could not be counted by layer.
-    with torch.enable_grad(), ProductCounter(probe) as counter:
-        probe(torch.empty(1, *input_shape, device="meta"))
-    parts = dict(probe.named_modules())
+    return _counted(meta_copy(module), torch.empty(1, *input_shape, device="meta"), LAYER_PRODUCTS)
+
+
+def cost_of_products(module: nn.Module, image: Tensor) -> NetworkCost:
+    """The cost of a network of the user: every product that PyTorch's flop counter knows.
+
+    The forward pass is a real one, in evaluation mode, because code of the user may make tensors of its own.
+
+    Args:
+        module: the network.
+        image: one image, (1, *input_shape).
+    """
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    from models.products import ALL_PRODUCTS
+
+    with sdpa_kernel(SDPBackend.MATH):  # the fused kernels of CPUs are not counted
+        return _counted(module.eval(), image, ALL_PRODUCTS)
+
+
+def _counted(module: nn.Module, image: Tensor, operators: Collection[Any]) -> NetworkCost:
+    import torch
+
+    from models.products import ProductCounter
+
+    with torch.enable_grad(), ProductCounter(module, operators) as counter:
+        module(image)
+    parts = dict(module.named_modules())
     rows = []
     for name in counter.output_shapes | dict.fromkeys(parts, ()):
         multiplications = counter.multiplications[name]
@@ -95,7 +124,7 @@ def module_cost(module: nn.Module, input_shape: Shape) -> NetworkCost:
         if multiplications or parameters:
             output_shape = counter.output_shapes.get(name, ())
             rows.append(LayerCost(name, _token(parts[name]), output_shape, parameters, multiplications))
-    return _sum(rows, sum(parameter.numel() for parameter in probe.parameters()))
+    return _sum(rows, sum(parameter.numel() for parameter in module.parameters()))
 
 
 def compression_ratio(teacher: NetworkCost, student: NetworkCost) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Any
 
@@ -17,7 +17,11 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-_COUNTED = (torch.ops.aten.convolution, torch.ops.aten.mm, torch.ops.aten.addmm)
+LAYER_PRODUCTS = (torch.ops.aten.convolution, torch.ops.aten.mm, torch.ops.aten.addmm)
+"""The operators of convolutions and fully connected layers."""
+
+ALL_PRODUCTS = tuple(flop_registry)
+"""Every operator that PyTorch's flop counter (`torch.utils.flop_counter.FlopCounterMode`) counts."""
 
 
 def meta_copy(module: nn.Module) -> nn.Module:
@@ -29,7 +33,11 @@ def meta_copy(module: nn.Module) -> nn.Module:
 
 
 class ProductCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """A context that counts the multiplications of convolutions and fully connected layers inside `module`.
+    """A context that counts the multiplications of some operators inside `module`.
+
+    Args:
+        module: the network.
+        operators: those that are counted, by default those of convolutions and fully connected layers.
 
     Attributes:
         multiplications: for the whole batch, by the name of the innermost module that ran them.
@@ -37,8 +45,9 @@ class ProductCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             ran first.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, operators: Collection[Any] = LAYER_PRODUCTS) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._operators = operators
         self.multiplications: Counter[str] = Counter()
         self.output_shapes: dict[str, tuple[int, ...]] = {}
         self._module = module
@@ -79,7 +88,7 @@ class ProductCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, operator: Any, types: Any, arguments: Any = (), options: dict[str, Any] | None = None
     ) -> Any:
         output = operator(*arguments, **(options or {}))
-        if operator.overloadpacket in _COUNTED:
+        if operator.overloadpacket in self._operators:
             # The registry counts an addition for every multiplication.
             flops = flop_registry[operator.overloadpacket](*arguments, **(options or {}), out_val=output)
             self.multiplications[self._running[-1]] += flops // 2

@@ -1,8 +1,9 @@
 """Networks by name: those of the published studies, He et al.'s CIFAR ResNets, and torchvision's classifiers.
 
 A study names a network by a *reference*: a name of this zoo (`lenet-cifar10`), `torchvision:` and the name of a
-classification model (`torchvision:resnet18`, with random weights), or a line of notation. A line contains its number
-of classes. A ResNet or a torchvision model takes the number of classes of the data set.
+classification model (`torchvision:resnet18`, with random weights), a line of notation, or code of the user
+(`mine.py:SmallNet`, `models.own_network`). A line contains its number of classes. A ResNet, a torchvision model or a
+network of the user takes the number of classes of the data set.
 
 Sources of the lines: Sau & Balasubramanian, "Deep Model Compression: Distilling Knowledge from Noisy Teachers"
 (2016), section 4; Mirzadeh et al., "Improved Knowledge Distillation via Teacher Assistant" (2020), the appendix
@@ -17,7 +18,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from models import notation
+from models import notation, own_code, own_network
 from models.notation import Conv, NotationError, Shape, shown
 
 if TYPE_CHECKING:
@@ -66,9 +67,10 @@ class Network:
     notation: str | None
     """Its line; None for a network without a line of notation."""
     input_shape: Shape | None
-    """The shape of the images for which it was published; None for a line, which has no shape of its own."""
+    """The shape of the images for which it was published; None for a line or a network of the user."""
     classes: int | None
-    """Its number of classes. For a network without a line it is only the number for which it was published."""
+    """Its number of classes. For a network without a line it is only the number for which it was published; None for a
+    network of the user."""
 
 
 def names() -> tuple[str, ...]:
@@ -92,6 +94,12 @@ def get(reference: str) -> Network:
         if reference not in known:
             raise _unknown(reference, known)
         return Network(reference, None, _IMAGENET, 1000)
+    if own_code.is_own(reference):
+        try:
+            own_code.located(reference)
+        except own_code.OwnCodeError as error:
+            raise NotationError(str(error)) from None
+        return Network(reference, None, None, None)
     if _LOOKS_LIKE_A_LINE.match(reference):
         return Network(reference, reference, None, notation.number_of_classes(notation.parse(reference)))
     raise _unknown(reference, names())
@@ -115,6 +123,8 @@ def build(reference: str, input_shape: Shape, classes: int) -> nn.Module:
                 "use a network whose last layer has as many"
             )
         return notation.build(network.notation, input_shape)
+    if own_code.is_own(reference):
+        return own_network.build(reference, input_shape, classes)
     if len(input_shape) != 3:
         raise NotationError(f"network {shown(reference)} takes (channels, height, width), not {tuple(input_shape)}")
     if reference in _RESNETS:
@@ -156,6 +166,8 @@ def smallest_batch(reference: str, input_shape: Shape, classes: int) -> int:
         outputs = zip(layers, notation.shapes(layers, input_shape), strict=True)
         alone = [isinstance(layer, Conv) and layer.batch_norm and math.prod(after[1:]) == 1 for layer, after in outputs]
         return 2 if any(alone) else 1
+    if own_code.is_own(reference):
+        return own_network.tried(reference, input_shape, classes).smallest_batch
     import torch
     from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -178,7 +190,11 @@ def smallest_batch(reference: str, input_shape: Shape, classes: int) -> int:
 
 def _unknown(reference: str, known: tuple[str, ...]) -> NotationError:
     nearest = difflib.get_close_matches(reference[:100].lower(), known, n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else "expected a name of the zoo or a line of notation"
+    hint = (
+        f"did you mean {nearest[0]!r}?"
+        if nearest
+        else "expected a name of the zoo, a line of notation, or FILE.py:NAME"
+    )
     return NotationError(f"no network is called {shown(reference)}; {hint}")
 
 

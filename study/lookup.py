@@ -32,7 +32,7 @@ def study_of(reference: str, overrides: Sequence[str] = (), name: str | None = N
     path = Path(reference)
     is_file = reference not in recipe_names() and (path.suffix in (".yaml", ".yml") or os.path.exists(path))
     text = read_text(path) if is_file else recipe_text(reference)
-    return parse_study(text, reference, overrides, name)
+    return parse_study(text, reference, overrides, name, path.parent if is_file else None)
 
 
 def tracking_uri_of(study: str) -> str:

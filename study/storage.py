@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from study.config import NAME_PATTERN, FixedSeeds, Model, StudyConfig, parse_study
 from study.environment import study_root
@@ -164,6 +164,11 @@ class StudyFolder:
         return self.path / "processors"
 
     @property
+    def code(self) -> Path:
+        """Copies of the user's own code that the study file names, as it was when the study started."""
+        return (self.path / "code").absolute()
+
+    @property
     def _start_file(self) -> Path:
         return self.path / "start.json"
 
@@ -298,6 +303,7 @@ class StartRecord(Model):
         tracking_uri, journal: addresses of the tracking server and of the journal, without credentials.
         data_digest: SHA-256 of the images, labels and splits.
         weights: SHA-256 of every weights file, by its path in the study file.
+        code: SHA-256 of the user's own code, by its reference in the study file.
         ownership: the study's id and its starts; None in folders that were made before there was one.
         seeds: those of its search and its confirmation; None without a search, and in folders that were made before
             they were kept: then the study file says them.
@@ -311,10 +317,16 @@ class StartRecord(Model):
     journal: str
     data_digest: str
     weights: dict[str, str]
+    code: dict[str, str] = Field(default_factory=dict)
     ownership: Ownership | None = None
     seeds: FixedSeeds | None = None
     extensions: tuple[Extension, ...] = ()
     study_file_before: str | None = None
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Of everything that the study file names, for keys."""
+        return {**self.weights, **self.code}
 
     def study(self, source: str) -> StudyConfig:
         """The study, with its fixed seeds.

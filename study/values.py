@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -132,7 +133,26 @@ SigmaUnit = Literal["absolute", "logit_rms"]
 DropProbability = Annotated[float, Field(ge=0, lt=1)]
 Temperature = Annotated[float, Field(gt=0, le=1000)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-NetworkReference = Annotated[str, Field(min_length=1, max_length=2000)]
+FOLDER = "folder"
+"""In the context of a validation: the folder of the study file, or None."""
+
+
+def _as_seen_from_here(reference: str, info: ValidationInfo) -> str:
+    """A reference to code beside the study file, with its path from the working folder."""
+    folder = (info.context or {}).get(FOLDER)
+    return reference if folder is None else beside(reference, folder)
+
+
+NetworkReference = Annotated[
+    str,
+    AfterValidator(_as_seen_from_here),
+    Field(
+        min_length=1,
+        max_length=2000,
+        description="a name of the zoo, a line of notation, `torchvision:NAME`, or code of yours: `FILE.py:NAME` or "
+        "`package.module:NAME`",
+    ),
+]
 
 
 def _as_grid(value: object) -> object:

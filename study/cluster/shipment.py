@@ -11,8 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.own_code import OwnCode, OwnCodeError, located
 from study.config import StudyConfig, TeacherConfig, dump_study
 from study.errors import UserError
+from study.planning import plan
 
 STUDY_FILE = "study.yaml"
 
@@ -23,7 +25,7 @@ class Shipment:
 
     Args:
         study: the study with all its defaults.
-        files: weights and the module of a search space, by their path in the job's working folder.
+        files: weights, the user's own code and the module of a search space, by their path in the job's working folder.
         notes: one line for each thing that the study names and that the cluster must already have.
         extends: whether it extends the study of its name on the cluster.
     """
@@ -77,7 +79,14 @@ def pack(study: StudyConfig, folder: Path) -> Shipment:
         if Path(name).is_absolute():
             notes.append(f"weights {name} are not sent: every node must have them at this path")
         else:
-            files[Path(name)] = _inside(folder, name)
+            files[Path(name)] = _inside(folder, name, "weights")
+    for reference in plan.own_code(study):
+        code = _code(reference)
+        if code.travels:
+            for file in code.files:
+                files[code.root / file] = _inside(folder, str(code.root / file), "code")
+        else:
+            notes.append(f"{reference} is not sent: {code.place} must be installed on the cluster")
     if study.search is not None and ":" in study.search.space:
         module = study.search.space.partition(":")[0]
         found = _module_files(module, folder)
@@ -102,14 +111,19 @@ def _weights(teachers: tuple[TeacherConfig, ...]) -> Iterator[str]:
         yield from _weights(teacher.teachers or ())
 
 
-def _inside(folder: Path, name: str) -> Path:
+def _inside(folder: Path, name: str, what: str) -> Path:
     """A file that is named relative to the folder and lies in it."""
-    if ".." in Path(name).parts or name == STUDY_FILE:
-        raise UserError(
-            f"weights {name} cannot be sent to the cluster: copy them into this folder, or give an absolute path that "
-            "every node can read"
-        )
+    if ".." in Path(name).parts or Path(name).is_absolute() or name == STUDY_FILE:
+        instead = "" if what == "code" else ", or give an absolute path that every node can read"
+        raise UserError(f"{what} {name} cannot be sent to the cluster: copy it into this folder{instead}")
     return folder / name
+
+
+def _code(reference: str) -> OwnCode:
+    try:
+        return located(reference)
+    except OwnCodeError as error:
+        raise UserError(str(error)) from None
 
 
 def _module_files(module: str, folder: Path) -> dict[Path, Path]:

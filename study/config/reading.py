@@ -16,6 +16,7 @@ from study.config.study import StudyConfig
 from study.errors import UserError
 from study.noise.settings import FORMER_WORDS
 from study.values import (
+    FOLDER,
     shown,
 )
 
@@ -26,7 +27,9 @@ MAX_STUDY_FILE_CHARACTERS = 100_000
 """PyYAML reads any text of this length in a few seconds. A study file has a few thousand characters."""
 
 
-def parse_study(text: str, source: str, overrides: Sequence[str] = (), name: str | None = None) -> StudyConfig:
+def parse_study(
+    text: str, source: str, overrides: Sequence[str] = (), name: str | None = None, folder: Path | None = None
+) -> StudyConfig:
     """Read a study file.
 
     Args:
@@ -34,6 +37,7 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), name: str
         source: its name in an error message (a recipe's name, a path).
         overrides: `dotted.key=YAML value`, applied in order before validation.
         name: replaces the study's name.
+        folder: of the study file. Files that it names are looked for there first, then in the working folder.
 
     Warns:
         FutureWarning: one line for each deprecated word in it.
@@ -53,7 +57,7 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), name: str
     if name is not None:
         document["name"] = name
     try:
-        config = StudyConfig.model_validate(document)
+        config = StudyConfig.model_validate(document, context={FOLDER: folder})
     except ValidationError as error:
         raise UserError(*(f"{source}: {line}" for line in mistakes(error, document))) from None
     for line in sorted(set(_former_words(document))):

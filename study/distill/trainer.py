@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from models import zoo
+from models.own_code import is_own
 from study.adapters.onednn import has_large_layers, multiply_with_onednn
 from study.config import TrialConfig
 from study.data.tensors import ImageTensors, batch_sizes
@@ -89,8 +90,10 @@ class DistillationTrainer:
         self.trial = trial
         self.data = data
         self.device = torch.device(device)
-        # Convolutions are a third faster with the channels innermost, on CPUs in fp32 too (docs/performance.md).
-        self.network = initial_network(trial, data).to(self.device).to(memory_format=torch.channels_last)
+        self.network = initial_network(trial, data).to(self.device)
+        if not is_own(trial.network):  # code of the user may use `view`, which needs the channels outermost
+            # Convolutions are a third faster with the channels innermost, on CPUs in fp32 too (docs/performance.md).
+            self.network = self.network.to(memory_format=torch.channels_last)
         single = self.device.type == "cpu" and trial.train.precision != "bf16"
         if single and onednn is None and has_large_layers(self.network):
             onednn = measured_processor().onednn_is_faster

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from models import own_code
 from models.cost import network_cost
 from study.errors import StudyFailed, UserError
 from study.export import latency, onnx_file, torch_file
@@ -197,6 +198,7 @@ def _tried(
 
 
 def _network(opened: OpenedStudent, role: str, name: str, reference: str, logits: Logits) -> MeasuredNetwork:
-    cost = network_cost(reference, opened.input_shape, len(opened.classes))
+    with own_code.copies_in(opened.code):
+        cost = network_cost(reference, opened.input_shape, len(opened.classes))
     error = float((logits.argmax(axis=1) != opened.labels).mean())
     return MeasuredNetwork(role, name, cost.multiplications, cost.parameters, cost.bytes, error)

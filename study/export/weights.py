@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from models import zoo
+from models import own_code, zoo
 from study.config import StudyConfig, TeacherConfig, parse_study, read_text, teacher_trial
 from study.data.dataset import Dataset
 from study.data.load import load_dataset
@@ -44,6 +44,7 @@ class OpenedStudent:
         labels: their labels (N,), int64.
         data_digest: SHA-256 of the study's images.
         weights_digest: SHA-256 of the weights file.
+        code: the folder with the study's copies of the user's own code.
     """
 
     choice: Choice
@@ -54,6 +55,7 @@ class OpenedStudent:
     labels: npt.NDArray[np.int64]
     data_digest: str
     weights_digest: str
+    code: Path
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -105,7 +107,8 @@ def open_student(choice: Choice, root: Path, data_root: Path, dataset: Dataset |
     if dataset.digest != record.data_digest:
         raise UserError(f"the images of {config.data.name} are not those that study {choice.study} started with")
     raw = _raw(config, dataset, data_root)
-    network = zoo.build(choice.row.arm.student, dataset.input_shape, dataset.class_count)
+    with own_code.copies_in(folder.code):
+        network = zoo.build(choice.row.arm.student, dataset.input_shape, dataset.class_count)
     if is_damaged(file):
         raise UserError(f"{file}: {CHANGED}; noisy-study resume {choice.study} trains this student again")
     load_weights(network, file)
@@ -119,6 +122,7 @@ def open_student(choice: Choice, root: Path, data_root: Path, dataset: Dataset |
         labels=raw.test.labels,
         data_digest=dataset.digest,
         weights_digest=file_digest(file),
+        code=folder.code,
     )
 
 
@@ -152,25 +156,26 @@ def open_teachers(opened: OpenedStudent, root: Path, data_root: Path) -> tuple[O
     Raises:
         UserError: the weights of a teacher are not on this machine, or the teachers cannot be identified.
     """
-    weights = StudyFolder(root, opened.choice.study).start_record().weights
+    digests = StudyFolder(root, opened.choice.study).start_record().digests
     whole = load_dataset(opened.config.data.model_copy(update={"fraction": 1.0}), data_root)
     preprocessing = _preprocessing(opened.config, opened.student.preprocessing.max_value, whole)
     teachers = []
-    for teacher in _teachers_of(opened, weights):
+    for teacher in _teachers_of(opened, digests):
         if opened.config.varies_teacher:
             teacher = teacher.of_seed(opened.choice.seed)
-        key = logits_key(teacher_trial(teacher), whole.digest, weights)
-        network = zoo.build(teacher.network, whole.input_shape, whole.class_count)
+        key = logits_key(teacher_trial(teacher), whole.digest, digests)
+        with own_code.copies_in(opened.code):
+            network = zoo.build(teacher.network, whole.input_shape, whole.class_count)
         file = Path(teacher.weights or root / "teachers" / key / WEIGHTS)
         load_weights(network, file)
-        if teacher.weights in weights and file_digest(file) != weights[teacher.weights]:
+        if teacher.weights in digests and file_digest(file) != digests[teacher.weights]:
             raise UserError(f"{file} holds other weights than those that study {opened.choice.study} started with")
         student = _at_rest(Student(preprocessing, network))
         teachers.append(OpenedTeacher(chain_name([teacher]), teacher.network, student))
     return tuple(teachers)
 
 
-def _teachers_of(opened: OpenedStudent, weights: Mapping[str, str]) -> tuple[TeacherConfig, ...]:
+def _teachers_of(opened: OpenedStudent, digests: Mapping[str, str]) -> tuple[TeacherConfig, ...]:
     """The teachers of the student's run, found by their key; none if it learned from labels.
 
     Raises:
@@ -183,7 +188,7 @@ def _teachers_of(opened: OpenedStudent, weights: Mapping[str, str]) -> tuple[Tea
     if key is None:
         found = [group for group in groups if "+".join(teacher.network for teacher in group) == name]
     else:
-        found = [group for group in groups if teacher_key(group, weights) == key]
+        found = [group for group in groups if teacher_key(group, digests) == key]
     if len(found) != 1:
         raise UserError(
             f"the study file of {opened.choice.study} has {len(found)} teachers {name}"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from study.config import SeedsUntilDecided, StudyConfig, TrialConfig
-from study.planning.keys import ANY_SEED, NO_WEIGHTS, training_key
+from study.planning.keys import ANY_SEED, NO_DIGESTS, training_key
 from study.planning.plan import grid_trials
 from study.planning.rounds import rounds_of
 
@@ -43,13 +43,13 @@ def confirmation_rounds(config: StudyConfig) -> Rounds | None:
     return Rounds(config.confirmation_seeds, rounds_of(seeds.first, seeds.at_most))
 
 
-def arm_key(trial: TrialConfig, weights: Mapping[str, str] = NO_WEIGHTS) -> str:
+def arm_key(trial: TrialConfig, digests: Mapping[str, str] = NO_DIGESTS) -> str:
     """What identifies an arm: the key of its training without the seed."""
-    return training_key(trial.model_copy(update=ANY_SEED), weights)
+    return training_key(trial.model_copy(update=ANY_SEED), digests)
 
 
 def arms_by_student(
-    trials: Sequence[TrialConfig], weights: Mapping[str, str] = NO_WEIGHTS
+    trials: Sequence[TrialConfig], digests: Mapping[str, str] = NO_DIGESTS
 ) -> dict[str, dict[str, list[TrialConfig]]]:
     """The arms of a plan: by student, by their key, each with its trainings in the plan's order.
 
@@ -59,7 +59,7 @@ def arms_by_student(
     for trial in trials:
         arms = found.setdefault(trial.network, {})
         if trial.role == "arm":
-            arms.setdefault(arm_key(trial, weights), []).append(trial)
+            arms.setdefault(arm_key(trial, digests), []).append(trial)
     return found
 
 
@@ -91,7 +91,7 @@ def trials_of_round(
     trials: Sequence[TrialConfig],
     rounds: Rounds,
     ended: Mapping[str, int],
-    weights: Mapping[str, str] = NO_WEIGHTS,
+    digests: Mapping[str, str] = NO_DIGESTS,
 ) -> list[TrialConfig]:
     """The trainings up to the end of a round.
 
@@ -103,18 +103,18 @@ def trials_of_round(
         trials: every training that the stage may have.
         rounds: of the stage.
         ended: the look at which an arm ended, from 1, by its key; arms that are open are not there.
-        weights: as in `training_key`.
+        digests: as in `training_key`.
     """
     last_of = {
         student: max((min(number, ended.get(key, number)) for key in arms), default=1)
-        for student, arms in arms_by_student(trials, weights).items()
+        for student, arms in arms_by_student(trials, digests).items()
     }
     place = {seed: index for index, seed in enumerate(rounds.seeds)}
 
     def is_trained(trial: TrialConfig) -> bool:
         last = last_of[trial.network]
         if trial.role == "arm":
-            last = min(number, ended.get(arm_key(trial, weights), number))
+            last = min(number, ended.get(arm_key(trial, digests), number))
         return place[trial.seed] < rounds.ends[last - 1]
 
     return [trial for trial in trials if is_trained(trial)]

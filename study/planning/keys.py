@@ -31,7 +31,7 @@ of a key where it has its default, so that a new setting of a method changes no 
 ANY_SEED: Mapping[str, int | None] = MappingProxyType({"seed": 0, "teacher_seed": None})
 """Fields of `TrialConfig` that differ between the seeds of one arm, with one value for all."""
 
-NO_WEIGHTS: Mapping[str, str] = MappingProxyType({})
+NO_DIGESTS: Mapping[str, str] = MappingProxyType({})
 
 
 def digest_of(*parts: object) -> str:
@@ -40,7 +40,7 @@ def digest_of(*parts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def training_key(trial: TrialConfig, weights: Mapping[str, str] = NO_WEIGHTS) -> str:
+def training_key(trial: TrialConfig, digests: Mapping[str, str] = NO_DIGESTS) -> str:
     """What identifies one training. Trials with equal keys give the same network.
 
     The key leaves out the stage and the role. Noise with α = 0 or σ = 0 is no noise, so `noisy_teacher` and
@@ -49,13 +49,13 @@ def training_key(trial: TrialConfig, weights: Mapping[str, str] = NO_WEIGHTS) ->
 
     Args:
         trial: the training.
-        weights: SHA-256 of each weights file, by its path in the study file. A file that is not in it counts by its
-            path.
+        digests: SHA-256 of what the study file names: of each file by its path, of code of the user by its reference.
+            What is not in it counts by its path or reference.
     """
-    return digest_of(KEY_FORMAT, _settings(trial, weights))
+    return digest_of(KEY_FORMAT, _settings(trial, digests))
 
 
-def teacher_key(teachers: Sequence[TeacherConfig], weights: Mapping[str, str] = NO_WEIGHTS) -> str:
+def teacher_key(teachers: Sequence[TeacherConfig], digests: Mapping[str, str] = NO_DIGESTS) -> str:
     """What identifies the teachers of a student: one key for each teacher, joined by `+`.
 
     Two teachers that differ in anything have two keys. How several teachers are combined is not part of it. Nor is the
@@ -63,20 +63,20 @@ def teacher_key(teachers: Sequence[TeacherConfig], weights: Mapping[str, str] = 
 
     Args:
         teachers: of one student; none for a student that learns from labels.
-        weights: as in `training_key`.
+        digests: as in `training_key`.
     """
-    return "+".join(training_key(teacher_trial(teacher), weights) for teacher in teachers)
+    return "+".join(training_key(teacher_trial(teacher), digests) for teacher in teachers)
 
 
-def logits_key(teacher: TrialConfig, images: str, weights: Mapping[str, str] = NO_WEIGHTS) -> str:
+def logits_key(teacher: TrialConfig, images: str, digests: Mapping[str, str] = NO_DIGESTS) -> str:
     """What identifies the stored logits of one teacher, and its stored weights.
 
     Args:
         teacher: its training (`teacher_trial`).
         images: the digest of the data set it learns from: images, labels and splits.
-        weights: as in `training_key`.
+        digests: as in `training_key`.
     """
-    return digest_of(training_key(teacher, weights), images)
+    return digest_of(training_key(teacher, digests), images)
 
 
 def validation_key(key: str) -> str:
@@ -85,10 +85,11 @@ def validation_key(key: str) -> str:
     return digest_of(key, "validation")
 
 
-def _settings(trial: TrialConfig, weights: Mapping[str, str]) -> dict[str, Any]:
-    """Every relevant setting that differs from its default."""
+def _settings(trial: TrialConfig, digests: Mapping[str, str]) -> dict[str, Any]:
+    """Every relevant setting that differs from its default, and the digest of the user's own code."""
+    code = {"code": digests[trial.network]} if trial.network in digests else {}
     if trial.weights is not None:  # nothing is trained, so nothing else matters
-        return {"network": trial.network, "weights": weights.get(trial.weights, trial.weights)}
+        return {"network": trial.network, "weights": digests.get(trial.weights, trial.weights), **code}
     excluded = IRRELEVANT_TO_A_TRIAL | {"teachers", "teacher_seed", "train"}
     method = method_named(trial.method)
     for name, field in method.model_fields.items():
@@ -106,9 +107,10 @@ def _settings(trial: TrialConfig, weights: Mapping[str, str]) -> dict[str, Any]:
         settings["method"] = method.without_noise
     if "noise" in settings:
         settings["noise"] = "frozen" if noise.changes == {"per": "image"} else noise.changes
+    settings |= code
     settings["train"] = _train_settings(trial.train)
     if trial.teachers:
-        settings["teachers"] = [_settings(teacher_trial(teacher), weights) for teacher in trial.taught_by]
+        settings["teachers"] = [_settings(teacher_trial(teacher), digests) for teacher in trial.taught_by]
     return settings
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any, TypeVar, get_args
 
+from models.own_code import is_own
 from study.config import (
     DEFAULT_COMBINATION,
     ArmConfig,
@@ -20,7 +21,7 @@ from study.config import (
 )
 from study.config.methods import settings_of
 from study.methods import NOISE_SETTINGS, method_named
-from study.planning.keys import ANY_SEED, NO_WEIGHTS, training_key
+from study.planning.keys import ANY_SEED, NO_DIGESTS, training_key
 from study.stages import CONFIRM, GRID, SEARCH, Stage
 
 T = TypeVar("T")
@@ -85,6 +86,15 @@ def teacher_groups(config: StudyConfig) -> list[tuple[TeacherConfig, ...]]:
     return _unique([config.teachers, *(arm.teachers for arm in (config.baseline, *config.arms) if arm.teachers)])
 
 
+def own_code(config: StudyConfig) -> list[str]:
+    """Every reference to code of the user that the study file has, in order."""
+    networks = [config.student.network]
+    for arm in (config.baseline, *config.arms):
+        networks += arm.student.network if arm.student is not None else ()
+    networks += [teacher.network for group in teacher_groups(config) for one in group for teacher in _with_own(one)]
+    return list(dict.fromkeys(filter(is_own, networks)))
+
+
 def trained_groups(config: StudyConfig, seeds: Sequence[int] | None = None) -> list[tuple[TeacherConfig, ...]]:
     """The same combinations as they are trained: one for each seed, where a seed brings a teacher of its own.
 
@@ -95,15 +105,15 @@ def trained_groups(config: StudyConfig, seeds: Sequence[int] | None = None) -> l
     return [trained for group in teacher_groups(config) for trained in _as_trained(config, group, seeds)]
 
 
-def teacher_designs(config: StudyConfig, weights: Mapping[str, str] = NO_WEIGHTS) -> dict[str, TeacherConfig]:
+def teacher_designs(config: StudyConfig, digests: Mapping[str, str] = NO_DIGESTS) -> dict[str, TeacherConfig]:
     """The teacher of the study file that a teacher's training is of, by the key of the training.
 
     Args:
         config: the study.
-        weights: as in `study.planning.keys.training_key`.
+        digests: as in `study.planning.keys.training_key`.
     """
     return {
-        training_key(teacher_trial(trained), weights): design
+        training_key(teacher_trial(trained), digests): design
         for group in teacher_groups(config)
         for of_seed in _as_trained(config, group)
         for whole, of_whole in zip(group, of_seed, strict=True)

@@ -57,7 +57,7 @@ class StudyContext:
         config: the study.
         dataset: what its students learn from.
         whole: what its teachers learn from: the same, or the images that `dataset` is a share of.
-        weights: SHA-256 of every weights file that the study names, by its path in the study file.
+        digests: as in `study.planning.keys.training_key`, of everything that the study file names.
         folder: the study's own.
         root: the folder in which all studies share their teachers.
         storage: the Optuna storage of the journal.
@@ -70,7 +70,7 @@ class StudyContext:
     config: StudyConfig
     dataset: Dataset
     whole: Dataset
-    weights: Mapping[str, str]
+    digests: Mapping[str, str]
     folder: StudyFolder
     root: Path
     storage: BaseStorage
@@ -91,10 +91,10 @@ class Pipeline:
         nothing: dict[str, FloatArray] = {}
         self._taught: set[int] = set()
         says = context.watcher.says
-        self._logits = TaughtLogits(context.root, self._dataset, self._whole, context.weights, self._threads, says)
+        self._logits = TaughtLogits(context.root, self._dataset, self._whole, context.digests, self._threads, says)
         self._targets_ref = ray.put(nothing)
         self._costs: dict[str, Cost] = {}
-        self._designs = plan.teacher_designs(self._config, context.weights)
+        self._designs = plan.teacher_designs(self._config, context.digests)
         self._elsewhere: Callable[[TrialConfig], bool] = plan.nowhere
         self._planned_arms = 0
 
@@ -111,7 +111,7 @@ class Pipeline:
         placement = self._placement()
         # A baseline that was confirmed before arms or seeds were added belongs to the confirmation for good.
         confirmed = keys_of_plan(self._context.storage, f"{self._config.name}.{CONFIRM}")
-        self._elsewhere = lambda trial: training_key(trial, self._context.weights) in confirmed
+        self._elsewhere = lambda trial: training_key(trial, self._context.digests) in confirmed
         stopped: str | None = None
         grid = plan.grid_trials(self._config, self._elsewhere)
         self._planned_arms = plan.count_arms(grid)
@@ -164,10 +164,10 @@ class Pipeline:
             return self._run(stage, source, placement).reasons("failed")
 
         if rounds is None:
-            return train(Planned(trials, context.weights)), None
-        planned, weights = self._planned_arms, context.weights
+            return train(Planned(trials, context.digests)), None
+        planned, digests = self._planned_arms, context.digests
         of_stage = RoundsOfStage(
-            self._config, stage, trials, rounds, planned, weights, context.storage, context.track, baseline
+            self._config, stage, trials, rounds, planned, digests, context.storage, context.track, baseline
         )
         return of_stage.run(train, self._over_budget)
 
@@ -193,7 +193,7 @@ class Pipeline:
             baseline, failures = found[0], failures + failed
         in_grid = keys_of_plan(self._context.storage, f"{self._config.name}.{GRID}")
         confirmation = plan.confirmation_trials(
-            self._config, winners, baseline, lambda trial: training_key(trial, self._context.weights) in in_grid
+            self._config, winners, baseline, lambda trial: training_key(trial, self._context.digests) in in_grid
         )
         self._planned_arms += max(plan.count_arms(confirmation) - search.confirm.top, 0)
         rounds = confirmation_rounds(self._config)
@@ -246,13 +246,13 @@ class Pipeline:
         levels = plan.teacher_levels(self._config, seeds)
         for level, trials in enumerate(plan.teacher_levels(self._config)):
             # Those of other seeds that the journal has belong to the plan, too.
-            name, weights = teacher_pass(level), self._context.weights
-            planned = {training_key(trial, weights) for trial in levels[level]}
+            name, digests = teacher_pass(level), self._context.digests
+            planned = {training_key(trial, digests) for trial in levels[level]}
             planned |= keys_of_plan(self._context.storage, f"{self._config.name}.{name}")
-            trials = [trial for trial in trials if training_key(trial, weights) in planned]
+            trials = [trial for trial in trials if training_key(trial, digests) in planned]
             targets = [(trial.taught_by, trial.combine) for trial in trials if trial.teachers]
             self._targets_ref = ray.put(self._logits.for_teachers(targets))
-            journal = self._run(TEACHER, Planned(trials, weights), self._teacher_placement(trials), name)
+            journal = self._run(TEACHER, Planned(trials, digests), self._teacher_placement(trials), name)
             failures = [reason for outcome in ("failed", "diverged") for reason in journal.reasons(outcome)]
             if failures:
                 raise StudyFailed(f"a teacher could not be trained: {failures[0]}")
@@ -286,7 +286,7 @@ class Pipeline:
         trial = config()
         if trial.weights is not None:
             return False
-        key = logits_key(trial, self._whole.digest, self._context.weights)
+        key = logits_key(trial, self._whole.digest, self._context.digests)
         file = self._context.root / "teachers" / key / WEIGHTS
         if file.exists():
             return is_damaged(file)
@@ -316,13 +316,14 @@ class Pipeline:
     def _job(self, number: int, trial_id: str, trial: TrialConfig) -> TrialJob:
         target = self._logits.key(trial.taught_by, trial.combine) if trial.teachers else None
         threads, processors = self._threads(trial), self._context.folder.processors.absolute()
+        code = self._context.folder.code
         if trial.stage == TEACHER:
             # The folder's name is the teacher's key, so another study with the same teacher finds it trained.
-            key = logits_key(trial, self._whole.digest, self._context.weights)
+            key = logits_key(trial, self._whole.digest, self._context.digests)
             folder = (self._context.root / "teachers" / key).absolute()
-            return TrialJob(number, trial, folder, target, self._logits.folder, key, threads, processors)
+            return TrialJob(number, trial, folder, target, self._logits.folder, key, threads, processors, code)
         folder = self._context.folder.trial(trial_id).absolute()
-        return TrialJob(number, trial, folder, target, self._logits.folder, None, threads, processors)
+        return TrialJob(number, trial, folder, target, self._logits.folder, None, threads, processors, code)
 
     def _threads(self, trial: TrialConfig) -> int:
         """How many threads train it. That never depends on the CPUs of a node."""
@@ -336,9 +337,9 @@ class Pipeline:
         if trial.teachers:
             costs = [self._cost(teacher.network) for teacher in trial.teachers]
             teachers = Cost(sum(c.multiplications for c in costs), sum(c.parameters for c in costs))
-        weights = self._context.weights
-        design = self._designs[training_key(trial, weights)] if trial.stage == TEACHER else None
-        return run_params(trial, self._config.data.name, self._cost(trial.network), teachers, weights, design)
+        digests = self._context.digests
+        design = self._designs[training_key(trial, digests)] if trial.stage == TEACHER else None
+        return run_params(trial, self._config.data.name, self._cost(trial.network), teachers, digests, design)
 
     def _multiplications(self, network: str) -> int:
         return self._cost(network).multiplications

@@ -75,7 +75,7 @@ class RoundsOfStage:
         trials: every training that the stage may have.
         rounds: of the stage.
         planned: how many arms the whole table has, by the study file.
-        weights: SHA-256 of each weights file, by its path in the study file.
+        digests: as in `study.planning.keys.training_key`.
         storage: the journal.
         track: takes an event for the tracking server; the event is on disk when this returns.
         baseline: the winner of the baseline's own search; None: the study's baseline as it is.
@@ -86,7 +86,7 @@ class RoundsOfStage:
     trials: Sequence[TrialConfig]
     rounds: Rounds
     planned: int
-    weights: Mapping[str, str]
+    digests: Mapping[str, str]
     storage: BaseStorage
     track: Callable[[Event], None]
     baseline: ArmConfig | None = None
@@ -119,14 +119,14 @@ class RoundsOfStage:
                 stopped = None if new & self._begun() else over_budget(len(new))  # a round that has begun is finished
             if is_over or stopped is not None:
                 plan = self._plan(done, looks)
-            failures = train(Planned(plan, self.weights))
+            failures = train(Planned(plan, self.digests))
             if failures or is_over or stopped is not None:
                 return failures, stopped
             looks.append(self._look(done + 1, looks))
 
     def _plan(self, number: int, looks: Sequence[Mapping[str, ArmLook]]) -> list[TrialConfig]:
         number = min(number, len(self.rounds.ends))
-        return trials_of_round(number, self.trials, self.rounds, self._ended(looks), self.weights)
+        return trials_of_round(number, self.trials, self.rounds, self._ended(looks), self.digests)
 
     def _ended(self, looks: Sequence[Mapping[str, ArmLook]]) -> dict[str, int]:
         """The look at which an arm ended, by its key."""
@@ -136,7 +136,7 @@ class RoundsOfStage:
         return len(looks) > 0 and all(found.state != "open" for found in looks[-1].values())
 
     def _keys(self, trials: Sequence[TrialConfig]) -> Set[str]:
-        return {training_key(trial, self.weights) for trial in trials}
+        return {training_key(trial, self.digests) for trial in trials}
 
     def _begun(self) -> Set[str]:
         return results_of(self.storage, self.config.name, self.stage).keys()
@@ -148,7 +148,7 @@ class RoundsOfStage:
         ended, ends = self._ended(looks), self.rounds.ends
         of_stage = {stage: results_of(self.storage, self.config.name, stage) for stage in STAGES_OF_A_TABLE}
         found: dict[str, ArmLook] = {}
-        for student, arms in arms_by_student(self.trials, self.weights).items():
+        for student, arms in arms_by_student(self.trials, self.digests).items():
             open_arms = {key: trials for key, trials in arms.items() if key not in ended}
             if not open_arms:
                 continue
@@ -188,9 +188,9 @@ class RoundsOfStage:
         """Send what a look found. The tag of an arm has the id of its trial with the first seed."""
         results = results_of(self.storage, self.config.name, self.stage)
         first = {
-            arm_key(trial, self.weights): results[key].trial_id
+            arm_key(trial, self.digests): results[key].trial_id
             for trial in self.trials
-            if trial.seed == self.rounds.seeds[0] and (key := training_key(trial, self.weights)) in results
+            if trial.seed == self.rounds.seeds[0] and (key := training_key(trial, self.digests)) in results
         }
         tags = {f"{schema.VERDICT}{first[key]}": each.model_dump_json() for key, each in found.items()}
         if tags:
@@ -207,7 +207,7 @@ class RoundsOfStage:
         found: dict[int, float] = {}
         for trial in trials:
             for of_stage in results:
-                result = of_stage.get(training_key(trial, self.weights))
+                result = of_stage.get(training_key(trial, self.digests))
                 if result is not None and result.test_error is not None:
                     found[trial.seed] = result.test_error
         return found

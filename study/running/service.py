@@ -15,6 +15,7 @@ from filelock import Timeout
 from optuna.exceptions import OptunaError
 from sqlalchemy.exc import SQLAlchemyError
 
+from models import own_code
 from study.config import StudyConfig, dump_study
 from study.data.dataset import Dataset, DatasetFacts
 from study.data.load import describe_dataset, load_dataset
@@ -36,8 +37,11 @@ from study.running.ownership import resumed_ownership
 from study.running.pipeline import Pipeline, StudyContext
 from study.running.started import (
     check_journal,
+    check_same_code,
     check_same_weights,
     check_tracked_there,
+    code_digests,
+    keep_code,
     unchanged_study,
     weights_digests,
     weights_of,
@@ -86,6 +90,7 @@ def start(config: StudyConfig, settings: Settings, watcher: Watcher) -> Dataset:
     """
     folder = StudyFolder(settings.root, config.name)
     _refuse_taken_folder(folder)
+    shutil.rmtree(folder.code, ignore_errors=True)  # of a start that was refused
     check_study(config, describe_dataset(config.data, settings.data_root))
     owner = folder.new_ownership()
     _refuse_tracked_name(config.name, settings.tracking_uri)
@@ -93,7 +98,7 @@ def start(config: StudyConfig, settings: Settings, watcher: Watcher) -> Dataset:
     facts = DatasetFacts(dataset.input_shape, dataset.class_count)
     check_study(config, facts)
     check_given_weights(plan.teacher_trials(config), facts)
-    with _locked(folder):
+    with _locked(folder), own_code.copies_in(folder.code):
         _refuse_taken_folder(folder)
         _run_study(config, dataset, folder, owner, settings, watcher)
     return dataset
@@ -145,7 +150,7 @@ def _run_again(
     """
     check_tracked_there(folder, settings)
     check_journal(folder, folder.start_record(), settings)
-    with _locked(folder):
+    with _locked(folder), own_code.copies_in(folder.code):
         record = folder.start_record()
         started = unchanged_study(folder, record)
         config = becomes(started)
@@ -155,6 +160,7 @@ def _run_again(
         if dataset.digest != record.data_digest:
             raise UserError(f"the images of {config.data.name} are not those that study {folder.name} started with")
         check_same_weights(config, folder, record)
+        check_same_code(folder, record, watcher.says)
         if config is not started:
             check_given_weights(plan.teacher_trials(config), facts)
         owner = resumed_ownership(folder, record, settings.tracking_uri)
@@ -216,6 +222,7 @@ def _run_study(
         journal = settings.optuna_storage or folder.own_journal
         storage = open_storage(journal, of_one_host=settings.address is None)  # a cluster's folder is a network drive
         is_new = not folder.exists()
+        keep_code(config, folder)
         if is_new:
             if is_taken(storage, config.name):
                 raise UserError(
@@ -229,6 +236,7 @@ def _run_study(
                     journal=without_credentials(journal),
                     data_digest=dataset.digest,
                     weights=weights_digests(config),
+                    code=code_digests(config),
                     ownership=owner,
                     seeds=config.fixed_seeds,
                 )
@@ -271,7 +279,7 @@ def _run_study(
                         config=config,
                         dataset=dataset,
                         whole=whole,
-                        weights=folder.start_record().weights,
+                        digests=folder.start_record().digests,
                         folder=folder,
                         root=settings.root,
                         storage=storage,

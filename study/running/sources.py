@@ -84,17 +84,17 @@ class Planned:
 
     Args:
         trials: the trainings. Those with the same key run once.
-        weights: SHA-256 of each weights file, by its path in the study file.
+        digests: as in `study.planning.keys.training_key`.
     """
 
     trials: Sequence[TrialConfig]
-    weights: Mapping[str, str] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def _by_key(self) -> dict[str, TrialConfig]:
         found: dict[str, TrialConfig] = {}
         for trial in self.trials:
-            found.setdefault(training_key(trial, self.weights), trial)
+            found.setdefault(training_key(trial, self.digests), trial)
         return found
 
     @property

@@ -1,18 +1,23 @@
 """What a study started with, and whether it still is so.
 
-Works on a study's folder and its record. A resume asks all of it before it changes anything. Writes only
-the study file of an extension that a kill cut off.
+Works on a study's folder and its record. A resume asks all of it before it changes anything. Writes the study file of
+an extension that a kill cut off, and copies of the user's own code.
 """
 
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from models import own_code
 from study.config import StudyConfig, dump_study, first_difference, parse_study, read_text
 from study.distill.logit_store import file_digest
 from study.errors import UserError
 from study.planning import plan
 from study.planning.extension import changes
-from study.storage import Extension, StartRecord, StudyFolder
+from study.storage import Extension, StartRecord, StudyFolder, write_whole
 from study.tracking.address import same_address, without_credentials
 
 
@@ -61,6 +66,71 @@ def check_same_weights(config: StudyConfig, folder: StudyFolder, record: StartRe
             )
 
 
+def keep_code(config: StudyConfig, folder: StudyFolder) -> None:
+    """Copy the user's own code into the study's folder. Files that are there already stay.
+
+    Raises:
+        UserError: the code cannot be read, or the folder cannot be written.
+    """
+    with _in_one_line():
+        for reference in plan.own_code(config):
+            for copy, file in own_code.copies_of(own_code.located(reference)).items():
+                if not (folder.code / copy).exists():
+                    write_whole(folder.code / copy, partial(shutil.copyfile, file))
+
+
+def code_digests(config: StudyConfig) -> dict[str, str]:
+    """SHA-256 of the user's own code as this process imports it, by its reference."""
+    with _in_one_line():
+        return {reference: own_code.located(reference).digest for reference in plan.own_code(config)}
+
+
+def check_same_code(folder: StudyFolder, record: StartRecord, says: Callable[[str], None]) -> None:
+    """Compare the user's own code with what the study started with. The study uses its copies.
+
+    Args:
+        folder: of the study.
+        record: of the study.
+        says: takes one line for each reference whose code was edited since.
+
+    Raises:
+        UserError: a copy has changed, or another version of a package is installed.
+    """
+    with _in_one_line():
+        for reference, digest in record.code.items():
+            code = own_code.located(reference)
+            if code.digest != digest:
+                what = f"the copy of {code.place} in {folder.code}" if code.travels else f"the package of {reference}"
+                raise UserError(
+                    f"{what} is not what study {folder.name} started with; restore it, or start another study with "
+                    "--name"
+                )
+            with own_code.copies_in(None):
+                if not code.travels or _present_digest(reference) == digest:
+                    continue
+            says(
+                f"{code.place} has changed since study {folder.name} started; the study uses its copy in "
+                f"{folder.code}; to use the new code, start another study with --name"
+            )
+
+
+def _present_digest(reference: str) -> str | None:
+    try:
+        return own_code.located(reference).digest
+    except own_code.OwnCodeError:
+        return None
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except own_code.OwnCodeError as error:
+        raise UserError(str(error)) from None
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror or error})") from None
+
+
 def unchanged_study(folder: StudyFolder, record: StartRecord) -> StudyConfig:
     """The study, whose file must have the same content as when the study started or was extended.
 
@@ -97,6 +167,7 @@ def with_extension(record: StartRecord, config: StudyConfig, timestamp_ms: int) 
         update={
             "study_file": dump_study(config),
             "weights": {**weights_digests(config), **record.weights},
+            "code": {**code_digests(config), **record.code},
             "seeds": config.fixed_seeds,
             "extensions": (*record.extensions, extension),
             "study_file_before": record.study_file,

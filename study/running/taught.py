@@ -34,7 +34,7 @@ class TaughtLogits:
         root: the folder in which all studies share their teachers.
         dataset: what its students learn from.
         whole: what its teachers learn from: the same, or the images that `dataset` is a share of.
-        weights: SHA-256 of every weights file that the study names, by its path in the study file.
+        digests: as in `study.planning.keys.training_key`, of everything that the study file names.
         threads: returns how many threads a teacher uses.
         says: takes one line for the user.
     """
@@ -42,7 +42,7 @@ class TaughtLogits:
     root: Path
     dataset: Dataset
     whole: Dataset
-    weights: Mapping[str, str]
+    digests: Mapping[str, str]
     threads: Callable[[TrialConfig], int]
     says: Callable[[str], None]
 
@@ -76,7 +76,7 @@ class TaughtLogits:
 
     def key(self, teachers: Sequence[TeacherConfig], how: Combination) -> str:
         """What identifies the combined logits that a student learns from."""
-        return f"{teacher_key(teachers, self.weights)} {how}"
+        return f"{teacher_key(teachers, self.digests)} {how}"
 
     def _of(self, teacher: TeacherConfig, split: LogitSplit = "train") -> Tensor:
         """A trained teacher's logits for the images that teachers learn from, or are judged by."""
@@ -111,4 +111,4 @@ class TaughtLogits:
 
     def _key_of(self, teacher: TeacherConfig) -> str:
         """The key of a teacher's weights and of its logits for the images that teachers learn from."""
-        return logits_key(teacher_trial(teacher), self.whole.digest, self.weights)
+        return logits_key(teacher_trial(teacher), self.whole.digest, self.digests)

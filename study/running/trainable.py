@@ -11,6 +11,7 @@ import ray
 import torch
 from ray import tune
 
+from models.own_code import use_copies
 from study.adapters.glibc import keep_freed_memory
 from study.data.dataset import Dataset
 from study.records import TrialReport
@@ -57,6 +58,7 @@ class DistillationTrainable(tune.Trainable):
     def step(self) -> dict[str, Any]:
         if self._run is None:
             torch.set_num_threads(self._job.threads)
+            use_copies(self._job.code)
             self._run = TrialRun(self._job, self._targets, self._images)
         report = self._run.step()
         if report.summary is not None or report.fatal is not None:

@@ -101,6 +101,8 @@ class TrialJob:
     """How many threads train it, and make its logits if it is a teacher."""
     processors: Path | None = None
     """The study's file with the measurements of processors; None: this process measures for itself."""
+    code: Path | None = None
+    """The study's copies of the user's own code."""
 
 
 @dataclass

@@ -18,7 +18,7 @@ from study.config import (
 from study.config.methods import settings_of
 from study.methods import NOISE_SETTINGS, Method, method_named
 from study.noise.settings import Noise, noise_words, reading_of
-from study.planning.keys import NO_WEIGHTS, teacher_key, training_key
+from study.planning.keys import NO_DIGESTS, teacher_key, training_key
 from study.stages import SEARCH
 from study.tracking import schema
 
@@ -142,7 +142,7 @@ def run_params(
     dataset: str,
     student: Cost,
     teachers: Cost | None,
-    weights: Mapping[str, str] = NO_WEIGHTS,
+    digests: Mapping[str, str] = NO_DIGESTS,
     design: TeacherConfig | None = None,
 ) -> dict[str, str]:
     """All parameters of a run, as text, because MLflow stores text.
@@ -152,7 +152,7 @@ def run_params(
         dataset: the dataset's name.
         student: cost of the network that is trained (for a teacher run: the teacher).
         teachers: summed cost of its teachers; None without teachers.
-        weights: SHA-256 of each weights file, by its path in the study file.
+        digests: as in `study.planning.keys.training_key`.
         design: of a teacher run, the teacher as the study file has it. Without one it is the trial itself. The two
             differ in their seeds where each seed of the study brings a teacher of its own.
     """
@@ -172,11 +172,11 @@ def run_params(
         params[schema.TEACHER] = params.pop(schema.STUDENT)
         for name in () if trial.teachers else (schema.SIGMA, schema.SIGMA_MODE, schema.NOISE, schema.ALPHA):
             del params[name]
-        params[schema.TEACHER_KEY] = training_key(trial if design is None else teacher_trial(design), weights)
+        params[schema.TEACHER_KEY] = training_key(trial if design is None else teacher_trial(design), digests)
         chain = _with_own(trial.network, trial.teachers if design is None else design.teachers or ())
     else:
         params[schema.TEACHER] = "+".join(teacher.network for teacher in trial.teachers)
-        params[schema.TEACHER_KEY] = teacher_key(trial.teachers, weights)
+        params[schema.TEACHER_KEY] = teacher_key(trial.teachers, digests)
         chain = chain_name(trial.teachers)
     if chain != params[schema.TEACHER]:
         params[schema.TEACHER_CHAIN] = chain

@@ -109,3 +109,18 @@ def test_images_are_not_sent_and_are_named(folder: Path) -> None:
     shipment = pack(quickstart(data="{name: image_folder, path: pictures}"), folder)
     assert not shipment.files
     assert "NOISY_STUDY_DATA" in shipment.notes[0]
+
+
+def test_own_code_is_sent_with_what_it_imports(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    (folder / "nets").mkdir()
+    (folder / "nets" / "mine.py").write_text("import part_of_mine\n", encoding="utf-8")
+    (folder / "nets" / "part_of_mine.py").write_text("", encoding="utf-8")
+    pack(quickstart(**{"student.network": "nets/mine.py:Net"}), folder).write(there := tmp_path_factory.mktemp("there"))
+    assert {file.name for file in (there / "nets").iterdir()} == {"mine.py", "part_of_mine.py"}
+
+
+def test_own_code_outside_the_folder_cannot_be_sent(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.mktemp("elsewhere") / "mine.py"
+    file.write_text("", encoding="utf-8")
+    with pytest.raises(UserError, match=r"code .*mine\.py cannot be sent to the cluster: copy it into this folder"):
+        pack(quickstart(**{"student.network": f"{file}:Net"}), folder)

@@ -12,21 +12,28 @@ from study.terminal.cli.output import print_json, standard_output
 
 
 def net(
-    network: Annotated[str, typer.Argument(metavar="NETWORK", help="a name of the zoo, or a line of notation")],
+    network: Annotated[str, typer.Argument(metavar="NETWORK", help="a name, a line of notation, or FILE.py:NAME")],
     teacher: Annotated[str | None, typer.Option(help="a network to compare with")] = None,
     shape: Annotated[
-        str | None, typer.Option("--input", help="CxHxW of an image, for a line of notation, e.g. 3x32x32")
+        str | None,
+        typer.Option("--input", help="CxHxW of an image, for a line of notation or a network of yours, e.g. 3x32x32"),
     ] = None,
+    classes: Annotated[int, typer.Option(min=1, help="the number of classes, for a network of yours")] = 10,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a network is: layers, shapes, parameters, multiplications, compression."""
     from models.cost import compression_ratio, network_cost
     from models.notation import NotationError
+    from models.own_code import is_own
 
     try:
         size = _shape(shape)
-        counted = network_cost(network, size)
-        ratio = None if teacher is None else compression_ratio(network_cost(teacher, size), counted)
+        counted, other = (
+            None if one is None else network_cost(one, size, classes if is_own(one) else None)
+            for one in (network, teacher)
+        )
+        assert counted is not None
+        ratio = None if other is None else compression_ratio(other, counted)
     except NotationError as error:
         raise UserError(str(error)) from None
     if as_json:

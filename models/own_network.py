@@ -1,0 +1,239 @@
+"""Networks of the user: how they are made, and how they are tried before a study uses them.
+
+Works on a reference to code (`models.own_code`), the shape of an image and a number of classes. A network is tried in a
+process of its own with a time limit, because code of the user may hang or end the process.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models import own_code
+from models.notation import NotationError, Shape
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+SECONDS = 60
+"""How long a network may take to be made and tried, in seconds. The import of PyTorch is not counted."""
+
+_SECONDS_TO_START = 600
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What was found when a network was tried.
+
+    Attributes:
+        layers: name, class, output shape, parameters and multiplications of every module that has any of the last two.
+        parameters: all trainable parameters.
+        smallest_batch: the fewest images that one step of training can take, 1 or 2.
+    """
+
+    layers: tuple[tuple[str, str, Shape, int, int], ...]
+    parameters: int
+    smallest_batch: int
+
+
+def build(reference: str, input_shape: Shape, classes: int) -> nn.Module:
+    """The network that a class or function of the user makes, with fresh weights.
+
+    It is called with `(input_shape, classes)`; if it does not take two arguments, without any. It gets images whose
+    channels lie outermost in memory, so that it may use `view`.
+
+    Raises:
+        NotationError: it cannot be imported, is no class or function, or does not make a module.
+    """
+    import torch
+    from torch import nn
+
+    try:
+        maker = own_code.load(reference)
+    except own_code.OwnCodeError as error:
+        raise NotationError(str(error)) from error.__cause__
+    if isinstance(maker, nn.Module) or not callable(maker):
+        raise NotationError(f"{reference} is no class or function that makes a network, but {type(maker).__name__}")
+    arguments = (tuple(input_shape), classes)
+    network = maker(*arguments) if _takes(maker, *arguments) else maker()
+    if not isinstance(network, nn.Module):
+        raise NotationError(f"{reference} makes {type(network).__name__}; expected a torch.nn.Module")
+    network.register_forward_pre_hook(_contiguous)
+    if any(map(nn.parameter.is_lazy, network.parameters())):
+        with torch.no_grad():  # lazy modules make their weights in the first forward pass
+            network(torch.zeros(2, *input_shape))
+    return network
+
+
+def tried(reference: str, input_shape: Shape, classes: int) -> Tried:
+    """Try a network on a batch of two images and on one, in a process of its own.
+
+    Raises:
+        NotationError: it raises an error, hangs, gives another shape than (images, classes), or cannot be trained.
+    """
+    try:
+        digest = own_code.located(reference).digest
+    except own_code.OwnCodeError as error:
+        raise NotationError(str(error)) from None
+    return _tried(reference, digest, tuple(input_shape), classes, own_code.copies())
+
+
+@functools.lru_cache(maxsize=100)
+def _tried(reference: str, digest: str, input_shape: Shape, classes: int, copies: Path | None) -> Tried:
+    """As `tried`. `digest` is an argument, so that code that was changed is tried again."""
+    task = {
+        "reference": reference,
+        "input_shape": input_shape,
+        "classes": classes,
+        "copies": None if copies is None else str(copies),
+        "seconds": SECONDS,
+    }
+    answer = _asked(task)
+    if "error" in answer:
+        raise NotationError(answer["error"])
+    layers = tuple((name, token, tuple(shape), *counts) for name, token, shape, *counts in answer["layers"])
+    return Tried(layers, answer["parameters"], answer["smallest_batch"])
+
+
+def _asked(task: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of a process of its own: the fields of `Tried`, or `error`."""
+    reference, seconds, home = task["reference"], task["seconds"], str(Path(__file__).parents[1])
+    program = f"import sys; sys.path.insert(0, {home!r}); from models.own_network import main; main()"
+    try:
+        # -P keeps the working folder off the path, where a `models.py` of the user would hide our package.
+        ran = subprocess.run(
+            [sys.executable, "-P", "-c", program, json.dumps(task)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds + _SECONDS_TO_START,
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": f"{reference} did not end within {seconds + _SECONDS_TO_START} s"}
+    if ran.returncode == -signal.SIGALRM:
+        return {"error": f"{reference} takes more than {seconds} s to be made and to see three images; does it hang?"}
+    try:
+        answer: dict[str, Any] = json.loads(ran.stdout)
+    except ValueError:
+        ended = f"signal {-ran.returncode}" if ran.returncode < 0 else f"status {ran.returncode}"
+        return {"error": f"the process that tried {reference} ended with {ended}"}
+    return answer
+
+
+def main() -> None:
+    """The process that tries one network: the task is its argument as JSON, the answer is printed as JSON."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what the code of the user prints is not the answer
+    import torch  # noqa: F401 - before the time is taken
+
+    task = json.loads(sys.argv[1])
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(task["seconds"])
+    own_code.use_copies(None if task["copies"] is None else Path(task["copies"]))
+    with answers:
+        json.dump(answer_to(task), answers)
+
+
+def answer_to(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Try one network in this process; never raises an error of the user's code."""
+    reference = task["reference"]
+    try:
+        return asdict(_try(reference, tuple(task["input_shape"]), task["classes"]))
+    except NotationError as error:
+        return {"error": str(error)}
+    except BaseException as error:  # noqa: BLE001 - code of the user may raise anything
+        return {"error": f"{reference}: {own_code.in_words(error, own_code.located(reference))}"}
+
+
+def _try(reference: str, input_shape: Shape, classes: int) -> Tried:
+    import torch
+
+    from models.cost import cost_of_products
+
+    def made() -> nn.Module:
+        torch.manual_seed(0)
+        return build(reference, input_shape, classes)
+
+    network, again = made(), made()
+    _check_weights(reference, network, again)
+    torch.manual_seed(1)
+    images = torch.rand(2, *input_shape)
+    logits = network.train()(images)
+    _check_logits(reference, logits, 2, classes)
+    logits.square().sum().backward()
+    if not any(parameter.grad is not None for parameter in network.parameters()):
+        raise NotationError(f"{reference}: no weight gets a gradient; expected logits that depend on them")
+    network.eval()
+    with torch.inference_mode():
+        for count in (2, 1):
+            _check_logits(reference, network(images[:count]), count, classes)
+    try:
+        again.train()(images[:1])
+        smallest = 1
+    except ValueError:  # batch normalisation of one value
+        smallest = 2
+    counted = cost_of_products(made(), images[:1])
+    if not counted.multiplications:
+        raise NotationError(f"{reference}: PyTorch's flop counter finds no product in it, so it cannot be compared")
+    layers = tuple(
+        (each.name, each.token, each.output_shape, each.parameters, each.multiplications) for each in counted.layers
+    )
+    return Tried(layers, counted.parameters, smallest)
+
+
+def _check_weights(reference: str, network: nn.Module, again: nn.Module) -> None:
+    import torch
+
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise NotationError(f"{reference} has no weights that can be trained")
+    state, other = network.state_dict(), again.state_dict()
+    for name, tensor in state.items():
+        if not isinstance(tensor, torch.Tensor):
+            raise NotationError(f"{reference}: {name} of its state_dict is no tensor, so it cannot be stored")
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            raise NotationError(f"{reference}: {name} is {tensor.dtype}; expected torch.float32")
+        if not torch.equal(tensor, other[name]):
+            raise NotationError(
+                f"{reference}: {name} differs between two networks of one seed; draw initial weights with PyTorch's "
+                "own generator (torch.nn.init, torch.randn)"
+            )
+
+
+def _check_logits(reference: str, logits: object, count: int, classes: int) -> None:
+    import torch
+
+    images = "1 image" if count == 1 else f"{count} images"
+    if not isinstance(logits, torch.Tensor):
+        raise NotationError(f"{reference} gives {type(logits).__name__}; expected a tensor of logits")
+    if tuple(logits.shape) != (count, classes):
+        raise NotationError(
+            f"{reference} gives {tuple(logits.shape)} for {images}; expected ({count}, {classes}), the logits of "
+            f"{classes} classes"
+        )
+    if logits.dtype != torch.float32:
+        raise NotationError(f"{reference} gives logits as {logits.dtype}; expected torch.float32")
+    if not bool(logits.isfinite().all()):
+        raise NotationError(f"{reference} gives logits that are not finite numbers, for images from 0 to 1")
+
+
+def _takes(maker: Any, *arguments: object) -> bool:
+    """Whether a class or function can be called with these arguments."""
+    try:
+        inspect.signature(maker).bind(*arguments)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _contiguous(_network: nn.Module, images: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return tuple(part.contiguous() for part in images)

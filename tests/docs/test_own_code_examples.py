@@ -1,0 +1,39 @@
+"""The examples of code of the user in docs/how-to.md are checked and planned as written."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from models import own_network
+from study.data.load import describe_dataset
+from study.lookup import study_of
+from study.planning.check import check_study
+from study.planning.plan import grid_trials
+
+TEXT = (Path(__file__).parents[2] / "docs/how-to.md").read_text(encoding="utf-8")
+
+
+def _write(folder: Path, name: str, mark: str) -> Path:
+    """The code block behind a mark of the page, as a file."""
+    found = re.search(rf"^<!-- example: {re.escape(mark)} -->\n```\w+\n(.*?)^```", TEXT, flags=re.M | re.S)
+    assert found is not None, f"docs/how-to.md has no example: {mark}"
+    folder.mkdir(exist_ok=True)
+    file = folder / name
+    file.write_text(found[1], encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def here(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(own_network, "_asked", own_network.answer_to)  # a process of its own needs seconds to start
+    return workspace
+
+
+def test_a_study_of_ones_own_network_runs_to_its_plan(here: Path) -> None:
+    """The study file lies in a folder of its own, beside the code."""
+    _write(here / "studies", "mine.py", "network in mine.py")
+    study = study_of(str(_write(here / "studies", "study.yaml", "study of a network in mine.py")))
+    assert study.student.network == "studies/mine.py:SmallNet"
+    check_study(study, describe_dataset(study.data, here))
+    assert [trial.role for trial in grid_trials(study)] == ["baseline"] * 3 + ["arm"] * 6

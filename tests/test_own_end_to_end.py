@@ -1,0 +1,59 @@
+"""A study with a network of the user through Ray, from its start to an exported file."""
+
+from pathlib import Path
+
+import pytest
+from test_end_to_end import command_in
+
+CODE = """\
+from parts_of_mine import Features
+from torch import nn
+
+
+class SmallNet(nn.Module):
+    def __init__(self, input_shape, classes):
+        super().__init__()
+        self.features = Features(input_shape[0])
+        self.classes = nn.LazyLinear(classes)
+
+    def forward(self, images):
+        features = self.features(images)
+        return self.classes(features.view(features.size(0), -1))
+"""
+PARTS = """\
+from torch import nn
+
+
+def Features(channels):
+    return nn.Sequential(nn.Conv2d(channels, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+"""
+STUDY = """\
+name: own
+data: {name: digits}
+teachers: [{network: "mine.py:SmallNet", train: {epochs: 2}}]
+student: {network: "mine.py:SmallNet"}
+train: {epochs: 2, lr: 0.01}
+arms: [{method: noisy_teacher, sigma: 0.5}]
+seeds: [0, 1]
+"""
+
+
+@pytest.mark.slow  # three commands, a minute
+def test_a_network_of_the_user_from_start_to_export(tmp_path: Path) -> None:
+    """The code is edited before the study is extended: the study still uses its copy."""
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    for name, text in {"mine.py": CODE, "parts_of_mine.py": PARTS, "study.yaml": STUDY}.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    command = command_in(tmp_path)
+    ran = command("run", "studies/study.yaml")
+    assert ran.returncode == 0, ran.stderr
+    assert "own-student version 1, champion" in ran.stderr
+    (folder / "mine.py").write_text("raise RuntimeError('edited')\n", encoding="utf-8")
+    extended = command("extend", "own", "--set", "seeds=[0, 1, 2]")
+    assert extended.returncode == 0, extended.stderr
+    assert "studies/mine.py has changed since study own started; the study uses its copy" in extended.stderr
+    exported = command("export", "own", "--out", "student")
+    assert exported.returncode == 0, exported.stderr
+    card = (tmp_path / "student" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "| student studies/mine.py:SmallNet | 2,944 |" in card
