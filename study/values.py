@@ -19,10 +19,13 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     Tag,
     ValidationError,
+    ValidationInfo,
     WrapSerializer,
     model_validator,
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from models.own_code import beside
 
 MAX_SEED = 2**31 - 1
 
