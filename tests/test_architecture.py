@@ -21,6 +21,7 @@ LAYERS: list[set[str]] = [
         "study.datasets",
         "study.digests",
         "models",
+        "study.disk",
     },
     {"study.shadows", "study.values", "study.locks"},
     {"study.noise"},

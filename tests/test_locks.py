@@ -8,7 +8,7 @@ import pytest
 
 from study.errors import TrackingUnavailable, UserError
 from study.locks import file_lock, held, is_held
-from study.running.service import _locked
+from study.running.service import locked
 from study.storage import StudyFolder
 from study.tracking.address import answering, first_opening
 
@@ -39,7 +39,7 @@ def test_tracking_server_is_not_blamed_for_locks(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("without_locks")
 def test_study_folder_without_locks_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="does not lock files"), _locked(StudyFolder(tmp_path, "small")):
+    with pytest.raises(UserError, match="does not lock files"), locked(StudyFolder(tmp_path, "small")):
         raise AssertionError
 
 

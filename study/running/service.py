@@ -98,7 +98,7 @@ def start(config: StudyConfig, settings: Settings, watcher: Watcher) -> Dataset:
     facts = DatasetFacts(dataset.input_shape, dataset.class_count)
     check_study(config, facts)
     check_given_weights(plan.teacher_trials(config), facts)
-    with _locked(folder), own_code.copies_in(folder.code):
+    with locked(folder), own_code.copies_in(folder.code):
         _refuse_taken_folder(folder)
         _run_study(config, dataset, folder, owner, settings, watcher)
     return dataset
@@ -150,7 +150,7 @@ def _run_again(
     """
     check_tracked_there(folder, settings)
     check_journal(folder, folder.start_record(), settings)
-    with _locked(folder), own_code.copies_in(folder.code):
+    with locked(folder), own_code.copies_in(folder.code):
         record = folder.start_record()
         started = unchanged_study(folder, record)
         config = becomes(started)
@@ -180,7 +180,7 @@ def sync(name: str, settings: Settings) -> int:
     """
     folder = find_study(name, settings.root)
     check_tracked_there(folder, settings)
-    with _locked(folder):
+    with locked(folder):
         record = folder.start_record()
         check_journal(folder, record, settings)
         journal = settings.optuna_storage or folder.own_journal
@@ -371,7 +371,7 @@ def _refuse_tracked_name(name: str, uri: str) -> None:
 
 
 @contextmanager
-def _locked(folder: StudyFolder) -> Iterator[None]:
+def locked(folder: StudyFolder) -> Iterator[None]:
     """Hold the study's lock, so that one process at a time runs it. The system frees the lock when the process ends.
 
     If no study was created, the folder is removed again.

@@ -1,6 +1,7 @@
 """The live display of a running study: trials done of all, the best so far, rate and time left.
 
-Works on what a `Watcher` hears. Knows nothing of what runs the trials. On anything but a terminal it draws nothing.
+Works on the calls of a `Watcher`. Knows nothing of what runs the trials. On a terminal it draws one line. Elsewhere (a
+file, a pipe, a job's log) it prints a line for each stage and for every few per cent of the trials.
 """
 
 import math
@@ -32,6 +33,9 @@ from study.tracking.names import run_name
 SECONDS_BETWEEN_LINES = 30.0
 """In a log, of two lines about a teacher's epochs."""
 
+LINES_OF_A_STUDY = 20
+"""A log has about so many lines about trials: one for every 5 % of them."""
+
 CHEAP = 0.01
 """Seconds that an estimate of the time left may take for every epoch that is reported."""
 
@@ -42,11 +46,12 @@ class TerminalProgress(Watcher):
     Args:
         config: the study.
         console: where to.
-        lines: also print a line for every trial that ends, for a log that somebody follows.
+        lines: print a line for every trial that ends, for a job's log that somebody follows.
     """
 
     def __init__(self, config: StudyConfig, console: Console, lines: bool = False) -> None:
         self._console, self._lines = console, lines
+        self._is_log = not console.is_terminal
         self._progress = Progress(
             SpinnerColumn(),
             _WhereItFits(lambda task: task.description),
@@ -56,7 +61,7 @@ class TerminalProgress(Watcher):
             TextColumn("{task.fields[rate]}"),
             _WhereItFits(lambda task: task.fields["best"]),
             console=console,
-            disable=not console.is_terminal,
+            disable=self._is_log,
             transient=True,
         )
         self._task: TaskID | None = None
@@ -70,11 +75,11 @@ class TerminalProgress(Watcher):
         self._estimate: tuple[float | None, float | None] = None, None  # when the study ends, epochs per second
         self._estimate_again = -math.inf
         self._teacher_line_again = -math.inf
+        self._printed = 0  # the number of trials in the last line of a log
 
     def __enter__(self) -> "TerminalProgress":
         self._progress.start()
-        total = sum(self._sizes.values())
-        self._task = self._progress.add_task(f"loading {self._data}", total=total, best="", rate="", end=None)
+        self._task = self._progress.add_task(f"loading {self._data}", total=self._total, best="", rate="", end=None)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,7 +89,11 @@ class TerminalProgress(Watcher):
         if stage_of(name) != TEACHER:  # which come level by level, and whose trainings are known beforehand
             self._sizes[name] = total
             self._time_left.stage_begins(name, total, done, workers, time.monotonic())
-        self._done_before.setdefault(name, done)  # a stage in rounds begins several times
+        is_new = name not in self._done_before  # a stage in rounds begins several times
+        self._done_before.setdefault(name, done)
+        if self._is_log and is_new:
+            before = f", {done} of them done before" if done else ""
+            self.says(f"{name}: {total} {'trial' if total == 1 else 'trials'}{before}, {workers} at once")
         self._show(WORDS[stage_of(name)])
 
     def trial_begins(self, name: str, trial_id: str, trial: TrialConfig) -> None:
@@ -110,10 +119,34 @@ class TerminalProgress(Watcher):
             error = report.summary.best_val_error
             if error is not None and (self._best is None or error < self._best[0]):
                 self._best = (error, run_name(trial))
+            if self._is_log and not self._lines:
+                self._print_progress(WORDS[trial.stage])
         self._show(WORDS[trial.stage], *self._estimated(now))
 
     def says(self, message: str) -> None:
         self._console.print(message, highlight=False, markup=False, soft_wrap=True)
+
+    @property
+    def _total(self) -> int:
+        return sum(self._sizes.values())
+
+    @property
+    def _completed(self) -> int:
+        return sum(self._done_before.values()) + len(self._ended)
+
+    @property
+    def _best_in_words(self) -> str:
+        return "" if self._best is None else f"best {self._best[0]:.2%} ({self._best[1]})"
+
+    def _print_progress(self, stage: str) -> None:
+        """A line of a log, where enough trials have ended since the last one."""
+        done, total = self._completed, self._total
+        if done - self._printed < max(1, total // LINES_OF_A_STUDY) and done < total:
+            return
+        self._printed = done
+        left = self._time_left.seconds()
+        facts = [self._best_in_words, "" if left is None or done == total else f"{_duration(left)} left"]
+        self.says(", ".join([f"{stage}: {done} of {total} trials", *filter(None, facts)]))
 
     def _estimated(self, now: float) -> tuple[float | None, float | None]:
         """When the study ends, and how fast it is. An estimate goes through all trials to come, so where they are many
@@ -133,7 +166,7 @@ class TerminalProgress(Watcher):
         words = f"{_of_a_teacher(trial, last.epoch)}, {last.val_error:.2%}"
         now = time.monotonic()
         self._show(words, now + last.seconds * (trial.train.epochs - last.epoch))
-        if self._lines and now >= self._teacher_line_again:
+        if (self._lines or self._is_log) and now >= self._teacher_line_again:
             self._teacher_line_again = now + SECONDS_BETWEEN_LINES
             self.says(words)
 
@@ -143,9 +176,9 @@ class TerminalProgress(Watcher):
         self._progress.update(
             self._task,
             description=description,
-            total=sum(self._sizes.values()),
-            completed=sum(self._done_before.values()) + len(self._ended),
-            best="" if self._best is None else f"best {self._best[0]:.2%} ({self._best[1]})",
+            total=self._total,
+            completed=self._completed,
+            best=self._best_in_words,
             rate="" if rate is None else _rate(rate),
             end=end,
         )

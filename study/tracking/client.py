@@ -92,6 +92,19 @@ class TrackingClient:
             self._there.find_parent()
         return self._there.parent
 
+    def delete_study(self, former: str) -> None:
+        """Delete the experiment, if there is one. Its name is free afterwards.
+
+        Args:
+            former: the name under which MLflow keeps the deleted experiment.
+        """
+        with answering(self._there.uri):
+            self._there.find_experiment()
+            if self._there.experiment is not None:
+                self._client.rename_experiment(self._there.experiment_id, former)
+                self._client.delete_experiment(self._there.experiment_id)
+                self._there.forget()
+
     def apply(self, events: Iterable[Event]) -> None:
         """Write events in their order. Events that were written before change nothing.
 

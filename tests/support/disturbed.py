@@ -76,6 +76,9 @@ def command(words: Sequence[str], folder: Path, environment: Mapping[str, str], 
     )
 
 
+_PROGRESS = re.compile(r"[a-z]+(-[0-9]+)?: [0-9]+ (of [0-9]+ )?trials?,? |teacher [^ ]+: epoch [0-9]+ of ")
+
+
 class Driver:
     """A `noisy-study` command in a session of its own, as in a terminal, and the processes of its Ray.
 
@@ -102,7 +105,9 @@ class Driver:
 
     @property
     def stderr(self) -> str:
-        return self._err.read_text()
+        """Without the lines about progress, which have their own tests."""
+        lines = self._err.read_text().splitlines(keepends=True)
+        return "".join(line for line in lines if not _PROGRESS.match(line))
 
     @property
     def running(self) -> bool:

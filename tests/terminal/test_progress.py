@@ -81,12 +81,22 @@ def test_the_line_stays_one_line_and_keeps_what_matters(config: StudyConfig, wid
     assert "left" in line
 
 
-def test_nothing_is_drawn_where_there_is_no_terminal(config: StudyConfig) -> None:
-    console = Console(file=io.StringIO(), width=80)
-    with TerminalProgress(config, console) as progress:
-        progress.stage_begins("grid", 4, 0, 1)
+def test_a_log_has_a_line_for_each_stage_and_few_for_trials(config: StudyConfig) -> None:
+    many = config.model_copy(update={"seeds": tuple(range(50))})  # 100 trials and a teacher: a line for every 5
+    console = Console(file=io.StringIO(), width=200)
+    trials = plan.grid_trials(many)
+    with TerminalProgress(many, console) as progress:
+        progress.stage_begins("grid", len(trials), 3, 2)
+        for number, trial in enumerate(trials[3:]):
+            summary = TrainingSummary(
+                outcome="completed", epochs=4, best_val_error=0.25, best_epoch=1, train_seconds=120.0
+            )
+            progress.trial_reports(f"grid-{number:04d}", trial, TrialReport(number=0, summary=summary))
     assert isinstance(console.file, io.StringIO)
-    assert console.file.getvalue() == ""
+    begins, *lines = console.file.getvalue().splitlines()
+    assert begins == "grid: 100 trials, 3 of them done before, 2 at once"
+    assert len(lines) == 20
+    assert lines[0].startswith("grid: 5 of 101 trials, best 25.00% (")
 
 
 def test_a_teacher_s_epochs_are_told_from_the_first_on(config: StudyConfig) -> None:
@@ -117,5 +127,6 @@ def test_a_log_has_a_line_about_a_teacher_every_half_minute(
             now += 12
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().splitlines() == [
-        f"teacher digits-cnn: epoch {number} of 10, 25.00%" for number in (1, 4, 7)
+        "teacher: 1 trial, 1 at once",
+        *(f"teacher digits-cnn: epoch {number} of 10, 25.00%" for number in (1, 4, 7)),
     ]

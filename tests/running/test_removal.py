@@ -1,0 +1,89 @@
+"""A study is removed whole or not at all, and what other studies use stays."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import optuna
+import pytest
+from mlflow import MlflowClient
+from support.started import started
+
+from study.errors import UserError
+from study.locks import held
+from study.lookup import local_studies
+from study.results.read import read_study
+from study.running.journal import open_storage
+from study.running.removal import removal_of, remove
+from study.running.service import Settings
+from study.storage import StudyFolder
+
+
+@pytest.fixture
+def settings(workspace: Path, own_store: str) -> Settings:
+    return Settings(own_store, workspace, root=workspace / "root")
+
+
+@pytest.fixture
+def folder(settings: Settings) -> StudyFolder:
+    """A study that has started and is tracked."""
+    return started("mine", settings)
+
+
+def test_a_removed_study_is_gone_and_teachers_stay(folder: StudyFolder, settings: Settings) -> None:
+    teacher = settings.root / "teachers" / "key" / "weights.safetensors"
+    teacher.parent.mkdir(parents=True)
+    teacher.write_bytes(b"weights")
+    assert removal_of("mine", settings).bytes > 1000
+    remove("mine", settings)
+    assert local_studies(settings.root) == []
+    assert list(folder.path.parent.iterdir()) == []
+    assert teacher.exists()
+    assert read_study(settings.tracking_uri, "mine").tags, "the runs stay"
+
+
+def test_tracked_runs_are_deleted_on_request(folder: StudyFolder, settings: Settings) -> None:
+    remove("mine", settings, tracked=True)
+    client = MlflowClient(settings.tracking_uri)
+    assert client.get_experiment_by_name("mine") is None, "the name is free"
+    kept = [each.name for each in client.search_experiments(view_type=2)]
+    assert any(name.startswith("mine (removed ") for name in kept), "MLflow can restore it"
+
+
+def test_a_running_study_is_not_removed(folder: StudyFolder, settings: Settings) -> None:
+    with held(folder.lock), pytest.raises(UserError, match="another process runs study mine"):
+        remove("mine", settings)
+    assert folder.exists()
+
+
+def test_an_unknown_study_is_not_removed(folder: StudyFolder, settings: Settings) -> None:
+    with pytest.raises(UserError, match="no study named mime"):
+        remove("mime", settings)
+    assert folder.exists()
+
+
+def test_stages_in_a_shared_journal_are_removed(workspace: Path, own_store: str) -> None:
+    journal = f"sqlite:///{workspace / 'shared.db'}"
+    settings = Settings(own_store, workspace, journal, root=workspace / "root")
+    storage = open_storage(journal)
+    for name in ("mine", "other"):
+        started(name, settings)
+        optuna.create_study(storage=storage, study_name=f"{name}.grid")
+    remove("mine", settings)
+    assert optuna.get_all_study_names(storage) == ["other.grid"]
+    assert local_studies(settings.root) == ["other"]
+
+
+def test_events_that_were_not_delivered_are_counted(folder: StudyFolder, settings: Settings) -> None:
+    with closing(sqlite3.connect(folder.outbox)) as outbox, outbox:
+        outbox.execute("CREATE TABLE event (number INTEGER PRIMARY KEY, body TEXT)")
+        outbox.execute("INSERT INTO event (body) VALUES ('{}')")
+    assert removal_of("mine", settings).undelivered == 1
+
+
+def test_a_killed_removal_is_finished_by_the_next(folder: StudyFolder, settings: Settings) -> None:
+    left = folder.path.with_name(".before.0000.removed")
+    left.mkdir()
+    (left / "journal.db").write_bytes(b"")
+    remove("mine", settings)
+    assert list(folder.path.parent.iterdir()) == []
