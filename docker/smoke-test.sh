@@ -21,6 +21,9 @@ step() { printf '\n== %s\n' "$*"; }
 
 # Throw-away secrets: an example file is no place for any that work.
 cat > "$work/env" <<EOF
+MLFLOW_DATABASE_PASSWORD=$(head -c 24 /dev/urandom | base64 | tr -d '/+=')
+STUDY_DATABASE_PASSWORD=$(head -c 24 /dev/urandom | base64 | tr -d '/+=')
+MLFLOW_STUDY_PASSWORD=$(head -c 24 /dev/urandom | base64 | tr -d '/+=')
 POSTGRES_PASSWORD=$(head -c 24 /dev/urandom | base64 | tr -d '/+=')
 MLFLOW_ADMIN_PASSWORD=$(head -c 24 /dev/urandom | base64 | tr -d '/+=')
 MLFLOW_SECRET_KEY=$(head -c 24 /dev/urandom | base64 | tr -d '/+=')
@@ -28,6 +31,8 @@ RAY_AUTH_TOKEN=$(head -c 24 /dev/urandom | base64 | tr -d '/+=')
 RAY_WORKER_CPUS=1
 STUDY_IMAGE=$IMAGE
 EOF
+# The stand-ins of stand-in-images.sh have no digest.
+if [ "$engine" = buildah ]; then echo "POSTGRES_IMAGE=docker.io/library/postgres:17-bookworm" >> "$work/env"; fi
 
 compose() { docker compose --env-file "$work/env" --file docker/compose.yaml --project-name noisy-study-smoke "$@"; }
 
@@ -44,7 +49,8 @@ if [ -z "${SKIP_BUILD:-}" ]; then
     # shellcheck disable=SC2206 # several options, by design of the variable
     build+=(${BUILD_OPTIONS:-})
     if [ "$engine" = docker ]; then docker build "${build[@]}" . > "$work/build.log" 2>&1
-    else buildah bud --layers --format docker --pull-never "${build[@]}" . > "$work/build.log" 2>&1; fi ||
+    else buildah bud --layers --format docker --pull-never \
+        --build-arg PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm "${build[@]}" . > "$work/build.log" 2>&1; fi ||
         { tail -n 40 "$work/build.log"; exit 1; }
 fi
 

@@ -95,6 +95,11 @@ def auth_admin_password() -> str:
     return os.environ.get("MLFLOW_AUTH_ADMIN_PASSWORD", "")
 
 
+def user_password() -> str | None:
+    """`NOISY_STUDY_USER_PASSWORD`, the password of MLflow's user `study`; None if it is not set."""
+    return os.environ.get("NOISY_STUDY_USER_PASSWORD") or None
+
+
 def auth_config_path() -> str | None:
     """`MLFLOW_AUTH_CONFIG_PATH`, the settings file of MLflow's login; None if it is not set."""
     return os.environ.get("MLFLOW_AUTH_CONFIG_PATH") or None
@@ -103,6 +108,26 @@ def auth_config_path() -> str | None:
 def flask_secret_key() -> str | None:
     """`MLFLOW_FLASK_SERVER_SECRET_KEY`, which signs the forms of MLflow's login; None if it is not set."""
     return os.environ.get("MLFLOW_FLASK_SERVER_SECRET_KEY") or None
+
+
+UI_TOKEN = "NOISY_STUDY_UI_TOKEN"
+"""`noisy-study ui` passes the token of its start to the server's process in this variable."""
+
+
+def ui_token() -> str | None:
+    """`NOISY_STUDY_UI_TOKEN`, the token that requests to the UI must bring; None if it is not set."""
+    return os.environ.get(UI_TOKEN) or None
+
+
+def backend_store() -> str | None:
+    """`MLFLOW_BACKEND_STORE_URI`, the database of an MLflow server; None if it is not set."""
+    return os.environ.get("MLFLOW_BACKEND_STORE_URI") or None
+
+
+def artifact_places() -> list[str]:
+    """Where an MLflow server keeps artifacts: what `mlflow server` tells its own processes in two variables."""
+    names = ("_MLFLOW_SERVER_ARTIFACT_DESTINATION", "_MLFLOW_SERVER_ARTIFACT_ROOT")
+    return [place for name in names if (place := os.environ.get(name))]
 
 
 def has_terminal_width() -> bool:

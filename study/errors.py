@@ -18,6 +18,8 @@ retried.
 Knows nothing else: every room raises these errors, and the command line prints them.
 """
 
+from study.plain import plain
+
 
 class NoisyStudyError(Exception):
     """One line that says what is wrong, where, and what to do about it.
@@ -27,7 +29,7 @@ class NoisyStudyError(Exception):
     """
 
     def __init__(self, *mistakes: str) -> None:
-        super().__init__("\n".join(" ".join(each.split()) for each in mistakes))
+        super().__init__("\n".join(plain(" ".join(each.split())) for each in mistakes))
 
 
 class UserError(NoisyStudyError):

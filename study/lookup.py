@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from search_spaces.library import recipe_names, recipe_text
-from study import environment
 from study.config import StudyConfig, nearest, parse_study, read_text
 from study.errors import UserError
 from study.locks import is_held
 from study.storage import DEFAULT_ROOT, StudyFolder, can_be_study_name
-from study.tracking.address import tracking_uri
+from study.tracking.address import given_uri, tracking_uri
 
 
 def study_of(reference: str, overrides: Sequence[str] = (), name: str | None = None) -> StudyConfig:
@@ -37,7 +36,7 @@ def study_of(reference: str, overrides: Sequence[str] = (), name: str | None = N
 
 def tracking_uri_of(study: str) -> str:
     """`MLFLOW_TRACKING_URI`, else the address that the study was started with, else the default store."""
-    return environment.tracking_uri() or _recorded_uri(study) or tracking_uri()
+    return given_uri() or _recorded_uri(study) or tracking_uri()
 
 
 def tracking_uris_of(studies: Sequence[str]) -> dict[str, str]:

@@ -30,6 +30,17 @@ LOCK = "lock"
 """Name of the file that the process locks that runs a study."""
 
 
+def make_root(root: Path) -> None:
+    """Make the folder of studies, teachers and logits, for its owner alone: it holds results.
+
+    A folder that is there keeps its mode, so that a group can share a folder that it made. Files in it follow the
+    umask.
+    """
+    with suppress(FileExistsError):
+        root.parent.mkdir(parents=True, exist_ok=True)
+        root.mkdir(mode=0o700)
+
+
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Have `write` fill a temporary file beside `path`, bring it to the disk, and put it in `path`'s place.
 

@@ -12,6 +12,7 @@ from study.stages import SEARCH_BASELINE, TEACHER
 
 ROOT = Path(__file__).parents[1]
 LAYERS: list[set[str]] = [
+    {"study.plain"},
     {
         "study.errors",
         "study.interrupts",

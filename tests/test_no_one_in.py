@@ -112,16 +112,16 @@ class Watched:
 
     def __init__(self, stack: ExitStack, folder: Path) -> None:
         self.folder, self.inside = folder, stack.enter_context(no_network())
-        self.password, self.journal_password = (secrets.token_hex(12) for _ in range(2))
-        self.secrets = [self.password, self.journal_password]
-        self.secrets.append(base64.b64encode(f"admin:{self.password}".encode()).decode())
+        self.password, self.journal_password, self.admin_password = (secrets.token_hex(12) for _ in range(3))
+        self.secrets = [self.password, self.journal_password, self.admin_password]
+        self.secrets.append(base64.b64encode(f"study:{self.password}".encode()).decode())
         journal = stack.enter_context(running_postgresql()).new_database_with_login("keeper", self.journal_password)
         short = Path(tempfile.mkdtemp(prefix="watched-", dir="/tmp"))  # Ray's sockets have no room for pytest's folder
         stack.callback(shutil.rmtree, short, ignore_errors=True)
         (folder / "passing").mkdir()
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("RAY_A", "MLFLOW_"))},
-            "MLFLOW_TRACKING_URI": f"http://admin:{self.password}@127.0.0.1:{PORT}",
+            "MLFLOW_TRACKING_URI": f"http://study:{self.password}@127.0.0.1:{PORT}",
             "OPTUNA_STORAGE": journal,
             "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",  # the machine may be busy with other tests
             "RAY_TMPDIR": str(short),
@@ -147,7 +147,8 @@ class Watched:
         environment = {
             **self.environment,
             "MLFLOW_TRACKING_URI": f"sqlite:///{self.folder / 'server.db'}",
-            "MLFLOW_AUTH_ADMIN_PASSWORD": self.password,
+            "MLFLOW_AUTH_ADMIN_PASSWORD": self.admin_password,
+            "NOISY_STUDY_USER_PASSWORD": self.password,
         }
         log = stack.enter_context((self.folder / "server.log").open("wb"))
         served = subprocess.Popen(
@@ -242,7 +243,7 @@ def test_no_password_is_written_to_a_file(watched: Watched) -> None:
 
 
 def test_no_password_is_tracked(watched: Watched) -> None:
-    login = f"admin:{watched.password}"
+    login = f"study:{watched.password}"
     experiment = json.loads(watched.asks("/api/2.0/mlflow/experiments/get-by-name?experiment_name=watched", login)[1])
     assert experiment["experiment"]["name"] == "watched"
     assert not [word for word in watched.secrets if word in json.dumps(experiment)]
@@ -252,7 +253,7 @@ def test_no_password_is_tracked(watched: Watched) -> None:
 
 def test_a_wrong_password_is_refused_and_not_repeated(watched: Watched) -> None:
     for name, value in {
-        "MLFLOW_TRACKING_URI": f"http://admin:{watched.journal_password}@127.0.0.1:{PORT}",
+        "MLFLOW_TRACKING_URI": f"http://study:{watched.journal_password}@127.0.0.1:{PORT}",
         "OPTUNA_STORAGE": watched.environment["OPTUNA_STORAGE"].replace(watched.journal_password, watched.password),
     }.items():
         ran = subprocess.run(
@@ -273,8 +274,15 @@ def test_the_server_asks_for_user_and_password(watched: Watched) -> None:
     path = "/api/2.0/mlflow/experiments/search?max_results=1"
     assert watched.asks("/health") == (200, "OK\n")
     assert watched.asks(path)[0] == 401
-    assert watched.asks(path, f"admin:{watched.journal_password}")[0] == 401
-    assert watched.asks(path, f"admin:{watched.password}")[0] == 200
+    assert watched.asks(path, f"study:{watched.journal_password}")[0] == 401
+    assert watched.asks(path, f"study:{watched.password}")[0] == 200
+
+
+def test_a_study_needs_no_administrator(watched: Watched) -> None:
+    """The study ran as a user who can administer nothing, and cannot even see another user."""
+    path = "/api/2.0/mlflow/users/get?username=admin"
+    assert watched.asks(path, f"study:{watched.password}")[0] == 403
+    assert watched.asks(path, f"admin:{watched.admin_password}")[0] == 200
 
 
 def test_the_server_listens_where_it_was_told_to(watched: Watched) -> None:

@@ -23,6 +23,8 @@ from study.adapters.ray_jobs import job_client
 from study.cluster.shipment import STUDY_FILE, Shipment
 from study.config import nearest
 from study.errors import StudyFailed, UserError
+from study.plain import plain, plain_lines
+from study.tracking.credentials import check_address, redacted_message, without_credentials
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -93,9 +95,11 @@ class Jobs:
     """
 
     def __init__(self, address: str) -> None:
+        check_address("the address of the cluster", address)
+        self.shown = without_credentials(address.rstrip("/"))
         if not address.startswith(("http://", "https://")):
             raise UserError(
-                f"--address {address}: expected the address of a cluster's dashboard, for instance {DEFAULT_ADDRESS}"
+                f"--address {self.shown}: expected the address of a cluster's dashboard, for instance {DEFAULT_ADDRESS}"
             )
         self.address = address.rstrip("/")
         with self._answering():
@@ -136,13 +140,13 @@ class Jobs:
                     raise
         known = [job.id for job in self.list()]
         hint = nearest(job_id, known) if known else "; no study was submitted there yet"
-        raise UserError(f"no job {job_id} at {self.address}{hint}")
+        raise UserError(f"no job {job_id} at {self.shown}{hint}")
 
     def logs(self, job_id: str) -> str:
-        """The log of a job so far."""
+        """The log of a job so far, without control characters that a terminal would obey."""
         self.get(job_id)
         with self._answering():
-            return str(self._client.get_job_logs(job_id))
+            return plain_lines(str(self._client.get_job_logs(job_id)))
 
     def stop(self, job_id: str) -> bool:
         """Stop a job; its study can be resumed.
@@ -192,19 +196,21 @@ class Jobs:
         except AuthenticationError as error:
             what = "requires a token" if "required" in str(error).lower() else "refuses the token"
             raise UserError(
-                f"the cluster at {self.address} {what}: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to its token"
+                f"the cluster at {self.shown} {what}: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to its token"
             ) from None
         except requests.Timeout:
-            raise UserError(f"the cluster at {self.address} does not answer; is it Ray's dashboard?") from None
+            raise UserError(f"the cluster at {self.shown} does not answer; is it Ray's dashboard?") from None
         except ImportError as error:
             raise UserError(f"jobs need Ray's job API ({error}): pip install 'noisy-teacher-study[cluster]'") from None
         except ConnectionError:
             raise UserError(
-                f"no Ray cluster answers at {self.address}; give the address of its dashboard with --address or "
+                f"no Ray cluster answers at {self.shown}; give the address of its dashboard with --address or "
                 "RAY_API_SERVER_ADDRESS (the cluster needs ray[default])"
             ) from None
         except (RuntimeError, ValueError, OSError) as error:
-            raise UserError(f"the cluster at {self.address} refuses the request: {_one_line(error)}") from None
+            raise UserError(
+                f"the cluster at {self.shown} refuses the request: {redacted_message(error, self.address)}"
+            ) from None
 
 
 def check_job_environment() -> None:
@@ -247,11 +253,11 @@ def _client(address: str) -> "JobSubmissionClient":
 
 def _job(details: Any) -> Job:
     return Job(
-        id=details.submission_id,
-        study=(details.metadata or {}).get(STUDY, ""),
-        status=str(getattr(details.status, "value", details.status)),
+        id=plain(str(details.submission_id)),
+        study=plain(str((details.metadata or {}).get(STUDY, ""))),
+        status=plain(str(getattr(details.status, "value", details.status))),
         exit_status=details.driver_exit_code,
-        message=" ".join((details.message or "").split()),
+        message=plain(" ".join((details.message or "").split())),
         started=_time(details.start_time),
         ended=_time(details.end_time),
     )
@@ -259,7 +265,3 @@ def _job(details: Any) -> Job:
 
 def _time(milliseconds: int | None) -> datetime | None:
     return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -22,7 +22,8 @@ from study.export.weights import OpenedStudent, refuse_another_error
 from study.results.row_words import arm_words
 from study.tracking import schema
 from study.tracking.address import answering, bound_requests
-from study.tracking.artifacts import misplaced
+from study.tracking.artifacts import misplaced, place_of
+from study.tracking.pages import all_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -99,7 +100,7 @@ def register_student(tracking_uri: str, opened: OpenedStudent) -> Registered:
         champion = _champion(client, name, found)
         if same is None:
             _refuse_another_place(client, tracking_uri, opened.choice.run_id)
-        registered = same or _log(client, name, opened)
+        registered = same or _log(client, tracking_uri, name, opened)
         _mark_as_registered(client, name, registered)
         reason = _why_not(opened, champion, registered)
         if reason is None:
@@ -128,14 +129,7 @@ def _why_not(opened: OpenedStudent, champion: "ModelVersion | None", candidate: 
 
 
 def _versions(client: "MlflowClient", name: str) -> "list[ModelVersion]":
-    found: list[ModelVersion] = []
-    token: str | None = None
-    while True:
-        page = client.search_model_versions(f"name = '{name}'", page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return found
+    return list(all_of(lambda token: client.search_model_versions(f"name = '{name}'", page_token=token)))
 
 
 def _champion(client: "MlflowClient", name: str, found: "list[ModelVersion]") -> "ModelVersion | None":
@@ -145,7 +139,7 @@ def _champion(client: "MlflowClient", name: str, found: "list[ModelVersion]") ->
     return next((each for each in found if str(each.version) == str(aliases.get(CHAMPION))), None)
 
 
-def _log(client: "MlflowClient", name: str, opened: OpenedStudent) -> "ModelVersion":
+def _log(client: "MlflowClient", tracking_uri: str, name: str, opened: OpenedStudent) -> "ModelVersion":
     """Log the model with the study's parent run, with its trial's parameters, and make a version of it.
 
     A process that was killed may have done any of the steps already. They are not repeated.
@@ -162,7 +156,7 @@ def _log(client: "MlflowClient", name: str, opened: OpenedStudent) -> "ModelVers
         DATA_DIGEST: opened.data_digest,
         WEIGHTS_DIGEST: opened.weights_digest,
     }
-    logged = _left_model(client, trial, opened) or _new_model(client, trial, parent, facts, opened)
+    logged = _left_model(client, trial, opened) or _new_model(client, tracking_uri, trial, parent, facts, opened)
     now = int(trial.info.end_time or trial.info.start_time)
     client.log_batch(
         parent,
@@ -205,7 +199,12 @@ def _left_model(client: "MlflowClient", trial: "Run", opened: OpenedStudent) -> 
 
 
 def _new_model(
-    client: "MlflowClient", trial: "Run", parent: str, facts: Mapping[str, str], opened: OpenedStudent
+    client: "MlflowClient",
+    tracking_uri: str,
+    trial: "Run",
+    parent: str,
+    facts: Mapping[str, str],
+    opened: OpenedStudent,
 ) -> "LoggedModel":
     """Log the student as a new model with all its files."""
     from mlflow.entities import LoggedModelStatus
@@ -221,7 +220,7 @@ def _new_model(
         with tempfile.TemporaryDirectory(prefix="noisy-study-model-") as temporary:
             folder = Path(temporary) / "model"
             _save(opened, folder, run_id=parent, model_id=logged.model_id)
-            client.log_model_artifacts(logged.model_id, str(folder))
+            place_of(tracking_uri, str(logged.artifact_location)).log_artifacts(str(folder))
     except BaseException:
         client.finalize_logged_model(logged.model_id, LoggedModelStatus.FAILED)
         raise

@@ -13,6 +13,7 @@ import pandas as pd
 
 from study.results.read import ERROR_METRICS, not_a_share
 from study.tracking.address import answering, retry_read
+from study.tracking.pages import metric_history
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -41,7 +42,7 @@ def read_histories(tracking_uri: str, run_ids: Sequence[str], metric: str) -> di
         client = MlflowClient(tracking_uri=tracking_uri)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             found = list(
-                pool.map(lambda run_id: retry_read(tracking_uri, client.get_metric_history, run_id, metric), run_ids)
+                pool.map(lambda run_id: retry_read(tracking_uri, metric_history, client, run_id, metric), run_ids)
             )
     series = {run_id: _series(history) for run_id, history in zip(run_ids, found, strict=True) if history}
     if metric in ERROR_METRICS:

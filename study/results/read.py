@@ -7,7 +7,7 @@ Works on the names of the tracking schema and returns pandas frames with the col
 import difflib
 import gc
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from study.errors import UserError
+from study.plain import plain
 from study.stages import SEARCH, STAGES_OF_A_TABLE
 from study.tracking import schema
-from study.tracking.address import answering, first_opening, retry_read, store_exists, without_credentials
+from study.tracking.address import answering, first_opening, retry_read, store_exists
+from study.tracking.credentials import without_credentials
 from study.tracking.entities import fullest_first
 from study.tracking.known import RUNS_PER_PAGE
+from study.tracking.pages import all_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -168,11 +171,11 @@ def read_study(tracking_uri: str, study: str) -> TrackedStudy:
         study,
         trials=_frame(_of_kind(runs, "trial")),
         teachers=_frame(_of_kind(runs, "teacher")),
-        params=_params_now(parent.data.params, parent.data.tags) if parent is not None else {},
-        tags=dict(parent.data.tags) if parent is not None else {},
+        params=_params_now(_plain(parent.data.params), _plain(parent.data.tags)) if parent is not None else {},
+        tags=_plain(parent.data.tags) if parent is not None else {},
         status=parent.info.status if parent is not None else None,
         data=_data_of(parent) if parent is not None else {},
-        deleted_runs=tuple(run.info.run_id for run in missing),
+        deleted_runs=tuple(plain(run.info.run_id) for run in missing),
     )
 
 
@@ -182,13 +185,12 @@ def _params_now(params: Mapping[str, str], tags: Mapping[str, str]) -> dict[str,
     return {**params, **now}
 
 
-def _runs(tracking_uri: str, client: "MlflowClient", experiment_id: str, deleted: bool = False) -> Iterator["Run"]:
+def _runs(tracking_uri: str, client: "MlflowClient", experiment_id: str, deleted: bool = False) -> Iterable["Run"]:
     from mlflow.entities import ViewType
 
-    token: str | None = None
-    while True:
-        # Oldest first: trials that begin while we read come behind what was read, so that no page shifts.
-        page = retry_read(
+    # Oldest first: trials that begin while we read come behind what was read, so that no page shifts.
+    return all_of(
+        lambda token: retry_read(
             tracking_uri,
             client.search_runs,
             [experiment_id],
@@ -197,22 +199,24 @@ def _runs(tracking_uri: str, client: "MlflowClient", experiment_id: str, deleted
             order_by=["attributes.start_time ASC"],
             page_token=token,
         )
-        yield from page
-        token = page.token
-        if not token:
-            return
+    )
 
 
 def _data_of(parent: "Run") -> dict[str, Any]:
     """The data section of the study file, from the source of a logged data set (`study.tracking.provenance`)."""
     for used in parent.inputs.dataset_inputs if parent.inputs is not None else ():
         try:
-            found = json.loads(json.loads(used.dataset.source)["tags"][schema.DATA])
+            found = json.loads(plain(json.loads(used.dataset.source)["tags"][schema.DATA]))
         except (ValueError, TypeError, KeyError):
             continue  # a data set that somebody logged in another way
         if isinstance(found, dict):
             return found
     return {}
+
+
+def _plain(texts: Mapping[str, str]) -> dict[str, str]:
+    """Parameters or tags without control characters. Everybody who may write to the server chooses names and texts."""
+    return {plain(name): plain(text) for name, text in texts.items()}
 
 
 def _of_kind(runs: list["Run"], kind: schema.Kind) -> list["Run"]:
@@ -223,13 +227,13 @@ def _frame(runs: list["Run"]) -> pd.DataFrame:
     """One row per run; the columns a reader relies on are there even when no run has them."""
     records: list[dict[str, Any]] = [
         {
-            "run_id": run.info.run_id,
-            "status": run.info.status,
+            "run_id": plain(run.info.run_id),
+            "status": plain(run.info.status),
             "start_time": run.info.start_time,
             "end_time": run.info.end_time,
-            **{f"params.{name}": value for name, value in run.data.params.items()},
-            **{f"metrics.{name}": value for name, value in run.data.metrics.items()},
-            **{f"tags.{name}": value for name, value in run.data.tags.items()},
+            **{f"params.{name}": value for name, value in _plain(run.data.params).items()},
+            **{f"metrics.{plain(name)}": value for name, value in run.data.metrics.items()},
+            **{f"tags.{name}": value for name, value in _plain(run.data.tags).items()},
         }
         for run in runs
     ]
@@ -265,16 +269,12 @@ def _require_existing_store(tracking_uri: str) -> None:
 
 def _study_names(client: "MlflowClient") -> list[str]:
     """Names of the experiments, the latest first."""
-    names: list[str] = []
-    token: str | None = None
-    while True:
-        page = client.search_experiments(
+    found = all_of(
+        lambda token: client.search_experiments(
             max_results=RUNS_PER_PAGE, order_by=["last_update_time DESC"], page_token=token
         )
-        names += [experiment.name for experiment in page if experiment.name != "Default"]
-        token = page.token
-        if not token:
-            return names
+    )
+    return [experiment.name for experiment in found if experiment.name != "Default"]
 
 
 def _nearest_names(wanted: str, known: list[str]) -> str:

@@ -8,6 +8,7 @@ rounded, and the notes stand below the table.
 from collections.abc import Callable
 
 from study.errors import UserError
+from study.plain import plain_lines
 from study.results.formats import csv, html, json, latex, md, text
 from study.results.rows import Table
 
@@ -32,11 +33,12 @@ def render(table: Table, format: str = "text", width: int | None = None) -> str:
             output is not a terminal.
 
     Returns:
-        the text, which ends with a line break.
+        the text, which ends with a line break. It has no control characters, whatever the tracking server has.
 
     Raises:
         UserError: the format does not exist.
     """
     if format not in _WRITERS:
         raise UserError(f"--format {format}: there is no such format; formats are {', '.join(FORMATS)}")
-    return text.write(table, width) if format == "text" else _WRITERS[format](table)
+    written = text.write(table, width) if format == "text" else _WRITERS[format](table)
+    return plain_lines(written)

@@ -22,7 +22,7 @@ from study.results.wording import count, file_name, plain, seeds_each, signed
 from study.storage import write_whole
 from study.tracking import schema
 from study.tracking.address import answering
-from study.tracking.artifacts import misplaced
+from study.tracking.artifacts import place_of
 
 if TYPE_CHECKING:
     from study.results.figures.pictures import Pictures
@@ -282,10 +282,9 @@ def _log(tracking_uri: str, study: str, files: Sequence[Path]) -> str | None:
             )
             if not parents:
                 return "the study has no parent run"
-            if (why_not := misplaced(tracking_uri, parents[0].info.artifact_uri)) is not None:
-                return why_not
+            place = place_of(tracking_uri, parents[0].info.artifact_uri)
             for file in files:
-                client.log_artifact(parents[0].info.run_id, str(file), ARTIFACT_FOLDER)
+                place.log_artifact(str(file), ARTIFACT_FOLDER)
     except UserError as error:
         return str(error)
     return None

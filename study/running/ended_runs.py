@@ -16,7 +16,8 @@ from study.digests import Damaged
 from study.errors import UserError
 from study.records import EpochRecord
 from study.running.result import read_result
-from study.tracking.address import redacted_message, sqlite_file, without_credentials
+from study.tracking.address import sqlite_file
+from study.tracking.credentials import redacted_message, without_credentials
 from study.tracking.ended import EndedRun
 
 RUN = "run"

@@ -31,7 +31,7 @@ from study.running.sources import TrialSource
 from study.running.stage_trials import REASON, REJECTED, StageTrials, is_rejected
 from study.stages import SEARCH, Stage
 from study.storage import Ownership
-from study.tracking.address import redacted_message, without_credentials
+from study.tracking.credentials import check_address, redacted_message, without_credentials
 from study.tracking.ended import EndedRun
 
 REPEATS = "repeats"
@@ -367,6 +367,7 @@ def open_storage(url: str, of_one_host: bool = True) -> BaseStorage:
     Raises:
         UserError: the storage does not answer, or its address cannot be used. No message contains credentials.
     """
+    check_address("OPTUNA_STORAGE", url)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     options: dict[str, Any] = {"connect_args": {"connect_timeout": 10}}
     if url.startswith("sqlite"):

@@ -48,9 +48,10 @@ from study.running.started import (
     with_extension,
 )
 from study.running.watcher import Watcher
-from study.storage import DEFAULT_ROOT, Ownership, StartRecord, StudyFolder
-from study.tracking.address import redacted_message, store_exists, without_credentials
+from study.storage import DEFAULT_ROOT, Ownership, StartRecord, StudyFolder, make_root
+from study.tracking.address import store_exists
 from study.tracking.client import TrackingClient
+from study.tracking.credentials import check_address, redacted_message, without_credentials
 from study.tracking.ended import keep_parent
 from study.tracking.events import Event, StudyBegan, StudyEnded, StudyExtended, StudyStatus, now_ms
 from study.tracking.machine import measured_machine
@@ -75,6 +76,11 @@ class Settings:
     root: Path = DEFAULT_ROOT
     address: str | None = None
     verbose: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises UserError if a password is not percent-encoded."""
+        check_address("MLFLOW_TRACKING_URI", self.tracking_uri)
+        check_address("OPTUNA_STORAGE", self.optuna_storage or "")
 
 
 def start(config: StudyConfig, settings: Settings, watcher: Watcher) -> Dataset:
@@ -378,6 +384,7 @@ def locked(folder: StudyFolder) -> Iterator[None]:
     """
     lock = file_lock(folder.lock)
     try:
+        make_root(folder.root)
         folder.path.mkdir(parents=True, exist_ok=True)
         with naming_the_file_system(folder.lock):
             lock.acquire(timeout=0)

@@ -18,7 +18,8 @@ from study.errors import UserError
 from study.planning import plan
 from study.planning.extension import changes
 from study.storage import Extension, StartRecord, StudyFolder, write_whole
-from study.tracking.address import same_address, without_credentials
+from study.tracking.address import same_address
+from study.tracking.credentials import without_credentials
 
 
 class Addresses(Protocol):

@@ -61,7 +61,8 @@ def remove_left_folders(parent: Path, prefix: str) -> None:
     """Remove this user's folders of `temporary_folder` whose process has ended without removing them."""
     for file in parent.glob(f"{prefix}*/{LOCK}"):
         try:
-            if file.stat().st_uid != os.getuid():
+            # Others may make such a folder too, with a link to a file of ours in it.
+            if {file.lstat().st_uid, file.parent.lstat().st_uid} != {os.getuid()}:
                 continue
             lock = _locked(file)
         except OSError:  # its process lives, or another start has just removed the folder
@@ -76,7 +77,7 @@ def _locked(file: Path) -> int:
     Raises:
         OSError: another process holds the lock, or the file system has no locks.
     """
-    descriptor = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -7,17 +7,16 @@ it.
 import json
 import logging
 import os
-import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
-from urllib.parse import unquote
 
 from study import environment
 from study.errors import StorageFull, TrackingUnavailable, UserError
 from study.locks import held
+from study.tracking.credentials import check_address, redacted_message, without_credentials
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 
@@ -45,37 +44,25 @@ def bound_requests() -> None:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
-def tracking_uri() -> str:
-    """`MLFLOW_TRACKING_URI`, or the default store in the working folder."""
-    return environment.tracking_uri() or DEFAULT_URI
+def given_uri() -> str | None:
+    """`MLFLOW_TRACKING_URI`; None if it is not set.
 
-
-_USER = re.compile(r"(https?://)[^\s/?#]*@|(?<![\w+.-])((?!https?:)\w[\w+.-]*://)(?!/)[^\n]*@")
-_QUERY = re.compile(r"(?<=\w)\?\S*=[^\s,'\")]*")
-
-
-def without_credentials(text: str) -> str:
-    """An address, or a message that quotes one, without user, password and query, for a terminal or a log.
-
-    A database's password may contain any character, also `@`, so the last `@` of the line ends it.
+    Raises:
+        UserError: its password is not percent-encoded.
     """
-    return _QUERY.sub("", _USER.sub(r"\1\2", text))
+    uri = environment.tracking_uri()
+    if uri is not None:
+        check_address("MLFLOW_TRACKING_URI", uri)
+    return uri
 
 
-def secrets_of(uri: str) -> list[str]:
-    """The parts of an address that no message may show: its password, as written and decoded; the longest first."""
-    _, _, rest = uri.partition("://")
-    user, at, _ = rest.rpartition("@")
-    password = user.partition(":")[2] if at and not rest.startswith("/") else ""
-    return sorted({password, unquote(password)} - {""}, key=len, reverse=True)
+def tracking_uri() -> str:
+    """`MLFLOW_TRACKING_URI`, or the default store in the working folder.
 
-
-def redacted_message(error: BaseException, *uris: str) -> str:
-    """The first line of an error, without credentials. The other lines are left out: they may quote a database."""
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    for secret in (secret for uri in uris for secret in secrets_of(uri)):
-        reason = reason.replace(secret, "***")
-    return without_credentials(reason)[:200]
+    Raises:
+        UserError: as `given_uri`.
+    """
+    return given_uri() or DEFAULT_URI
 
 
 _REFUSALS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "PERMISSION_DENIED")
@@ -90,8 +77,10 @@ def answering(uri: str) -> Iterator[None]:
         TrackingUnavailable: the server or its database does not answer; a retry may succeed.
         UserError: the server refuses, or the address cannot be used; a retry fails again.
 
-    Both messages contain the address without its credentials.
+    Both messages contain the address without its credentials. An address whose password is not percent-encoded is
+    refused before the block runs.
     """
+    check_address("the address of the tracking server", uri)
     import requests
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError

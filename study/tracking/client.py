@@ -5,9 +5,11 @@ run several times. An event can be applied again: a run is looked up by our own 
 that are already there are left out. Knows nothing of waiting; the outbox retries.
 """
 
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from study.errors import TrackingUnavailable, UserError
@@ -15,7 +17,7 @@ from study.records import EpochRecord
 from study.storage import Ownership
 from study.tracking import schema, view
 from study.tracking.address import answering
-from study.tracking.artifacts import misplaced
+from study.tracking.artifacts import misplaced, place_of
 from study.tracking.ended import EndedRun
 from study.tracking.entities import LoggedMetric, as_input, portions
 from study.tracking.events import (
@@ -223,10 +225,12 @@ class TrackingClient:
             self._log(there.parent, params=event.params)
 
     def _keep_study_file(self, parent: str, study_file: str) -> None:
-        there = self._there
-        location = "" if there.experiment is None else str(there.experiment.artifact_location)
-        if (why_not := misplaced(there.uri, location)) is None:
-            self._client.log_text(parent, study_file, schema.STUDY_FILE)
+        location = str(self._client.get_run(parent).info.artifact_uri)
+        if (why_not := misplaced(self._there.uri, location)) is None:
+            with tempfile.TemporaryDirectory(prefix="noisy-study-file-") as folder:
+                file = Path(folder) / schema.STUDY_FILE
+                file.write_text(study_file, encoding="utf-8")
+                place_of(self._there.uri, location).log_artifact(str(file))
         else:
             self._says(f"the study's run does not keep {schema.STUDY_FILE}: {why_not}")
 

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 from study.errors import TrackingUnavailable, UserError
 from study.storage import Ownership
 from study.tracking import schema
-from study.tracking.address import bound_requests, first_opening, sqlite_file, without_credentials
+from study.tracking.address import bound_requests, first_opening, sqlite_file
+from study.tracking.credentials import without_credentials
 from study.tracking.entities import fullest_first
 from study.tracking.ownership import refuse_another_owner
+from study.tracking.pages import all_of, metric_history
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -231,25 +233,23 @@ class StudyOnServer:
             run.info.start_time or 0,
         )
         if known.outcome is None and schema.VAL_ERROR in run.data.metrics:
-            history = self.client.get_metric_history(known.run_id, schema.VAL_ERROR)
+            history = metric_history(self.client, known.run_id, schema.VAL_ERROR)
             known.epochs = {metric.step for metric in history}
         elif schema.EPOCHS_TRAINED in run.data.metrics:  # a run that ended has it; this saves one request per run
             known.epochs = set(range(1, int(run.data.metrics[schema.EPOCHS_TRAINED]) + 1))
         return known
 
     def _search(self, filter_string: str) -> list["Run"]:
-        runs: list[Run] = []
-        token: str | None = None
-        while self.experiment is not None:
-            page = self.client.search_runs(
-                [self.experiment_id],
-                filter_string,
-                max_results=RUNS_PER_PAGE,
-                order_by=["start_time ASC"],
-                page_token=token,
+        if self.experiment is None:
+            return []
+        return list(
+            all_of(
+                lambda token: self.client.search_runs(
+                    [self.experiment_id],
+                    filter_string,
+                    max_results=RUNS_PER_PAGE,
+                    order_by=["start_time ASC"],
+                    page_token=token,
+                )
             )
-            runs += page
-            token = page.token
-            if not token:
-                break
-        return runs
+        )

@@ -10,6 +10,7 @@ import json
 import zlib
 from typing import Any
 
+from study.plain import plain
 from study.tracking import schema
 from study.tracking.address import answering, first_opening, store_exists
 
@@ -78,7 +79,7 @@ def pages(uri: str, most: int = 5) -> dict[str, str]:
         from mlflow import MlflowClient
 
         found = MlflowClient(uri).search_experiments(max_results=most, order_by=["last_update_time DESC"])
-    return {each.name: page(each.experiment_id) for each in found if TAG in each.tags}
+    return {plain(each.name): page(plain(each.experiment_id)) for each in found if TAG in each.tags}
 
 
 def _chart(setting: str, error: str) -> dict[str, Any]:

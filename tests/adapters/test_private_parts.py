@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import optuna
 import pytest
 import ray
@@ -17,6 +18,7 @@ from torch import nn
 
 from study.adapters import (
     glibc,
+    mlflow_history,
     onednn,
     optuna_gp,
     optuna_storage,
@@ -30,6 +32,7 @@ from study.adapters import (
 from study.adapters.versions import is_version
 
 CHECKS: list[tuple[Any, Callable[[], bool]]] = [
+    (mlflow, mlflow_history.has_pages),
     (optuna, optuna_gp.judges_within_results),
     (optuna, optuna_storage.remembers_writes),
     (optuna, optuna_tpe.reads_once),
@@ -41,6 +44,7 @@ CHECKS: list[tuple[Any, Callable[[], bool]]] = [
     (ray, ray_workers.can_let_workers_start),
 ]
 SHAPES: list[tuple[Callable[[], bool], str]] = [
+    (mlflow_history.has_pages, "mlflow.store.tracking.abstract_store.AbstractStore.get_metric_history"),
     (optuna_gp.judges_within_results, "optuna.samplers.GPSampler._sample_relative_impl"),
     (optuna_storage.remembers_writes, "study.adapters.optuna_storage._CachedStorage._get_cached_trial"),
     (optuna_tpe.reads_once, "optuna.samplers.TPESampler._compare"),

@@ -30,6 +30,7 @@ def main(folder: Path) -> None:
 
 def _trials(ui: Ui) -> bytes:
     with browser(viewport={"width": 1440, "height": 760}) as opened:
+        opened.page.goto(ui.link)
         pages = Pages(opened.page, ui.address)
         pages.open(view.page(ui.parent.info.experiment_id))
         pages.column("params.`sigma`")
@@ -38,6 +39,7 @@ def _trials(ui: Ui) -> bytes:
 
 def _arms(ui: Ui) -> bytes:
     with browser(viewport={"width": 1440, "height": 780}) as opened:
+        opened.page.goto(ui.link)
         pages = Pages(opened.page, ui.address)
         pages.open(view.page(ui.parent.info.experiment_id, charts=True))
         pages.chart("alpha vs. best_val_error")
@@ -47,6 +49,7 @@ def _arms(ui: Ui) -> bytes:
 def _report(ui: Ui) -> bytes:
     """As the run keeps it among its artifacts."""
     with browser(viewport={"width": 1280, "height": 1420}) as opened:
+        opened.page.goto(ui.link)
         server = f"{ui.address}/get-artifact?path={ARTIFACT_FOLDER}/{PAGE}&run_uuid={ui.parent.info.run_id}"
         opened.page.set_content(opened.page.request.get(server).text())
         return opened.page.screenshot(animations="disabled")

@@ -29,8 +29,9 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
 
 @pytest.fixture
 def opened(ui: Ui) -> Iterator[Browser]:
-    """A browser that must have asked nobody else, and been told of no error but MLflow's own."""
+    """A browser that has opened the printed link once. It must ask nobody else, and see no error but MLflow's own."""
     with browser(viewport={"width": 1600, "height": 1400}) as one:
+        one.page.goto(ui.link)
         yield one
     assert one.recorder.hosts <= ui.hosts
     assert [error for error in one.recorder.errors if not any(known in " ".join(error) for known in MLFLOW_S_OWN)] == []
@@ -51,9 +52,11 @@ def test_run_list_shows_parent_and_all_trials(ui: Ui, opened: Browser) -> None:
 
 
 def test_printed_link_shows_sorted_trials(ui: Ui, opened: Browser) -> None:
-    """The printed link leads to the sorted trials, and a click sorts them anew."""
+    """One click on the printed link leads to the sorted trials, and a click sorts them anew."""
     pages = Pages(opened.page, ui.address)
+    opened.page.context.clear_cookies()
     pages.open(ui.links["quickstart-search"].removeprefix(f"{ui.address}/"))
+    assert ui.token not in opened.page.url
 
     def errors() -> list[float]:
         return [ui.trials[name].data.metrics["best_val_error"] for name in pages.column(SIGMA) if name in ui.trials]

@@ -63,16 +63,15 @@ def three_hosts(
     bridge: tuple[str, list[Host]], tracking: TrackingServer, storage_root: Path, postgresql: Callable[[], str]
 ) -> Iterator[RayCluster]:
     token = secrets.token_hex(32)
-    environment = {
+    of_workers = {
         **HERE,
         **ON_ONE_MACHINE,
-        **tracking.login,
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": token,
         "NOISY_STUDY_ROOT": str(storage_root),
-        "OPTUNA_STORAGE": postgresql(),
     }
-    cluster = RayCluster(bridge[1], environment, token)
+    of_head = {**of_workers, **tracking.login, "OPTUNA_STORAGE": postgresql()}
+    cluster = RayCluster(bridge[1], of_head, token, of_workers)
     yield cluster
     cluster.stop()
 
@@ -338,6 +337,6 @@ def test_no_secret_is_in_a_job_or_on_a_command_line(
     )
     arguments = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert laptop("stop", job).returncode == 0
-    for secret in (tracking.password, cluster.token):
+    for secret in (tracking.password, tracking.admin_password, cluster.token):
         assert secret not in answer.text
         assert secret not in arguments

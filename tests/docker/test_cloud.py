@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,14 @@ OBJECTS: list[dict[str, Any]] = [
 ]
 RAY_JOB = next(found for found in OBJECTS if found["kind"] == "RayJob")
 CLUSTER = RAY_JOB["spec"]["rayClusterSpec"]
-STUDY_ENVIRONMENT = {
-    name: value
-    for name, value in load(DOCKER / "compose.yaml")["x-study-environment"].items()
-    if not name.startswith("RAY_AUTH")
-}
+STUDY_ENVIRONMENT, WORKER_ENVIRONMENT = (
+    {
+        name: value
+        for name, value in load(DOCKER / "compose.yaml")[f"x-{which}-environment"].items()
+        if not name.startswith("RAY_AUTH")
+    }
+    for which in ("study", "ray")
+)
 
 
 @cache
@@ -39,7 +43,7 @@ def launcher(provider: str) -> Any:
 def pod_templates() -> list[dict[str, Any]]:
     groups = [CLUSTER["headGroupSpec"], *CLUSTER["workerGroupSpecs"]]
     own = [found["spec"]["template"] for found in OBJECTS if found["kind"] in ("Deployment", "StatefulSet")]
-    return own + [group["template"] for group in groups]
+    return [*own, RAY_JOB["spec"]["submitterPodTemplate"], *(group["template"] for group in groups)]
 
 
 def strict(schema: Any) -> Any:
@@ -96,17 +100,58 @@ def test_the_stack_starts_from_where_the_launcher_puts_its_files(provider: str) 
     folder = f"/tmp/ray_tmp_mount/{config['cluster_name']}/srv/stack"
     assert config["file_mounts"].keys() == {"/srv/stack"}
     assert config["initialization_commands"][-1].startswith(f"cd {folder} && ")
-    assert all(
-        ". /srv/stack/cloud/environment.sh" in config[f"{which}_start_ray_commands"][-1] for which in ("head", "worker")
-    )
+    for which, script in (("head", "environment.sh"), ("worker", "worker.sh")):
+        assert f". /srv/stack/cloud/{script}" in config[f"{which}_start_ray_commands"][-1]
 
 
-def test_nodes_are_told_what_the_compose_file_tells_them() -> None:
-    text = (CLOUD / "environment.sh").read_text(encoding="utf-8")
-    told = dict(re.findall(r"^([A-Z_]+)=(.*)$", text, re.MULTILINE))
-    assert told.keys() - {"RAY_AUTH_MODE"} == STUDY_ENVIRONMENT.keys()
-    assert told["RAY_AUTH_MODE"] == "token"
-    assert re.findall(r"\$([A-Z_]+)", text) == ["MLFLOW_ADMIN_PASSWORD", "POSTGRES_PASSWORD"]
+@pytest.mark.parametrize("provider", LAUNCHERS)
+def test_secrets_reach_the_nodes_that_need_them(provider: str) -> None:
+    """The launcher copies its files to every node, so the secrets are not among them."""
+    config = launcher(provider)
+    assert config["rsync_exclude"] == [".env"]
+    head, worker = config["initialization_commands"], config["available_node_types"]["gpu"]["initialization_commands"]
+    assert [re.findall(r"noisy-teacher-study[/-](stack|token)\b", " ".join(which)) for which in (head, worker)] == [
+        ["stack"],
+        ["token"],
+    ]
+    assert "/etc/noisy-teacher-study:/srv/secrets:ro" in " ".join(config["docker"]["run_options"])
+
+
+@pytest.mark.parametrize("provider", LAUNCHERS)
+def test_a_worker_has_an_account_of_its_own(provider: str) -> None:
+    types = launcher(provider)["available_node_types"]
+    key = {"aws": "IamInstanceProfile", "gcp": "serviceAccounts"}[provider]
+    assert "EDIT-head" in str(types["head"]["node_config"][key])
+    assert "EDIT-worker" in str(types["gpu"]["node_config"][key])
+
+
+@pytest.mark.parametrize("provider", LAUNCHERS)
+def test_a_container_of_the_launcher_has_no_privileges(provider: str) -> None:
+    options = launcher(provider)["docker"]["run_options"]
+    assert {"--cap-drop ALL", "--security-opt no-new-privileges:true", "--pids-limit 16384"} <= set(options)
+
+
+def _environment_of(script: str, secret_file: str, folder: Path) -> dict[str, str]:
+    """The variables of a container that has sourced a script."""
+    (folder / "env").write_text(secret_file)
+    text = (CLOUD / script).read_text(encoding="utf-8").replace("/srv/stack/cloud", str(folder))
+    (folder / "worker.sh").write_text((CLOUD / "worker.sh").read_text().replace("/srv/secrets", str(folder)))
+    (folder / "script").write_text(text.replace("/srv/secrets", str(folder)))
+    command = ["sh", "-ec", f". {folder}/script && env --null"]
+    ran = subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True)
+    words = (word.partition("=") for word in ran.stdout.split("\0") if word)
+    return {name: value for name, _, value in words if name not in ("PATH", "PWD", "OLDPWD", "SHLVL", "_")}
+
+
+def test_nodes_have_the_environment_of_the_compose_file(tmp_path: Path) -> None:
+    every = "".join(f"{name}=value-of-{name}\n" for name in sorted(secrets()))
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "value-of-RAY_AUTH_TOKEN"}
+    head = _environment_of("environment.sh", every, tmp_path)
+    assert head.keys() == STUDY_ENVIRONMENT.keys() | token.keys()
+    assert head["MLFLOW_TRACKING_PASSWORD"] == "value-of-MLFLOW_STUDY_PASSWORD"
+    assert head["PGPASSWORD"] == "value-of-STUDY_DATABASE_PASSWORD"
+    worker = _environment_of("worker.sh", "RAY_AUTH_TOKEN=value-of-RAY_AUTH_TOKEN\n", tmp_path)
+    assert worker == WORKER_ENVIRONMENT | token
 
 
 # ----------------------------------------------------------------------------------------------------------- Kubernetes
@@ -115,7 +160,7 @@ def test_nodes_are_told_what_the_compose_file_tells_them() -> None:
 @pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
 def test_kubernetes_takes_every_manifest(version: str) -> None:
     builtin = [found for found in OBJECTS if found["kind"] != "RayJob"]
-    assert len(builtin) == 7
+    assert len(builtin) == 13
     for found in builtin:
         kubernetes_validate.validate(found, version, strict=True)
 
@@ -144,7 +189,7 @@ def test_no_secret_is_written_and_every_password_refers_to_one() -> None:
     assert "Secret" not in {found["kind"] for found in OBJECTS}
     for template in pod_templates():
         for container in template["spec"]["containers"]:
-            for variable in container["env"]:
+            for variable in container.get("env", []):
                 if "value" in variable:
                     assert not any(word in variable["name"] for word in ("PASSWORD", "SECRET", "TOKEN"))
                 else:
@@ -160,8 +205,58 @@ def test_no_pod_runs_as_root_or_may_become_it() -> None:
         for container in template["spec"]["containers"]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
                 "capabilities": {"drop": ["ALL"]},
             }
+            assert container["resources"]["limits"]["memory"]
+            assert {"/tmp"} <= {mount["mountPath"] for mount in container["volumeMounts"]}
+
+
+def test_only_the_autoscaler_has_a_token_of_kubernetes() -> None:
+    assert [template["spec"]["automountServiceAccountToken"] for template in pod_templates()] == [False] * 5
+    folder = "/var/run/secrets/kubernetes.io/serviceaccount"
+    assert [mount["mountPath"] for mount in CLUSTER["autoscalerOptions"]["volumeMounts"]] == [folder]
+    for template in pod_templates():
+        for container in template["spec"]["containers"]:
+            assert folder not in {mount["mountPath"] for mount in container["volumeMounts"]}
+
+
+def test_each_pod_has_the_secrets_that_it_needs() -> None:
+    given = {
+        container["name"]: {
+            variable["valueFrom"]["secretKeyRef"]["key"]
+            for variable in container.get("env", [])
+            if "valueFrom" in variable
+        }
+        for template in pod_templates()
+        for container in template["spec"]["containers"]
+    }
+    assert given == {
+        "postgres": {"POSTGRES_PASSWORD", "MLFLOW_DATABASE_PASSWORD", "STUDY_DATABASE_PASSWORD"},
+        "mlflow": {"MLFLOW_DATABASE_PASSWORD", "MLFLOW_ADMIN_PASSWORD", "MLFLOW_STUDY_PASSWORD", "MLFLOW_SECRET_KEY"},
+        "ray-head": {"STUDY_DATABASE_PASSWORD", "MLFLOW_STUDY_PASSWORD"},
+        "ray-worker": set(),
+        "ray-job-submitter": set(),
+    }
+
+
+def test_every_image_of_kubernetes_is_named_by_digest() -> None:
+    images = [container["image"] for template in pod_templates() for container in template["spec"]["containers"]]
+    assert all(re.search(r"@sha256:([0-9a-f]{64}|EDIT)$", image) for image in images)
+
+
+def test_nobody_connects_to_a_pod_but_by_a_policy() -> None:
+    policies = {found["metadata"]["name"]: found["spec"] for found in OBJECTS if found["kind"] == "NetworkPolicy"}
+    assert policies["nobody"] == {"podSelector": {}, "policyTypes": ["Ingress"]}
+    head = {"podSelector": {"matchLabels": {"ray.io/node-type": "head"}}}
+    mlflow = {"podSelector": {"matchLabels": {"app": "mlflow"}}}
+    assert [rule["from"] for rule in policies["postgres"]["ingress"]] == [[mlflow, head]]
+    assert [rule["from"] for rule in policies["mlflow"]["ingress"]] == [[head]]
+    assert policies["ray-workers"]["policyTypes"] == ["Egress"]
+    allowed = str(policies["ray-workers"]["egress"])
+    assert "postgres" not in allowed
+    assert "mlflow" not in allowed
+    assert "ipBlock" not in allowed
 
 
 def test_the_job_wants_a_token_and_grows_with_its_study() -> None:
@@ -181,12 +276,13 @@ def test_the_job_names_the_version_of_ray_in_its_image() -> None:
 
 
 def test_pods_are_told_what_the_compose_file_tells_them() -> None:
-    for group in (CLUSTER["headGroupSpec"], *CLUSTER["workerGroupSpecs"]):
+    workers = [(group, WORKER_ENVIRONMENT) for group in CLUSTER["workerGroupSpecs"]]
+    for group, expected in ((CLUSTER["headGroupSpec"], STUDY_ENVIRONMENT), *workers):
         told = {
             variable["name"]: variable.get("value") for variable in group["template"]["spec"]["containers"][0]["env"]
         }
-        assert told.keys() == STUDY_ENVIRONMENT.keys()
-        assert all(STUDY_ENVIRONMENT[name] == value for name, value in told.items() if value is not None)
+        assert told.keys() == expected.keys()
+        assert all(expected[name] == value for name, value in told.items() if value is not None)
 
 
 def test_mlflow_starts_as_in_the_compose_file() -> None:

@@ -1,5 +1,6 @@
 """The compose file parses, and keeps the rules of a stack that is safe to start."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,7 +46,15 @@ def test_does_not_start_without_a_secret(missing: str, how: str, tmp_path: Path)
 def test_the_example_of_the_secrets_holds_none() -> None:
     lines = (DOCKER / ".env.example").read_text(encoding="utf-8").splitlines()
     given = [line for line in lines if line and not line.startswith("#") and not line.endswith("=")]
-    assert secrets() == {"POSTGRES_PASSWORD", "MLFLOW_ADMIN_PASSWORD", "MLFLOW_SECRET_KEY", "RAY_AUTH_TOKEN"}
+    assert secrets() == {
+        "POSTGRES_PASSWORD",
+        "MLFLOW_DATABASE_PASSWORD",
+        "STUDY_DATABASE_PASSWORD",
+        "MLFLOW_ADMIN_PASSWORD",
+        "MLFLOW_STUDY_PASSWORD",
+        "MLFLOW_SECRET_KEY",
+        "RAY_AUTH_TOKEN",
+    }
     assert given == []
 
 
@@ -56,7 +65,7 @@ def test_every_password_comes_from_outside(name: str) -> None:
     for key in sensitive:
         variable = environment[key].removeprefix("${").partition(":?")[0]
         assert variable in secrets(), f"{key} of {name} is {environment[key]}"
-    assert not any("@" in str(value) and "study@" not in str(value) for value in environment.values())
+    assert not [value for value in environment.values() if re.search(r"//[^/]*:[^/]*@", str(value))]
 
 
 @pytest.mark.parametrize("file", [FILE, CLOUD / "head.compose.yaml"])
@@ -84,13 +93,70 @@ def test_health_orders_the_start(name: str) -> None:
     assert waits_for or name == "postgres"
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_our_services_have_no_privileges(name: str) -> None:
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_service_has_privileges_or_unbounded_resources(name: str) -> None:
     service = SERVICES[name]
-    assert "user" not in service, "the image's own user, who is not root"
-    assert "privileged" not in service
+    assert not service.keys() & {"privileged", "cap_add", "devices", "pid", "ipc", "network_mode"}
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["pids_limit"] <= 8192
+    assert service["mem_limit"]
+
+
+def test_no_service_runs_as_root() -> None:
+    """The user of our image is not root. PostgreSQL's image begins as root unless `user` says otherwise."""
+    assert {name for name, service in SERVICES.items() if "user" in service} == {"postgres"}
+    assert SERVICES["postgres"]["user"] == "999:999"
+
+
+def test_the_root_is_read_only_but_for_rays_nodes() -> None:
+    writable = {name for name, service in SERVICES.items() if not service.get("read_only")}
+    assert writable == {"ray-head", "ray-worker", "ray-worker-gpu"}
+    assert all("/tmp" in service["tmpfs"] for name, service in SERVICES.items() if name not in writable)
+
+
+SECRETS_OF = {
+    "postgres": {"POSTGRES_PASSWORD", "MLFLOW_DATABASE_PASSWORD", "STUDY_DATABASE_PASSWORD"},
+    "mlflow": {"MLFLOW_DATABASE_PASSWORD", "MLFLOW_ADMIN_PASSWORD", "MLFLOW_STUDY_PASSWORD", "MLFLOW_SECRET_KEY"},
+    "ray-head": {"RAY_AUTH_TOKEN", "STUDY_DATABASE_PASSWORD", "MLFLOW_STUDY_PASSWORD"},
+    "ray-worker": {"RAY_AUTH_TOKEN"},
+    "ray-worker-gpu": {"RAY_AUTH_TOKEN"},
+    "study": {"RAY_AUTH_TOKEN", "MLFLOW_STUDY_PASSWORD"},
+}
+
+
+def test_each_service_has_the_secrets_that_it_needs() -> None:
+    """No node of Ray has the password of an administrator. A worker has the token of the cluster and nothing else."""
+    given = {
+        name: {word for value in service["environment"].values() for word in re.findall(r"\$\{(\w+):\?", str(value))}
+        for name, service in SERVICES.items()
+    }
+    assert given == SECRETS_OF
+
+
+def test_a_worker_reaches_neither_database_nor_mlflow() -> None:
+    networks = {name: set(service["networks"]) for name, service in SERVICES.items()}
+    assert networks["ray-worker"] == networks["ray-worker-gpu"] == {"cluster"}
+    assert not networks["postgres"] & {"cluster", "front", "tracking"}
+    assert "cluster" not in networks["mlflow"]
+    assert networks["ray-head"] >= {"cluster", "tracking", "database"}
+    internal = {name for name, settings in load(FILE)["networks"].items() if (settings or {}).get("internal")}
+    assert internal == {"tracking", "database"}
+    assert len(networks["ray-head"] - internal) == 1  # Ray takes the address of the network that leads out
+
+
+def test_studies_log_in_as_users_who_administer_nothing() -> None:
+    environment = SERVICES["ray-head"]["environment"]
+    assert environment["MLFLOW_TRACKING_USERNAME"] == "study"
+    assert environment["OPTUNA_STORAGE"].startswith("postgresql+psycopg://study@")
+    assert SERVICES["mlflow"]["environment"]["MLFLOW_BACKEND_STORE_URI"].startswith("postgresql+psycopg://mlflow@")
+    assert "--app-name=noisy-study-login" in SERVICES["mlflow"]["command"]
+
+
+def test_foreign_images_are_named_by_digest() -> None:
+    foreign = [service["image"] for name, service in SERVICES.items() if name not in OURS]
+    assert foreign
+    assert all(re.search(r":-[\w:.-]+@sha256:[0-9a-f]{64}\}$", image) for image in foreign)
 
 
 def test_driver_and_nodes_see_the_same_studies_and_data() -> None:

@@ -9,9 +9,10 @@ STAGES = [stage.splitlines() for stage in re.split(r"(?m)^(?=FROM )", TEXT) if s
 LAST = STAGES[-1]
 
 
-def test_begins_with_the_slim_python_image() -> None:
-    assert STAGES[0][0] == "FROM python:3.11-slim-bookworm AS dependencies"
-    assert LAST[0] == "FROM python:3.11-slim-bookworm"
+def test_begins_with_the_slim_python_image_by_its_digest() -> None:
+    assert re.search(r"(?m)^ARG PYTHON_IMAGE=python:3\.11-slim-bookworm@sha256:[0-9a-f]{64}$", TEXT)
+    assert STAGES[0][0] == "FROM $PYTHON_IMAGE AS dependencies"
+    assert LAST[0] == "FROM $PYTHON_IMAGE"
 
 
 def test_runs_as_a_user_who_is_not_root() -> None:

@@ -11,6 +11,7 @@ import mlflow.pyfunc
 import numpy as np
 import pytest
 from mlflow import MlflowClient
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from support.mlflow_server import mlflow_server
 from support.ran import Ran, ran_study, small_study
 from support.serving import answer, served, softmax
@@ -125,7 +126,7 @@ class _Killed(BaseException):
 
 STEPS = (
     "create_logged_model",
-    "log_model_artifacts",
+    "log_artifacts",
     "finalize_logged_model",
     "log_batch",
     "log_outputs",
@@ -133,6 +134,11 @@ STEPS = (
     "set_logged_model_tags",
     "set_registered_model_alias",
 )
+
+
+def _owner(step: str) -> type:
+    """The class that has a step: MLflow's client, or the place of artifacts of a SQLite store."""
+    return LocalArtifactRepository if step == "log_artifacts" else MlflowClient
 
 
 def test_a_killed_registration_is_finished_without_copies(contested: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +151,7 @@ def test_a_killed_registration_is_finished_without_copies(contested: Ran, monkey
         is_dead: list[bool] = []
 
         def killed(name: str, killer: str, is_dead: list[bool]) -> Callable[..., object]:
-            act = getattr(MlflowClient, name)
+            act = getattr(_owner(name), name)
 
             def call(*args: object, **options: object) -> object:
                 if is_dead:
@@ -160,7 +166,7 @@ def test_a_killed_registration_is_finished_without_copies(contested: Ran, monkey
 
         with monkeypatch.context() as patched:
             for name in STEPS:
-                patched.setattr(MlflowClient, name, killed(name, step, is_dead))
+                patched.setattr(_owner(name), name, killed(name, step, is_dead))
             with pytest.raises(_Killed):
                 register_student(contested.uri, student)
         assert is_dead

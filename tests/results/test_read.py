@@ -14,7 +14,7 @@ from study.errors import UserError
 from study.results import read
 from study.results.read import read_study
 from study.tracking import schema
-from study.tracking.address import without_credentials
+from study.tracking.credentials import without_credentials
 
 pytest_plugins = ("support.handwritten",)
 

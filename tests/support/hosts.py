@@ -184,13 +184,15 @@ class RayCluster:
 
     Args:
         hosts: the head and the workers.
-        environment: of every process of the cluster: what its containers would be given.
+        environment: of the head's processes: what its container would be given. Drivers run there.
         token: what Ray asks its callers for.
+        of_workers: the environment of the other hosts' processes. They have no login for MLflow or the database.
     """
 
     hosts: list[Host]
     environment: Mapping[str, str]
     token: str
+    of_workers: Mapping[str, str]
 
     @property
     def url(self) -> str:
@@ -240,7 +242,8 @@ class RayCluster:
         else:
             wait_until(self._head_listens, "the head listens")
             command += [f"--address={self.gcs}"]
-        host.start(*command, environment=self.environment, unseen=unseen)
+        environment = self.environment if host is self.hosts[0] else self.of_workers
+        host.start(*command, environment=environment, unseen=unseen)
 
     def stop(self) -> None:
         for host in self.hosts:

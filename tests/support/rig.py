@@ -33,21 +33,24 @@ ON_ONE_MACHINE = {
 
 @dataclass
 class TrackingServer(MLflowServer):
-    """MLflow with a login, on PostgreSQL.
+    """MLflow with a login, on PostgreSQL, as the stack in `docker/` starts it.
 
     Args:
         logins: address of the database that it keeps users in.
+        password: of the user `study`, who administers nothing.
+        admin_password: of the administrator, which no client has.
     """
 
     logins: str = ""
     password: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    admin_password: str = field(default_factory=lambda: secrets.token_urlsafe(16))
 
     @property
     def login(self) -> dict[str, str]:
         """What a client's environment needs."""
         return {
             "MLFLOW_TRACKING_URI": self.uri,
-            "MLFLOW_TRACKING_USERNAME": USER,
+            "MLFLOW_TRACKING_USERNAME": "study",
             "MLFLOW_TRACKING_PASSWORD": self.password,
         }
 
@@ -55,12 +58,13 @@ class TrackingServer(MLflowServer):
         config = self.folder / "auth.ini"
         config.write_text(
             f"[mlflow]\ndefault_permission = NO_PERMISSIONS\ndatabase_uri = {self.logins}\nadmin_username = {USER}\n"
-            f"admin_password = {self.password}\nauthorization_function = "
+            f"admin_password = {self.admin_password}\nauthorization_function = "
             "mlflow.server.auth:authenticate_request_basic_auth\n"
         )
-        self.options = ("--app-name", "basic-auth")
+        self.options = ("--app-name", "noisy-study-login")
         self.environment = {
             "MLFLOW_AUTH_CONFIG_PATH": str(config),
+            "NOISY_STUDY_USER_PASSWORD": self.password,
             "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(16),
         }
         super().start()

@@ -10,25 +10,7 @@ from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, RESOURCE_DOES_NOT_EX
 from sqlalchemy.exc import NoSuchModuleError, OperationalError
 
 from study.errors import TrackingUnavailable, UserError
-from study.tracking.address import ATTEMPTS, answering, retry_read, store_exists, without_credentials
-
-
-@pytest.mark.parametrize(
-    ("address", "shown"),
-    [
-        ("http://ada:secret@host:5000/x", "http://host:5000/x"),
-        ("postgresql+psycopg2://u:p%40w@db/mlflow", "postgresql+psycopg2://db/mlflow"),
-        ("http://host:5000", "http://host:5000"),
-        ("sqlite:///mlflow.db", "sqlite:///mlflow.db"),
-        ("sqlite:////home/ada@work/mlflow.db", "sqlite:////home/ada@work/mlflow.db"),
-        ("http://host:5000/ada@work", "http://host:5000/ada@work"),
-        ("postgresql://ada:p'w/@\"x@db/d?host=/run&password=p", "postgresql://db/d"),
-        ("mysql://ada:p w@db/d", "mysql://db/d"),
-        ("no answer from http://ada:secret@host/x?token=t, twice", "no answer from http://host/x, twice"),
-    ],
-)
-def test_an_address_is_shown_without_user_and_password(address: str, shown: str) -> None:
-    assert without_credentials(address) == shown
+from study.tracking.address import ATTEMPTS, answering, retry_read, store_exists
 
 
 def test_an_error_that_quotes_the_password_is_told_without_it() -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from study.errors import UserError
 from study.tracking.address import same_address
-from study.tracking.artifacts import misplaced
+from study.tracking.artifacts import misplaced, place_of
 
 
 @pytest.fixture
@@ -46,9 +47,34 @@ def test_a_store_elsewhere_keeps_its_artifacts_where_they_were(tmp_path: Path, o
     assert misplaced(f"sqlite:///{tmp_path / 'shared.db'}", location(original)) is None
 
 
-@pytest.mark.parametrize("uri", ["http://server:5000", "postgresql://server/mlflow"])
-def test_a_server_knows_its_own_places(uri: str) -> None:
-    assert misplaced(uri, "/anywhere/mlruns/1") is None
+def test_a_database_knows_its_own_places() -> None:
+    assert misplaced("postgresql://server/mlflow", "/anywhere/mlruns/1") is None
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "/home/ada/.ssh",
+        "home",
+        "file:///home/ada/.ssh",
+        "FILE:///home",
+        "file://localhost/home",
+        "runs:/1/x",
+        "models:/m/1",
+    ],
+)
+def test_a_server_names_no_place_on_this_machine(location: str) -> None:
+    """Also not through a scheme that leads to another run, whose place the server names too."""
+    why = misplaced("http://server:5000", location)
+    assert why is not None
+    assert "a place on this machine" in why
+    with pytest.raises(UserError, match="a place on this machine"):
+        place_of("https://server:5000", location)
+
+
+@pytest.mark.parametrize("location", ["mlflow-artifacts:/1", "s3://bucket/1", "gs://bucket/1", "https://store/1"])
+def test_a_server_names_a_place_elsewhere(location: str) -> None:
+    assert misplaced("http://server:5000", location) is None
 
 
 def test_artifacts_in_a_bucket_are_nobody_s_folder(original: Path) -> None:

@@ -1,6 +1,5 @@
 """`noisy-study ui` runs MLflow, ends it with itself, and names a port that is taken."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -20,7 +19,7 @@ def test_busy_port_is_one_line() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(StudyFailed, match="another program listens there; choose another port with --port"):
-            server.serve("127.0.0.1", taken.getsockname()[1], dict(os.environ), auth=False)
+            server.check_port("127.0.0.1", taken.getsockname()[1])
 
 
 @pytest.mark.slow

@@ -12,8 +12,19 @@ from study.results.rows import Table
 
 
 def write(table: Table) -> str:
-    """Write the rows of a table as CSV."""
-    return frame(table).to_csv(index=False)
+    """Write the rows of a table as CSV. A text that a spreadsheet would run as a formula begins with an apostrophe."""
+    rows = frame(table)
+    return rows.map(_no_formula).rename(columns=_no_formula).to_csv(index=False)
+
+
+def _no_formula(cell: object) -> object:
+    if not isinstance(cell, str) or not cell.lstrip().startswith(("=", "+", "@", "-")):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def frame(table: Table) -> pd.DataFrame:

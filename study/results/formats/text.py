@@ -34,7 +34,9 @@ def write(table: Table, width: int | None = None) -> str:
     width = max(width or _terminal_width(), MIN_WIDTH)
     shown = for_people(table)
     page = io.StringIO()
-    console = Console(file=page, width=width, color_system=None, force_terminal=False, legacy_windows=False)
+    console = Console(
+        file=page, width=width, color_system=None, force_terminal=False, legacy_windows=False, emoji=False
+    )
     for line in filter(None, (title(table), subtitle(table))):
         console.print(Text(line))
     console.print()

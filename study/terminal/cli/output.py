@@ -7,14 +7,16 @@ from typing import Any
 from rich.console import Console
 
 from study import environment
+from study.plain import plain
 
-errors = Console(stderr=True)
+# Text of others may look like markup: `[/]` would raise an error, and `:boom:` would become a picture.
+errors = Console(stderr=True, markup=False, emoji=False, highlight=False)
 
 
 def say(message: str) -> None:
     """Print one line on standard error; nothing if the message is empty."""
     if message:
-        errors.print(" ".join(message.split()), highlight=False, markup=False, soft_wrap=True)
+        errors.print(plain(" ".join(message.split())), soft_wrap=True)
 
 
 def standard_output() -> Console:
@@ -22,7 +24,8 @@ def standard_output() -> Console:
     a width."""
     from study.results.formats.text import PIPED_WIDTH
 
-    return Console() if sys.stdout.isatty() or environment.has_terminal_width() else Console(width=PIPED_WIDTH)
+    width = None if sys.stdout.isatty() or environment.has_terminal_width() else PIPED_WIDTH
+    return Console(width=width, markup=False, emoji=False)
 
 
 def print_json(value: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from study.lookup import local_studies, study_of, tracking_uri_of
+from study.plain import plain_lines
 from study.terminal.cli.output import say
 
 
@@ -37,7 +38,7 @@ def power(
     if as_json:
         print(json.dumps(results.as_json(plans), indent=2))  # noqa: T201 - JSON and nothing else
     else:
-        print(results.as_text(plans), end="")  # noqa: T201 - the plans and nothing else
+        print(plain_lines(results.as_text(plans)), end="")  # noqa: T201 - the plans and nothing else
     if not plans:
         say(_pilot(reference, name, effect, known=config is not None))
 

@@ -46,4 +46,4 @@ def copy_recipe(
     if os.path.lexists(file):
         raise UserError(f"{file} already exists; choose another name")
     write_whole(file, lambda path: path.write_text(text, encoding="utf-8"))
-    errors.print(f"wrote {file}; edit it, then: noisy-study run {file}", highlight=False)
+    errors.print(f"wrote {file}; edit it, then: noisy-study run {file}")

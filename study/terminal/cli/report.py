@@ -22,4 +22,4 @@ def report(
     if written.not_logged is not None:
         lines.append(f"the study's run does not keep it: {written.not_logged}")
     for line in lines:
-        errors.print(line, highlight=False, markup=False, soft_wrap=True)
+        errors.print(line, soft_wrap=True)

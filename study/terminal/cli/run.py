@@ -120,7 +120,7 @@ def _run_to_table(
         raise
     except StudyFailed as error:
         raise StudyFailed(f"{error}; after the cause is fixed: noisy-study resume {config.name}") from None
-    errors.print(f"\nbrowse the trials: noisy-study ui   (experiment {config.name})", highlight=False)
+    errors.print(f"\nbrowse the trials: noisy-study ui   (experiment {config.name})")
 
 
 def _print_table(tracked: "TrackedStudy") -> None:

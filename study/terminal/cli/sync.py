@@ -11,4 +11,4 @@ def sync(name: NameArgument) -> None:
 
     delivered = service.sync(name, settings_of(name))
     line = f"{delivered} events delivered" if delivered else "no events were waiting"
-    errors.print(f"{line}; the tracking server has all of study {name}", highlight=False, markup=False, soft_wrap=True)
+    errors.print(f"{line}; the tracking server has all of study {name}", soft_wrap=True)
