@@ -97,10 +97,15 @@ def beside(reference: str, folder: Path) -> str:
     A file is looked for beside the study file first. If it is not there, the reference stays as it is.
     """
     place, _, name = reference.rpartition(":")
-    if not is_own(reference) or not place.endswith(".py") or not (folder / place).is_file():
-        return reference
-    here, file = Path.cwd(), (folder / place).absolute()
-    return f"{file.relative_to(here) if file.is_relative_to(here) else file}:{name}"
+    return f"{file_beside(place, folder)}:{name}" if is_own(reference) and place.endswith(".py") else reference
+
+
+def file_beside(path: str, folder: Path) -> str:
+    """A path in a study file in `folder`, as it is in the working folder. It stays if no such file lies in `folder`."""
+    if not (folder / path).is_file():
+        return path
+    here, file = Path.cwd(), (folder / path).absolute()
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
 
 def located(reference: str) -> OwnCode:

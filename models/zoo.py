@@ -16,6 +16,7 @@ import difflib
 import math
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models import notation, own_code, own_network
@@ -134,6 +135,29 @@ def build(reference: str, input_shape: Shape, classes: int) -> nn.Module:
     if input_shape[0] != 3:
         raise NotationError(f"network {shown(reference)} takes images of 3 channels, not {input_shape[0]}")
     return _torchvision_model(reference, input_shape, classes)
+
+
+def weights_file(weights: str) -> Path:
+    """The file of given weights: a path as it is; of `torchvision:ENUM.NAME`, the file in the user's cache.
+
+    torchvision's own functions keep what they download in `torch.hub.get_dir()/checkpoints`. This downloads nothing.
+
+    Raises:
+        NotationError: torchvision has no such weights.
+    """
+    if not weights.startswith(_TORCHVISION):
+        return Path(weights)
+    import torch
+    from torchvision import models
+
+    name = weights.removeprefix(_TORCHVISION)
+    try:
+        url: str = models.get_weight(name).url
+    except (ValueError, AttributeError, KeyError, TypeError):
+        raise NotationError(
+            f"torchvision has no weights {shown(name)}; expected a name such as ResNet18_Weights.IMAGENET1K_V1"
+        ) from None
+    return Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
 
 
 def with_dropout(reference: str, probability: float) -> str:

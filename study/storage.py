@@ -313,7 +313,7 @@ class StartRecord(Model):
         study_file: the resolved study file; of an extended study, that of its last extension.
         tracking_uri, journal: addresses of the tracking server and of the journal, without credentials.
         data_digest: SHA-256 of the images, labels and splits.
-        weights: SHA-256 of every weights file, by its path in the study file.
+        weights: SHA-256 of every file of weights or logits, by its path in the study file.
         code: SHA-256 of the user's own code, by its reference in the study file.
         ownership: the study's id and its starts; None in folders that were made before there was one.
         seeds: those of its search and its confirmation; None without a search, and in folders that were made before

@@ -25,7 +25,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from models.own_code import beside
+from models.own_code import beside, file_beside
 
 MAX_SEED = 2**31 - 1
 
@@ -145,6 +145,14 @@ def _as_seen_from_here(reference: str, info: ValidationInfo) -> str:
     folder = (info.context or {}).get(FOLDER)
     return reference if folder is None else beside(reference, folder)
 
+
+def _file_as_seen_from_here(path: str, info: ValidationInfo) -> str:
+    folder = (info.context or {}).get(FOLDER)
+    return path if folder is None else file_beside(path, folder)
+
+
+FilePath = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_file_as_seen_from_here)]
+"""A file. It is looked for beside the study file first, then in the working folder."""
 
 NetworkReference = Annotated[
     str,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.own_code import OwnCode, OwnCodeError, located
-from study.config import StudyConfig, TeacherConfig, dump_study
+from study.config import StudyConfig, dump_study
 from study.errors import UserError
 from study.planning import plan
 
@@ -25,7 +25,8 @@ class Shipment:
 
     Args:
         study: the study with all its defaults.
-        files: weights, the user's own code and the module of a search space, by their path in the job's working folder.
+        files: weights, logits, the user's own code and the module of a search space, by their path in the job's working
+            folder.
         notes: one line for each thing that the study names and that the cluster must already have.
         extends: whether it extends the study of its name on the cluster.
     """
@@ -75,11 +76,13 @@ def pack(study: StudyConfig, folder: Path) -> Shipment:
     """
     files: dict[Path, Path] = {}
     notes: list[str] = []
-    for name in dict.fromkeys(weights_of(study)):
-        if Path(name).is_absolute():
-            notes.append(f"weights {name} are not sent: every node must have them at this path")
+    for what, name in dict.fromkeys(given_files(study)):
+        if name.startswith("torchvision:"):
+            notes.append(f"{what} {name} are not sent: every node must have them in its cache")
+        elif Path(name).is_absolute():
+            notes.append(f"{what} {name} are not sent: every node must have them at this path")
         else:
-            files[Path(name)] = _inside(folder, name, "weights")
+            files[Path(name)] = _inside(folder, name, what)
     for reference in plan.own_code(study):
         code = _code(reference)
         if code.travels:
@@ -98,17 +101,13 @@ def pack(study: StudyConfig, folder: Path) -> Shipment:
     return Shipment(study, files, tuple(notes))
 
 
-def weights_of(study: StudyConfig) -> Iterator[str]:
-    """The path of every weights file, as the study file has it."""
-    given = (*study.teachers, *(teacher for arm in (*study.arms, study.baseline) for teacher in arm.teachers or ()))
-    yield from _weights(given)
-
-
-def _weights(teachers: tuple[TeacherConfig, ...]) -> Iterator[str]:
-    for teacher in teachers:
-        if teacher.weights is not None:
-            yield teacher.weights
-        yield from _weights(teacher.teachers or ())
+def given_files(study: StudyConfig) -> Iterator[tuple[str, str]]:
+    """`weights` or `logits`, and the path of the file as the study file has it."""
+    for trial in plan.teacher_trials(study):
+        if trial.weights is not None:
+            yield "weights", trial.weights
+        if trial.logits is not None:
+            yield "logits", trial.logits
 
 
 def _inside(folder: Path, name: str, what: str) -> Path:

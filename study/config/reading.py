@@ -134,11 +134,15 @@ def _safe_yaml(text: str, where: str) -> Any:
         raise UserError(f"{where}: not valid YAML: {' '.join(str(error).split())[:200]}") from None
 
 
+_BOOLEANS = (("strict",),)
+"""Keys that take true or false."""
+
+
 def _refuse_coerced(value: Any, source: str, where: tuple[str, ...]) -> None:
     """Refuse scalars that pass validation but are mistakes.
 
-    No key takes a boolean, which would count as 0 or 1. No text has control characters, which paths and file names must
-    not contain. Numbers written as text are accepted, because YAML reads `1e-3` as text.
+    Most keys take no boolean, which would count as 0 or 1. No text has control characters, which paths and file names
+    must not contain. Numbers written as text are accepted, because YAML reads `1e-3` as text.
     """
     if isinstance(value, dict):
         for key, item in value.items():
@@ -146,7 +150,7 @@ def _refuse_coerced(value: Any, source: str, where: tuple[str, ...]) -> None:
     elif isinstance(value, list):
         for index, item in enumerate(value):
             _refuse_coerced(item, source, (*where, str(index)))
-    elif isinstance(value, bool):
+    elif isinstance(value, bool) and where[-1:] not in _BOOLEANS:
         raise UserError(
             f"{source}: {'.'.join(where)}: no key takes {str(value).lower()} (YAML reads yes, no, on, off as booleans)"
         )

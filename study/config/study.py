@@ -165,10 +165,10 @@ class StudyConfig(Model):
             return
         groups = (self.teachers, *(arm.teachers or () for arm in (self.baseline, *self.arms)))
         for teacher in chain.from_iterable(groups):
-            if teacher.reads_weights:
+            if (key := teacher.read_from) is not None:
                 raise ValueError(
                     f"vary: no seed can train the teacher {teacher.network}, because it or a teacher of its own is "
-                    "read from `weights`"
+                    f"read from `{key}`"
                 )
 
     @property

@@ -1,11 +1,13 @@
 """`teachers` and `student`: the networks of a study."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from pathlib import PurePath
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
     ModelWrapValidatorHandler,
+    StrictBool,
     model_validator,
 )
 
@@ -15,6 +17,7 @@ from study.methods import METHOD_SETTINGS, method_named
 from study.methods.base import DEFAULT_COMBINATION, Combination
 from study.values import (
     MAX_SEED,
+    FilePath,
     Model,
     NetworkReference,
     Seed,
@@ -23,19 +26,32 @@ from study.values import (
 MAX_TEACHERS = 100
 """The most teachers of one student, including the teachers of its teachers."""
 
+LOGITS_OF = "logits of "
+"""How the name of a teacher begins whose network is not known; the name of its file follows."""
+
 _SEEDS_APART = 1_000_003
 """Between the seeds of two teachers that differ in their seed alone, where each seed of a study trains its teachers."""
 
 
 class TeacherConfig(TeacherSettings):
-    """A network to learn from: trained here, or read from a safetensors file.
+    """A network to learn from: trained here, read from a file of weights, or known by its logits alone.
 
     It learns from the labels, or from teachers of its own. Then it is a teacher assistant (Mirzadeh et al. 2020), by
     default with the soft-target loss. Assistants of assistants make a chain.
     """
 
-    network: NetworkReference
-    weights: str | None = Field(None, description="a .safetensors file; then nothing is trained")
+    network: NetworkReference = Field(
+        description="a name, a line of notation or code of yours; with `logits` it may be left out"
+    )
+    weights: FilePath | None = Field(
+        None, description="a .safetensors, .pt or .pth file, or torchvision:ENUM.NAME; then nothing is trained"
+    )
+    strict: StrictBool = Field(
+        True, description="with `weights`; false: tensors that the network does not have are ignored"
+    )
+    logits: FilePath | None = Field(
+        None, description="a .npz or .safetensors file with the logits of a teacher that lives elsewhere"
+    )
     train: TrainConfig = TrainConfig()
     seed: Seed = 0
     teachers: (
@@ -47,6 +63,10 @@ class TeacherConfig(TeacherSettings):
     @model_validator(mode="wrap")
     @classmethod
     def _defaults_of_an_assistant(cls, value: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        if isinstance(value, Mapping) and isinstance(value.get("logits"), str) and value.get("network") is None:
+            teacher = validate({**value, "network": LOGITS_OF + PurePath(value["logits"]).name})
+            teacher.model_fields_set.discard("network")
+            return teacher
         if not isinstance(value, Mapping) or value.get("teachers") is None:
             return validate(value)
         given = {key: setting for key, setting in value.items() if setting is not None}
@@ -63,13 +83,15 @@ class TeacherConfig(TeacherSettings):
     @model_validator(mode="after")
     def _is_one_training(self) -> Self:
         settings = settings_of(self)
+        if self.weights is not None and self.logits is not None:
+            raise ValueError("`weights` and `logits` both say what the teacher knows, so only one of them may be given")
         if self.teachers is None:
             for name, value in {"method": self.method, "combine": self.combine, **settings}.items():
                 if value is not None:
                     raise ValueError(f"`{name}` is for a teacher that has `teachers` of its own, and it has none")
             return self
-        if self.weights is not None:
-            raise ValueError("a teacher that is read from `weights` is not trained, so it takes no `teachers`")
+        if self.file is not None:
+            raise ValueError(f"a teacher that is read from `{self.file}` is not trained, so it takes no `teachers`")
         if self.method is None or not method_named(self.method).has_teachers:
             raise ValueError("method: a teacher with `teachers` of its own cannot learn from labels")
         check_method(self.method, settings, (self.combine,) if self.combine else ())
@@ -83,9 +105,14 @@ class TeacherConfig(TeacherSettings):
         return 1 + sum(teacher.count for teacher in self.teachers or ())
 
     @property
-    def reads_weights(self) -> bool:
-        """Whether it, or any of its own teachers, is read from a file."""
-        return self.weights is not None or any(teacher.reads_weights for teacher in self.teachers or ())
+    def file(self) -> Literal["weights", "logits"] | None:
+        """The key with the file that it is read from; None if it is trained here."""
+        return "weights" if self.weights is not None else "logits" if self.logits is not None else None
+
+    @property
+    def read_from(self) -> Literal["weights", "logits"] | None:
+        """The same for it and its own teachers: the first that is read from a file."""
+        return self.file or next(filter(None, (teacher.read_from for teacher in self.teachers or ())), None)
 
     def of_seed(self, seed: int) -> Self:
         """The same teacher as a seed of the study trains it, with its own teachers (`vary: [student, teacher]`).
@@ -99,9 +126,11 @@ class TeacherConfig(TeacherSettings):
 
     def without_effect(self) -> Idle:
         """Settings that neither its training nor the training of its own teachers uses."""
-        if self.weights is not None:
+        if self.weights is None:
+            yield ("strict",), "without `weights`"
+        if self.file is not None:
             for name in ("train", "seed"):
-                yield (name,), "for a teacher that is read from `weights`"
+                yield (name,), f"for a teacher that is read from `{self.file}`"
             return
         yield from within("train", self.train.without_effect())
         if self.teachers is None:

@@ -8,7 +8,7 @@ from pydantic import (
 )
 
 from study.config.methods import MethodName, TrialSettings, settings_of
-from study.config.teachers import TeacherConfig
+from study.config.teachers import LOGITS_OF, TeacherConfig
 from study.config.training import TrainConfig
 from study.methods import SETTINGS, Method, method_named
 from study.methods.base import DEFAULT_COMBINATION, Combination, largest_sigma
@@ -32,7 +32,9 @@ class TrialConfig(TrialSettings):
     network: NetworkReference
     method: MethodName
     teachers: tuple[TeacherConfig, ...] = ()
-    weights: str | None = Field(None, description="a safetensors file; then nothing is trained (teachers only)")
+    weights: str | None = Field(None, description="a file of weights; then nothing is trained (teachers only)")
+    strict: bool = Field(True, description="whether the file of weights must have exactly the network's tensors")
+    logits: str | None = Field(None, description="a file of logits; then there are no weights (teachers only)")
     combine: Combination = DEFAULT_COMBINATION
     dropout: DropProbability = 0.0
     train: TrainConfig
@@ -60,6 +62,16 @@ class TrialConfig(TrialSettings):
         return tuple(teacher.of_seed(self.teacher_seed) for teacher in self.teachers)
 
     @property
+    def is_given(self) -> bool:
+        """Whether it is read from a file and not trained."""
+        return self.weights is not None or self.logits is not None
+
+    @property
+    def has_network(self) -> bool:
+        """Whether its network is known. That of a teacher by its logits need not be."""
+        return self.logits is None or not self.network.startswith(LOGITS_OF)
+
+    @property
     def sees_test_set(self) -> bool:
         """Whether the test error is measured. Trials of a search have only a validation error."""
         return self.stage != SEARCH
@@ -85,6 +97,8 @@ def teacher_trial(teacher: TeacherConfig) -> TrialConfig:
         role="teacher",
         network=teacher.network,
         weights=teacher.weights,
+        strict=teacher.strict,
+        logits=teacher.logits,
         method=method,
         teachers=teacher.teachers or (),
         combine=teacher.combine or DEFAULT_COMBINATION,

@@ -6,7 +6,7 @@ These arrays are read-only in the trials. Knows nothing of files, splits or tens
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,8 @@ class Dataset:
         mirror: whether the mirror image of every training image is trained on too.
         digest: SHA-256 in hex over everything above but the name.
         notes: what the user must know about the reading and the split, one line each.
+        read_images: how many training images were read, before any was held out or left out.
+        train_rows, validation_rows: the place of each image of a split among them, int64.
     """
 
     name: str
@@ -76,6 +78,9 @@ class Dataset:
     mirror: bool
     digest: str
     notes: tuple[str, ...] = ()
+    read_images: int = 0
+    train_rows: Labels = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    validation_rows: Labels = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

@@ -11,13 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from models import zoo
+from models.zoo import weights_file
 from study.config import DEFAULT_COMBINATION, Combination, TrialConfig
-from study.data.dataset import DatasetFacts
+from study.data.dataset import Dataset, DatasetFacts
 from study.data.tensors import ImageTensors
 from study.digests import Damaged
 from study.distill.denormals import flushed_denormals
+from study.distill.given_logits import read_logits
 from study.distill.precision import fp32_products
-from study.distill.tensor_files import read_tensors
+from study.distill.tensor_files import read_given
 from study.errors import UserError
 
 
@@ -65,47 +67,80 @@ def combined(logits: Sequence[Tensor], how: Combination = DEFAULT_COMBINATION) -
 
 
 @flushed_denormals()
-def load_weights(network: nn.Module, file: Path) -> None:
-    """Load a safetensors file into a network.
+def load_weights(network: nn.Module, file: Path, strict: bool = True) -> None:
+    """Load a file of weights into a network.
+
+    Args:
+        network: of any kind.
+        file: safetensors, or a PyTorch file (`study.distill.tensor_files.read_given`).
+        strict: whether the file must have exactly the tensors of the network. If not, tensors that the network does not
+            have are ignored, and buffers may be missing. A weight is never missing.
 
     Raises:
-        UserError: the file cannot be read, is damaged, is not a safetensors file, has numbers that are not finite, or
-            does not fit the network.
+        UserError: the file cannot be read, is damaged, is not such a file, has numbers that are not finite, or does not
+            fit the network. The message names the tensors that do not fit.
     """
-    tensors = _read_weights(file)
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"weights {file}: they do not fit the network ({reason})") from None
+    tensors, own = _read_weights(file), network.state_dict()
+    buffers = own.keys() - dict(network.named_parameters(remove_duplicate=False)).keys()
+    missing = [name for name in own if name not in tensors and (strict or name not in buffers)]
+    unknown = [name for name in tensors if name not in own]
+    wrong = [
+        f"{name} is {_kind(tensors[name])}, expected {_kind(own[name])}"
+        for name in own
+        if name in tensors and _kind(tensors[name]) != _kind(own[name])
+    ]
+    reasons = [f"missing: {_some(missing)}"] if missing else []
+    reasons += [f"not in the network: {_some(unknown)}"] if unknown and strict else []
+    reasons += [_some(wrong)] if wrong else []
+    if reasons:
+        hint = "; `strict: false` ignores these tensors" if unknown and not missing and not wrong else ""
+        raise UserError(f"weights {file}: they do not fit the network ({'; '.join(reasons)}){hint}")
+    network.load_state_dict({name: tensor for name, tensor in tensors.items() if name in own}, strict=False)
+
+
+def _kind(tensor: Tensor) -> str:
+    """Shape and kind of number. A tensor of another kind would be converted without a word."""
+    kind = "complex" if tensor.is_complex() else "float" if tensor.is_floating_point() else "integer"
+    return f"{'bool' if tensor.dtype == torch.bool else kind} {tuple(tensor.shape)}"
+
+
+def _some(words: Sequence[str]) -> str:
+    shown = ", ".join(" ".join(word.split())[:100] for word in words[:3])
+    return shown + (f" and {len(words) - 3} more" if len(words) > 3 else "")
 
 
 def _read_weights(file: Path) -> dict[str, Tensor]:
     try:
-        return read_tensors(file)
+        return read_given(file)
     except FileNotFoundError:
-        raise UserError(f"weights {file}: no such file; give the path of a .safetensors file") from None
+        raise UserError(f"weights {file}: no such file; give the path of a .safetensors, .pt or .pth file") from None
     except Damaged as error:
         raise UserError(f"weights {file}: {error}") from None
     except OSError as error:
         raise UserError(f"weights {file}: cannot be read ({error.strerror or error})") from None
 
 
-def check_given_weights(teachers: Iterable[TrialConfig], facts: DatasetFacts) -> None:
-    """Check the weights files that a study file names, before the study writes anything.
+def check_given_files(teachers: Iterable[TrialConfig], facts: DatasetFacts, dataset: Dataset | None = None) -> None:
+    """Check the files of weights and logits that a study file names, before the study writes anything.
 
     Args:
         teachers: all teachers of the study. Those that are trained are skipped.
         facts: shape and classes of the images. If they are not known yet, only the files are checked.
+        dataset: the images, if they are read already. Without them, the number of rows of logits is not checked.
 
     Raises:
-        UserError: as `load_weights`.
+        UserError: as `load_weights` and `study.distill.given_logits.read_logits`.
     """
+    shape, classes = facts.input_shape, facts.class_count
     for teacher in teachers:
+        if teacher.logits is not None:
+            given = read_logits(Path(teacher.logits), classes)
+            if dataset is not None:
+                given.check(dataset)
         if teacher.weights is None:
             continue
-        file, shape, classes = Path(teacher.weights), facts.input_shape, facts.class_count
+        file = weights_file(teacher.weights)
         if shape is None or classes is None:
             _read_weights(file)
         else:
-            load_weights(zoo.build(teacher.network, shape, classes), file)
+            load_weights(zoo.build(teacher.network, shape, classes), file, teacher.strict)

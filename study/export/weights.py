@@ -163,11 +163,14 @@ def open_teachers(opened: OpenedStudent, root: Path, data_root: Path) -> tuple[O
     for teacher in _teachers_of(opened, digests):
         if opened.config.varies_teacher:
             teacher = teacher.of_seed(opened.choice.seed)
+        if teacher.logits is not None:
+            raise UserError(f"{teacher.network}: only its logits were given ({teacher.logits})")
         key = logits_key(teacher_trial(teacher), whole.digest, digests)
         with own_code.copies_in(opened.code):
             network = zoo.build(teacher.network, whole.input_shape, whole.class_count)
-        file = Path(teacher.weights or root / "teachers" / key / WEIGHTS)
-        load_weights(network, file)
+        given = None if teacher.weights is None else zoo.weights_file(teacher.weights)
+        file = given or root / "teachers" / key / WEIGHTS
+        load_weights(network, file, teacher.strict)
         if teacher.weights in digests and file_digest(file) != digests[teacher.weights]:
             raise UserError(f"{file} holds other weights than those that study {opened.choice.study} started with")
         student = _at_rest(Student(preprocessing, network))

@@ -5,7 +5,6 @@ trainings of the grid, what the search proposes at the edges of its space and at
 student among them. Knows nothing of tensors: costs and shapes are counted.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -51,10 +50,21 @@ def check_study(config: StudyConfig, facts: DatasetFacts, runs_here: bool = True
     if config.search is not None:
         _check_search(config, fits)
     for trial in teachers:
-        if trial.weights is None or (not runs_here and os.path.isabs(trial.weights)):
-            continue
-        if not os.path.isfile(trial.weights):
-            raise UserError(f"teacher {trial.network}: weights {trial.weights}: no such file")
+        for key, name in (("weights", trial.weights), ("logits", trial.logits)):
+            if name is not None:
+                _check_file(f"teacher {trial.network}: {key} {name}", name, runs_here)
+
+
+def _check_file(what: str, name: str, runs_here: bool) -> None:
+    try:
+        file = zoo.weights_file(name)
+    except NotationError as error:
+        raise UserError(f"{what}: {error}") from None
+    if not file.is_file() and (runs_here or not file.is_absolute()):
+        _, _, weights = name.partition("torchvision:")
+        fetched = f"torchvision.models.get_weight({weights!r}).get_state_dict()"
+        hint = f' in the cache ({file}); fetch it with: python -c "import torchvision; {fetched}"' if weights else ""
+        raise UserError(f"{what}: no such file{hint}")
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,7 @@ class _Demand:
 
     @staticmethod
     def of(trial: TrialConfig) -> "_Demand":
-        return _Demand(trial.role, trial.dropout, trial.train.batch_size == 1 and trial.weights is None)
+        return _Demand(trial.role, trial.dropout, trial.train.batch_size == 1 and not trial.is_given)
 
 
 @dataclass
@@ -94,7 +104,8 @@ class Fits:
         Raises:
             UserError: names the network and what does not fit.
         """
-        self._look(trial.network, _Demand.of(trial))
+        if trial.has_network:
+            self._look(trial.network, _Demand.of(trial))
         if trial.role == "arm":
             for demand in self._of_the_baseline:
                 self._look(trial.network, demand)

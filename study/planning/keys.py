@@ -90,6 +90,8 @@ def _settings(trial: TrialConfig, digests: Mapping[str, str]) -> dict[str, Any]:
     code = {"code": digests[trial.network]} if trial.network in digests else {}
     if trial.weights is not None:  # nothing is trained, so nothing else matters
         return {"network": trial.network, "weights": digests.get(trial.weights, trial.weights), **code}
+    if trial.logits is not None:
+        return {"network": trial.network, "logits": digests.get(trial.logits, trial.logits)}
     excluded = IRRELEVANT_TO_A_TRIAL | {"teachers", "teacher_seed", "train"}
     method = method_named(trial.method)
     for name, field in method.model_fields.items():

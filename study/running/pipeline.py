@@ -20,6 +20,7 @@ from study.config import (
     SearchConfig,
     StudyConfig,
     TrialConfig,
+    teacher_trial,
 )
 from study.data.dataset import Dataset, DatasetFacts
 from study.distill.logit_store import LogitStore
@@ -284,7 +285,7 @@ class Pipeline:
     def _is_lost_teacher(self, trial_id: str, config: Callable[[], TrialConfig]) -> bool:
         """Whether a completed teacher is to be trained again: its weights are damaged, or nothing is left of it."""
         trial = config()
-        if trial.weights is not None:
+        if trial.is_given:
             return False
         key = logits_key(trial, self._whole.digest, self._context.digests)
         file = self._context.root / "teachers" / key / WEIGHTS
@@ -327,6 +328,8 @@ class Pipeline:
 
     def _threads(self, trial: TrialConfig) -> int:
         """How many threads train it. That never depends on the CPUs of a node."""
+        if not trial.has_network:
+            return 1
         multiplications, batch_size = self._multiplications(trial.network), trial.train.batch_size
         if trial.stage == TEACHER:
             return teacher_threads(multiplications, batch_size)
@@ -335,11 +338,14 @@ class Pipeline:
     def _params(self, trial: TrialConfig) -> dict[str, str]:
         teachers = None
         if trial.teachers:
-            costs = [self._cost(teacher.network) for teacher in trial.teachers]
-            teachers = Cost(sum(c.multiplications for c in costs), sum(c.parameters for c in costs))
+            own = [teacher_trial(teacher) for teacher in trial.teachers]
+            if all(teacher.has_network for teacher in own):
+                costs = [self._cost(teacher.network) for teacher in own]
+                teachers = Cost(sum(c.multiplications for c in costs), sum(c.parameters for c in costs))
         digests = self._context.digests
         design = self._designs[training_key(trial, digests)] if trial.stage == TEACHER else None
-        return run_params(trial, self._config.data.name, self._cost(trial.network), teachers, digests, design)
+        cost = self._cost(trial.network) if trial.has_network else None
+        return run_params(trial, self._config.data.name, cost, teachers, digests, design)
 
     def _multiplications(self, network: str) -> int:
         return self._cost(network).multiplications

@@ -20,7 +20,7 @@ from study.config import StudyConfig, dump_study
 from study.data.dataset import Dataset, DatasetFacts
 from study.data.load import describe_dataset, load_dataset
 from study.distill.processor import recorded_processor
-from study.distill.teachers import check_given_weights
+from study.distill.teachers import check_given_files
 from study.errors import StudyFailed, Undelivered, UserError
 from study.locks import file_lock, naming_the_file_system
 from study.lookup import find_study
@@ -38,13 +38,13 @@ from study.running.pipeline import Pipeline, StudyContext
 from study.running.started import (
     check_journal,
     check_same_code,
-    check_same_weights,
+    check_same_files,
     check_tracked_there,
     code_digests,
+    file_digests,
+    given_files,
     keep_code,
     unchanged_study,
-    weights_digests,
-    weights_of,
     with_extension,
 )
 from study.running.watcher import Watcher
@@ -103,7 +103,7 @@ def start(config: StudyConfig, settings: Settings, watcher: Watcher) -> Dataset:
     dataset = load_dataset(config.data, settings.data_root)
     facts = DatasetFacts(dataset.input_shape, dataset.class_count)
     check_study(config, facts)
-    check_given_weights(plan.teacher_trials(config), facts)
+    check_given_files(plan.teacher_trials(config), facts, dataset)
     with locked(folder), own_code.copies_in(folder.code):
         _refuse_taken_folder(folder)
         _run_study(config, dataset, folder, owner, settings, watcher)
@@ -165,10 +165,10 @@ def _run_again(
         check_study(config, facts)
         if dataset.digest != record.data_digest:
             raise UserError(f"the images of {config.data.name} are not those that study {folder.name} started with")
-        check_same_weights(config, folder, record)
+        check_same_files(config, folder, record)
         check_same_code(folder, record, watcher.says)
         if config is not started:
-            check_given_weights(plan.teacher_trials(config), facts)
+            check_given_files(plan.teacher_trials(config), facts, dataset)
         owner = resumed_ownership(folder, record, settings.tracking_uri)
         _run_study(config, dataset, folder, owner, settings, watcher)
     return dataset
@@ -224,7 +224,7 @@ def _run_study(
     with ray_engine(settings.address, settings.verbose, resume_hint) as capacity:
         if settings.address is None:
             capacity.check_fits(config.resources)
-        check_storage(folder.path, [Path(name) for name in weights_of(config)])
+        check_storage(folder.path, list(given_files(config).values()))
         journal = settings.optuna_storage or folder.own_journal
         storage = open_storage(journal, of_one_host=settings.address is None)  # a cluster's folder is a network drive
         is_new = not folder.exists()
@@ -241,7 +241,7 @@ def _run_study(
                     tracking_uri=without_credentials(settings.tracking_uri),
                     journal=without_credentials(journal),
                     data_digest=dataset.digest,
-                    weights=weights_digests(config),
+                    weights=file_digests(config),
                     code=code_digests(config),
                     ownership=owner,
                     seeds=config.fixed_seeds,

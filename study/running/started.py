@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from models import own_code
+from models.zoo import weights_file
 from study.config import StudyConfig, dump_study, first_difference, parse_study, read_text
 from study.distill.logit_store import file_digest
 from study.errors import UserError
@@ -50,17 +51,20 @@ def check_journal(folder: StudyFolder, record: StartRecord, settings: Addresses)
         )
 
 
-def weights_of(config: StudyConfig) -> list[str]:
-    return [trial.weights for trial in plan.teacher_trials(config) if trial.weights is not None]
+def given_files(config: StudyConfig) -> dict[str, Path]:
+    """The files of weights and logits, by what the study file has for them."""
+    given = ((trial.weights, trial.logits) for trial in plan.teacher_trials(config))
+    return {name: weights_file(name) for pair in given for name in pair if name is not None}
 
 
-def weights_digests(config: StudyConfig) -> dict[str, str]:
-    return {name: file_digest(Path(name)) for name in weights_of(config)}
+def file_digests(config: StudyConfig) -> dict[str, str]:
+    """SHA-256 of the files of weights and logits, by what the study file has for them."""
+    return {name: file_digest(file) for name, file in given_files(config).items()}
 
 
-def check_same_weights(config: StudyConfig, folder: StudyFolder, record: StartRecord) -> None:
-    """Refuse weights files that changed: all students of a study must learn from the same teachers."""
-    for name, digest in weights_digests(config).items():
+def check_same_files(config: StudyConfig, folder: StudyFolder, record: StartRecord) -> None:
+    """Refuse files of weights and logits that changed: all students of a study must learn from the same teachers."""
+    for name, digest in file_digests(config).items():
         if record.weights.get(name, digest) != digest:
             raise UserError(
                 f"{name} has changed since study {folder.name} started; restore the file that the study started with"
@@ -167,7 +171,7 @@ def with_extension(record: StartRecord, config: StudyConfig, timestamp_ms: int) 
     return record.model_copy(
         update={
             "study_file": dump_study(config),
-            "weights": {**weights_digests(config), **record.weights},
+            "weights": {**file_digests(config), **record.weights},
             "code": {**code_digests(config), **record.code},
             "seeds": config.fixed_seeds,
             "extensions": (*record.extensions, extension),

@@ -15,6 +15,7 @@ from models import zoo
 from study.config import Combination, TeacherConfig, TrialConfig, teacher_trial
 from study.data.dataset import Dataset
 from study.data.tensors import ImageTensors
+from study.distill.given_logits import read_logits
 from study.distill.logit_store import LogitStore, tensor_digest
 from study.distill.teachers import combined, load_weights, logits_of
 from study.distill.threads import using_threads
@@ -102,12 +103,19 @@ class TaughtLogits:
         if logits is None:
             if store.path(key).exists():
                 self.says(f"{store.path(key)}: damaged; the logits are made again from the weights")
-            network = zoo.build(teacher.network, images.input_shape, images.class_count)
-            load_weights(network, Path(teacher.weights or self.root / "teachers" / folder / WEIGHTS))
-            with using_threads(self.threads(teacher_trial(teacher))):
-                logits = logits_of(network, ImageTensors.of(images, split))
+            logits = self._made(teacher, folder, images, split)
             store.write(key, logits)
         return logits
+
+    def _made(self, teacher: TeacherConfig, folder: str, images: Dataset, split: LogitSplit) -> Tensor:
+        """Logits from a teacher's own file, or from its weights."""
+        if teacher.logits is not None:
+            return read_logits(Path(teacher.logits), images.class_count).of(images, split)
+        network = zoo.build(teacher.network, images.input_shape, images.class_count)
+        given = None if teacher.weights is None else zoo.weights_file(teacher.weights)
+        load_weights(network, given or self.root / "teachers" / folder / WEIGHTS, teacher.strict)
+        with using_threads(self.threads(teacher_trial(teacher))):
+            return logits_of(network, ImageTensors.of(images, split))
 
     def _key_of(self, teacher: TeacherConfig) -> str:
         """The key of a teacher's weights and of its logits for the images that teachers learn from."""

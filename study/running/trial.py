@@ -25,21 +25,19 @@ from study.digests import CHANGED, Damaged
 from study.distill.denormals import flushed_denormals
 from study.distill.logit_store import LogitStore
 from study.distill.processor import recorded_processor
-from study.distill.teachers import load_weights, logits_of
+from study.distill.teachers import logits_of
 from study.distill.tensor_files import is_damaged, write_tensors
 from study.distill.trainer import (
     DistillationTrainer,
     Diverged,
     TrainingData,
-    error_of,
-    initial_network,
-    predicted_classes_of,
 )
 from study.errors import UserError
 from study.locks import file_lock, naming_the_file_system
 from study.planning.keys import validation_key
 from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
 from study.running.checkpoint import read_checkpoint, write_checkpoint
+from study.running.given import read_teacher
 from study.running.result import RESULT, read_result, write_result
 from study.storage import remove_temporary_files
 
@@ -176,8 +174,8 @@ class TrialRun:
         stored = self._stored_result()
         if stored is not None:
             return stored
-        if self.job.trial.weights is not None:
-            return self._given_teacher(Path(self.job.trial.weights))
+        if self.job.trial.is_given:
+            return self._given_teacher()
         if self._trainer is None:
             self._trainer = self._resumed_trainer()
         if not self._trainer.finished:
@@ -218,22 +216,11 @@ class TrialRun:
         write_tensors(self.weights_file, trainer.network.state_dict())
         return self._keep(tuple(trainer.history), summary)
 
-    def _given_teacher(self, file: Path) -> TrialReport:
-        """The result of a teacher whose weights are read from a file: it is not trained, only measured."""
-        started = time.perf_counter()
-        network = initial_network(self.job.trial, self._training_data())
-        load_weights(network, file)
-        network.to(self.images.device)
-        self._store_logits(network)
-        summary = TrainingSummary(
-            outcome="completed",
-            epochs=0,
-            best_val_error=error_of(network, self.images.validation),
-            train_seconds=time.perf_counter() - started,
-            test_error=error_of(network, self.images.test),
-            predicted_classes=predicted_classes_of(network, self.images.test),
-        )
-        return self._keep((), summary)
+    def _given_teacher(self) -> TrialReport:
+        """The result of a teacher that is read from a file: it is not trained, only measured."""
+        given = read_teacher(self.job.trial, self.images, self._training_data())
+        self._keep_logits(given.train, given.validation)
+        return self._keep((), given.summary)
 
     def _failure(self, outcome: Any, reason: str) -> TrialReport:
         trainer = self._trainer
@@ -286,7 +273,7 @@ class TrialRun:
 
     def _has_logits_or_weights(self) -> bool:
         """Whether students can learn from a teacher that has ended; its logits can be made from its weights."""
-        if self.weights_file.exists() or self.job.trial.weights is not None or self.job.logit_key is None:
+        if self.weights_file.exists() or self.job.trial.is_given or self.job.logit_key is None:
             return True
         return self._logit_store.read(self.job.logit_key, self._train_size, self._classes) is not None
 
@@ -374,11 +361,15 @@ class TrialRun:
 
     def _store_logits(self, network: torch.nn.Module) -> None:
         if self.job.logit_key is not None:
-            logits = logits_of(network, self.images.train)
-            if not bool(logits.isfinite().all()):
-                raise Diverged("the teacher's logits are not finite numbers")
-            self._logit_store.write(self.job.logit_key, logits)
-            self._logit_store.write(validation_key(self.job.logit_key), logits_of(network, self.images.validation))
+            self._keep_logits(logits_of(network, self.images.train), logits_of(network, self.images.validation))
+
+    def _keep_logits(self, train: torch.Tensor, validation: torch.Tensor) -> None:
+        if self.job.logit_key is None:
+            return
+        if not bool(train.isfinite().all()):
+            raise Diverged("the teacher's logits are not finite numbers")
+        self._logit_store.write(self.job.logit_key, train)
+        self._logit_store.write(validation_key(self.job.logit_key), validation)
 
     def _training_data(self) -> TrainingData:
         dataset = self.images.dataset

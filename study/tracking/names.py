@@ -140,7 +140,7 @@ parameter if it is not its default. So a new setting is tracked, and has its own
 def run_params(
     trial: TrialConfig,
     dataset: str,
-    student: Cost,
+    student: Cost | None,
     teachers: Cost | None,
     digests: Mapping[str, str] = NO_DIGESTS,
     design: TeacherConfig | None = None,
@@ -150,8 +150,8 @@ def run_params(
     Args:
         trial: the training.
         dataset: the dataset's name.
-        student: cost of the network that is trained (for a teacher run: the teacher).
-        teachers: summed cost of its teachers; None without teachers.
+        student: cost of the network that is trained (for a teacher run: the teacher); None if it is not known.
+        teachers: summed cost of its teachers; None without teachers, or if the cost of one is not known.
         digests: as in `study.planning.keys.training_key`.
         design: of a teacher run, the teacher as the study file has it. Without one it is the trial itself. The two
             differ in their seeds where each seed of the study brings a teacher of its own.
@@ -165,9 +165,9 @@ def run_params(
         schema.NOISE: "frozen" if trial.noise.per == "image" else "fresh",
         schema.ALPHA: trial.alpha,
         schema.SEED: trial.seed,
-        schema.MULTIPLICATIONS: student.multiplications,
-        schema.PARAMETERS: student.parameters,
     }
+    if student is not None:
+        params |= {schema.MULTIPLICATIONS: student.multiplications, schema.PARAMETERS: student.parameters}
     if trial.role == "teacher":
         params[schema.TEACHER] = params.pop(schema.STUDENT)
         for name in () if trial.teachers else (schema.SIGMA, schema.SIGMA_MODE, schema.NOISE, schema.ALPHA):

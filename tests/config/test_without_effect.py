@@ -201,7 +201,7 @@ def test_a_setting_with_a_possible_effect_is_accepted(changes: Document) -> None
 
 def test_a_printed_study_leaves_out_what_has_no_effect() -> None:
     printed = yaml.safe_load(dump_study(parse_study(study_file(teachers=[_GIVEN], search=_SEARCH), "f")))
-    assert printed["teachers"] == [_GIVEN]
+    assert printed["teachers"] == [{**_GIVEN, "strict": True}]
     assert "momentum" not in printed["train"]
     assert printed["train"]["lr"] == 1e-3
     assert {"grid_points", "grace_epochs", "reduction_factor"}.isdisjoint(printed["search"])

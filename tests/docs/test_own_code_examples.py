@@ -3,13 +3,15 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from models import own_network
-from study.data.load import describe_dataset
+from study.data.load import describe_dataset, load_dataset
+from study.distill.teachers import check_given_files
 from study.lookup import study_of
+from study.planning import plan
 from study.planning.check import check_study
-from study.planning.plan import grid_trials
 
 TEXT = (Path(__file__).parents[2] / "docs/how-to.md").read_text(encoding="utf-8")
 
@@ -30,10 +32,20 @@ def here(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return workspace
 
 
+def test_a_study_of_given_logits_runs_to_its_plan(here: Path) -> None:
+    study = study_of(str(_write(here / "studies", "study.yaml", "study of given logits")))
+    images = load_dataset(study.data, here).read_images
+    np.savez(here / "big.npz", train=np.zeros((2 * images, 10), dtype=np.float32))
+    facts = describe_dataset(study.data, here)
+    check_study(study, facts)
+    check_given_files(plan.teacher_trials(study), facts, load_dataset(study.data, here))
+    assert len(plan.grid_trials(study)) == 9
+
+
 def test_a_study_of_ones_own_network_runs_to_its_plan(here: Path) -> None:
     """The study file lies in a folder of its own, beside the code."""
     _write(here / "studies", "mine.py", "network in mine.py")
     study = study_of(str(_write(here / "studies", "study.yaml", "study of a network in mine.py")))
     assert study.student.network == "studies/mine.py:SmallNet"
     check_study(study, describe_dataset(study.data, here))
-    assert [trial.role for trial in grid_trials(study)] == ["baseline"] * 3 + ["arm"] * 6
+    assert [trial.role for trial in plan.grid_trials(study)] == ["baseline"] * 3 + ["arm"] * 6

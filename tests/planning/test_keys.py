@@ -40,6 +40,8 @@ OTHER_TRIAL: dict[str, Any] = {
     "method": "noisy_teacher",
     "teachers": [TEACHER, TEACHER],
     "weights": "w.safetensors",
+    "strict": False,
+    "logits": "l.npz",
     "sigma": 0.6,
     "alpha": 0.6,
     "noise": {"per": "image"},
@@ -78,6 +80,8 @@ DEFAULTS_OF_FORMAT_1 = {
     "TrialConfig": {
         "teachers": [],
         "weights": None,
+        "strict": True,
+        "logits": None,
         "teacher_seed": None,
         "sigma": 0.0,
         "alpha": 0.0,

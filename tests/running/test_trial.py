@@ -206,7 +206,7 @@ def test_given_teacher_is_measured_not_trained(trials: Trials) -> None:
 
 
 def test_given_weights_that_cannot_be_used_are_fatal_and_named(trials: Trials) -> None:
-    file = trials.folder / "weights.pt"
+    file = trials.folder / "weights.safetensors"
     torch.save({}, file)
     report = trials.run(teacher(weights=str(file)), "teacher").step()
     assert report.fatal is not None

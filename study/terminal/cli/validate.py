@@ -18,10 +18,10 @@ def validate(study: StudyArgument, settings: SetOption = None, data_root: DataRo
 
     facts = describe_dataset(config.data, environment.data_root(data_root))
     check_study(config, facts)
-    if any(trial.weights is not None for trial in plan.teacher_trials(config)):
-        from study.distill.teachers import check_given_weights  # loads PyTorch, which other studies do not need
+    if any(trial.is_given for trial in plan.teacher_trials(config)):
+        from study.distill.teachers import check_given_files  # loads PyTorch, which other studies do not need
 
-        check_given_weights(plan.teacher_trials(config), facts)
+        check_given_files(plan.teacher_trials(config), facts)
     from study.running.bf16 import slow_precision, trains_in_bf16_on_cpus
 
     if trains_in_bf16_on_cpus(config):
