@@ -1,9 +1,14 @@
 """A study with a network of the user through Ray, from its start to an exported file."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from test_end_to_end import command_in
+
+from study.config import DataConfig
+from study.data.load import load_dataset
 
 CODE = """\
 from parts_of_mine import Features
@@ -57,3 +62,25 @@ def test_a_network_of_the_user_from_start_to_export(tmp_path: Path) -> None:
     assert exported.returncode == 0, exported.stderr
     card = (tmp_path / "student" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "| student studies/mine.py:SmallNet | 2,944 |" in card
+
+
+@pytest.mark.slow  # a whole study
+def test_a_teacher_by_its_logits_from_start_to_table(tmp_path: Path) -> None:
+    """Perfect logits: the teacher has no test error and no cost, its students learn from it."""
+    data = load_dataset(DataConfig.model_validate({"name": "digits"}), tmp_path)
+    logits = np.zeros((data.read_images, 10), dtype=np.float32)
+    logits[data.train_rows, data.train.labels] = logits[data.validation_rows, data.validation.labels] = 9
+    np.savez(tmp_path / "big.npz", train=logits)
+    command = command_in(tmp_path)
+    changes = ("teachers=[{logits: big.npz}]", "arms=[{method: noisy_teacher, sigma: 0.2}]", "seeds=[0, 1]")
+    ran = command("run", "quickstart", *(word for change in changes for word in ("--set", change)))
+    assert ran.returncode == 0, ran.stderr
+    table = json.loads(command("table", "quickstart", "--format", "json").stdout)
+    (baseline, arm) = table["rows"]
+    assert arm["teacher"] == "logits of big.npz"
+    assert arm["compression_ratio"] is None
+    assert baseline["test_error_mean"] < 0.2
+    exported = command("export", "quickstart", "--out", "student")
+    assert exported.returncode == 0, exported.stderr
+    card = (tmp_path / "student" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "The teacher was not measured: logits of big.npz: only its logits were given (big.npz)." in card
