@@ -37,7 +37,9 @@ def is_within(location: str, place: str) -> bool:
         return folder.resolve().is_relative_to(outer.resolve())
     if folder is not None or outer is not None or ".." in location.split("/"):
         return False
-    return f"{location.rstrip('/')}/".startswith(f"{place.rstrip('/')}/")
+    one, other = urlsplit(location), urlsplit(place)
+    inner_path, outer_path = (f"{parts.path.rstrip('/')}/" for parts in (one, other))
+    return (one.scheme, one.netloc) == (other.scheme, other.netloc) and inner_path.startswith(outer_path)
 
 
 def keep_to_store(store: str) -> None:
@@ -50,44 +52,53 @@ def keep_to_store(store: str) -> None:
         StudyFailed: MLflow's classes are not those that this was written for. The server must not start then.
     """
     from mlflow.store.artifact.artifact_repository_registry import ArtifactRepositoryRegistry
+    from mlflow.store.tracking.file_store import FileStore
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    create: Callable[..., Any] = SqlAlchemyStore.create_experiment
-    resolve: Callable[..., Any] = ArtifactRepositoryRegistry.get_artifact_repository
-    if (arguments := (_arguments(create), _arguments(resolve))) != _WRITTEN_FOR:
-        raise StudyFailed(f"this version of MLflow has other classes ({arguments}); install MLflow 3.17")
-    known: set[str] = set()
+    for stores in (SqlAlchemyStore, FileStore):
+        _guard_experiments(stores)
+    _guard_artifacts(ArtifactRepositoryRegistry, store)
+
+
+def _guard_experiments(stores: type) -> None:
+    """Let a class of stores make no experiment outside of the server's own places."""
+    create = _method(stores, "create_experiment", ["self", "name", "artifact_location", "tags"])
 
     def create_experiment(self: Any, name: str, artifact_location: str | None = None, tags: Any = None) -> Any:
-        if artifact_location and not _is_permitted(artifact_location, _own_places()):
+        if artifact_location and not _is_permitted(artifact_location, set(environment.artifact_places())):
             raise _refusal(artifact_location)
         return create(self, name, artifact_location, tags)
+
+    setattr(stores, "create_experiment", create_experiment)  # noqa: B010 - the class is any store's
+
+
+def _guard_artifacts(registry: type, store: str) -> None:
+    """Let MLflow open no place but the server's own and those of the store's experiments."""
+    resolve = _method(registry, "get_artifact_repository", ["self", "artifact_uri", "tracking_uri", "registry_uri"])
+    known: set[str] = set()
 
     def get_artifact_repository(
         self: Any, artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None
     ) -> Any:
-        if not _is_permitted(artifact_uri, {*_own_places(), *known}):
+        if not _is_permitted(artifact_uri, {*environment.artifact_places(), *known}):
             known.update(_locations_of(store))
             if not _is_permitted(artifact_uri, known):
                 raise _refusal(artifact_uri)
         return resolve(self, artifact_uri, tracking_uri, registry_uri)
 
-    for of, method in ((SqlAlchemyStore, create_experiment), (ArtifactRepositoryRegistry, get_artifact_repository)):
-        setattr(of, method.__name__, method)
+    setattr(registry, "get_artifact_repository", get_artifact_repository)  # noqa: B010 - as above
 
 
-_WRITTEN_FOR = (
-    ["self", "name", "artifact_location", "tags"],
-    ["self", "artifact_uri", "tracking_uri", "registry_uri"],
-)
+def _method(of: type, name: str, arguments: list[str]) -> Callable[..., Any]:
+    """A method of MLflow that has these arguments.
 
-
-def _arguments(method: Callable[..., Any]) -> list[str]:
-    return list(inspect.signature(method).parameters)
-
-
-def _own_places() -> set[str]:
-    return set(environment.artifact_places())
+    Raises:
+        StudyFailed: it has others.
+    """
+    method: Callable[..., Any] = getattr(of, name)
+    if list(inspect.signature(method).parameters) != arguments:
+        raise StudyFailed(f"this version of MLflow has another {of.__name__}.{name}; install MLflow 3.17")
+    return method
 
 
 def _is_permitted(location: str, places: set[str]) -> bool:
