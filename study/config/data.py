@@ -42,6 +42,11 @@ class DataConfig(Model):
         description="image_folder only: `64` or `[height, width]`: pictures are resized until they just cover it, then "
         "cropped to its centre; without it all pictures must have one size",
     )
+    nested: Literal["first", "path"] | None = Field(
+        None,
+        description="image_folder only: which class images in folders of a class folder belong to: that of the `first` "
+        "folder, or one named by its whole `path`; without it they are refused",
+    )
     validation: int | float = Field(
         0.1, gt=0, description="training images held out: a count, or below 1 a share; stratified by class"
     )
@@ -70,6 +75,8 @@ class DataConfig(Model):
             )
         if self.background is not None and self.name != "image_folder":
             raise ValueError(f"`background` is for image_folder: {self.name} has no transparent pixels")
+        if self.nested is not None and self.name != "image_folder":
+            raise ValueError(f"`nested` is for image_folder: {self.name} has no folders")
         if self.size is not None and self.name != "image_folder":
             raise ValueError(f"`size` is for image_folder: the images of {self.name} have one size")
         if self.validation >= 1 and self.validation != int(self.validation):

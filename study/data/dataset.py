@@ -38,6 +38,8 @@ class RawDataset:
         max_value: the value of a white pixel.
         extra: how many of the training images are an extra set (SVHN). They are the last ones. The extra set gives
             half as many validation images as the other training images.
+        held_out: how many of the training images are the data set's own validation images. They are the last ones.
+            None are drawn if there are some.
         notes: what the user must know about the reading, one line each.
     """
 
@@ -46,6 +48,7 @@ class RawDataset:
     test: Split
     max_value: float
     extra: int = 0
+    held_out: int = 0
     notes: tuple[str, ...] = ()
 
 

@@ -11,11 +11,15 @@ import numpy as np
 
 from study.config import DataConfig
 from study.data.dataset import DatasetFacts, RawDataset
-from study.data.splits import SplitIndices, stratified_split
+from study.data.splits import SplitIndices, stratified_share, stratified_split
 
 
 def split_by_class(raw: RawDataset, config: DataConfig, rng: np.random.Generator) -> SplitIndices:
-    """Hold out validation images class by class (`stratified_split`)."""
+    """Hold out the data set's own validation images, or draw some class by class (`stratified_split`)."""
+    if raw.held_out:
+        own = len(raw.training) - raw.held_out
+        train = stratified_share(raw.training.labels[:own], raw.classes, config.fraction, rng)
+        return SplitIndices(train, np.arange(own, len(raw.training)))
     return stratified_split(raw.training.labels, raw.classes, config.validation, config.fraction, rng)
 
 

@@ -44,16 +44,33 @@ def stratified_split(
     Raises:
         UserError: a class has no images, or no image of it would be left to train on.
     """
+    return _drawn(labels, _validation_counts(_sizes(labels, classes), classes, validation), fraction, rng)
+
+
+def stratified_share(
+    labels: Labels, classes: Sequence[str], fraction: float, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """A share of the images of every class, and at least one image: as `stratified_split`, with nothing held out."""
+    sizes = _sizes(labels, classes)
+    return _drawn(labels, np.zeros_like(sizes), fraction, rng).train
+
+
+def _sizes(labels: Labels, classes: Sequence[str]) -> Counts:
     sizes = np.bincount(labels, minlength=len(classes)).astype(np.int64)
     if not sizes.all():
         raise UserError(f"class {classes[int(sizes.argmin())]!r} has no training images; every class needs some")
-    held_out = _validation_counts(sizes, classes, validation)
+    return sizes
+
+
+def _drawn(labels: Labels, held_out: Counts, fraction: float, rng: np.random.Generator) -> SplitIndices:
+    """So many validation images of each class, and a share of the rest."""
+    sizes = np.bincount(labels, minlength=len(held_out)).astype(np.int64)
     remaining = sizes - held_out
     training = max(1, round(fraction * int(remaining.sum())))
     kept = np.maximum(1, _proportional(training, remaining, remaining))
 
     train, valid = [], []
-    for label in range(len(classes)):
+    for label in range(len(held_out)):
         shuffled = rng.permutation(np.flatnonzero(labels == label))
         first, last = held_out[label], held_out[label] + kept[label]
         valid.append(shuffled[:first])

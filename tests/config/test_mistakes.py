@@ -52,7 +52,7 @@ from study.config import (
         ("name=a/b", "f: name: string should match pattern"),
         ('name="a\\n"', "f: name: string should match pattern"),
         ("name=", "f: name: input should be a valid string, not None"),
-        ("data.name=cifar", "f: data.name: input should be 'digits', 'mnist', 'svhn', 'cifar10', 'cifar100' or 'image"),
+        ("data.name=cifar", "f: data.name: input should be 'digits', 'mnist', 'fashion_mnist', 'kmnist', "),
         ("data.validation=2.5", "f: data: validation is a count of images or a share below 1, not 2.5"),
         (
             "data.preprocess=[subtract_pixel_mean, local_contrast_normalization]",
@@ -68,6 +68,7 @@ from study.config import (
             "f: data: `path` (a folder or tar file with train/CLASS and test/CLASS): digits does not take it",
         ),
         ('data.background="#ffffff"', "f: data: `background` is for image_folder: digits has no transparent pixels"),
+        ("data.nested=first", "f: data: `nested` is for image_folder: digits has no folders"),
         ("data.size=32", "f: data: `size` is for image_folder: the images of digits have one size"),
         ("data={name: image_folder, path: a, size: 0}", "f: data.size: "),
         ("data={name: image_folder, path: a, size: [8, 8, 3]}", "f: data.size: "),

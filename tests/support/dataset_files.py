@@ -4,6 +4,7 @@ import gzip
 import io
 import struct
 import tarfile
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -91,12 +92,20 @@ def write_folder(root: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def write_tar(path: Path, files: Mapping[str, bytes], members: Sequence[tarfile.TarInfo] = ()) -> Path:
-    """Plain, or gzipped if the name ends in gz; `members` are added as they are, without content."""
-    with tarfile.open(path, "w:gz" if path.name.endswith("gz") else "w") as archive:
+    """Plain, or compressed as the end of the name says; `members` are added as they are, without content."""
+    compression = next((kind for kind in ("gz", "bz2", "xz") if path.name.endswith(kind)), "")
+    with tarfile.open(path, f"w:{compression}") as archive:  # type: ignore[call-overload]
         for name, content in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
         for member in members:
             archive.addfile(member)
+    return path
+
+
+def write_zip(path: Path, files: Mapping[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
     return path

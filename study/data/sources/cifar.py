@@ -203,9 +203,10 @@ def _read_files(layout: Layout, location: Path) -> dict[str, bytes]:
                 if path.is_file():
                     contents[name] = _bounded(location, name, path.stat().st_size, path.read_bytes)
         else:
-            for parts, is_folder, read in archive_members(location, MAX_FILE_BYTES, MAX_TOTAL_BYTES):
-                if not is_folder and parts[:-1] == (layout.folder,) and parts[-1] in layout.files:
-                    contents[parts[-1]] = read()
+            for member in archive_members(location, MAX_FILE_BYTES, MAX_TOTAL_BYTES):
+                *folder, name = member.parts or ("",)
+                if member.kind != "folder" and folder == [layout.folder] and name in layout.files:
+                    contents[name] = member.read()
     except OSError as error:
         raise UserError(f"{location}: cannot be read: {' '.join(str(error).split())}; fetch it again") from None
     missing = [name for name in layout.files if name not in contents]

@@ -15,9 +15,9 @@ END = bytes(1024)
 
 
 def _read_all(path: Path, file: int, total: int) -> None:
-    for _, is_folder, read in archive_members(path, file, total):
-        if not is_folder:
-            read()
+    for member in archive_members(path, file, total):
+        if member.kind != "folder":
+            member.read()
 
 
 def _refused(path: Path, file: int = 2**20, total: int = 2**30) -> str:
@@ -90,4 +90,4 @@ def test_an_extended_header_of_nonsense_is_refused(tmp_path: Path, headers: dict
 def test_unread_members_are_not_kept(tmp_path: Path) -> None:
     """The archive's own list of members would grow with it."""
     path = _bomb(tmp_path / "a.tar.gz", *(_header(f"{number}/") for number in range(1000)), END)
-    assert [parts for parts, _, _ in archive_members(path, 1, 2**30)] == [(str(number),) for number in range(1000)]
+    assert [member.parts for member in archive_members(path, 1, 2**30)] == [(str(number),) for number in range(1000)]

@@ -16,6 +16,7 @@ from PIL import Image
 from support.dataset_files import image_bytes, image_set, pictures, write_folder, write_tar
 
 from study.data.dataset import DatasetFacts
+from study.data.files import tree
 from study.data.sources import image_folder
 from study.data.sources.image_folder import describe_image_folder, read_image_folder
 from study.errors import UserError
@@ -166,7 +167,9 @@ def test_a_damaged_image_of_any_kind_is_either_read_or_named(tmp_path: Path, kin
     [
         ({}, "no train/CLASS/ folder"),
         ({"train/cat/0.png": FILES["train/cat/000.png"]}, "no test/CLASS/ folder"),
-        ({"cat/0.png": FILES["train/cat/000.png"]}, "no train/CLASS/ folder"),
+        ({"test/cat/0.png": FILES["train/cat/000.png"]}, "no train/CLASS/ folder"),
+        ({"cat/0.png": FILES["train/cat/000.png"]}, "only one class, cat"),
+        ({"0.png": FILES["train/cat/000.png"]}, "no CLASS/ folder with images"),
         (image_set({"cat": 2}, {"cat": 1}), "only one class, cat"),
         (
             {f"{top}/{name}": FILES[name] for top, name in itertools.product("ab", FILES)},
@@ -220,14 +223,14 @@ def test_an_unsafe_archive_member_is_refused(tmp_path: Path, member: tarfile.Tar
 
 def test_an_oversized_member_is_refused_before_it_is_read(tmp_path: Path) -> None:
     member = _member("train/cat/9.png")
-    member.size = image_folder.MAX_FILE_BYTES + 1
+    member.size = tree.MAX_FILE_BYTES + 1
     path = tmp_path / "images.tar"
     path.write_bytes(member.tobuf() + bytes(1024))
     assert "train/cat/9.png has more than 50 MB" in _refused(path)
 
 
 def test_an_oversized_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_folder, "MAX_FILE_BYTES", 200)
+    monkeypatch.setattr(tree, "MAX_FILE_BYTES", 200)
     files = FILES | {"train/cat/big.png": image_bytes(pictures((64, 64, 3)))}
     assert "big.png" in _refused(write_folder(tmp_path / "images", files))
 
