@@ -37,8 +37,14 @@ def _refused(path: Path, most: int = GIB) -> str:
 @pytest.mark.parametrize("form", ["folder", "tar", "tar.gz", "tar.bz2", "tar.xz", "zip"])
 def test_every_form_has_the_same_files(tmp_path: Path, form: str) -> None:
     path = tmp_path / f"files.{form}"
-    writes = {"folder": write_folder, "zip": write_zip}
-    assert _read(writes.get(form, write_tar)(path, FILES)) == FILES
+    written = (
+        write_folder(path, FILES)
+        if form == "folder"
+        else write_zip(path, FILES)
+        if form == "zip"
+        else write_tar(path, FILES)
+    )
+    assert _read(written) == FILES
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
