@@ -12,11 +12,13 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import os
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
@@ -52,13 +54,10 @@ class OwnCode:
     files: tuple[Path, ...]
     travels: bool
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 in hex over the names and contents of all files."""
-        sha = hashlib.sha256()
-        for file in sorted(self.files):
-            sha.update(f"{file.as_posix()} {hashlib.sha256((self.root / file).read_bytes()).hexdigest()}\n".encode())
-        return sha.hexdigest()
+        return _digest(self.root, self.files)
 
 
 _copies: Path | None = None
@@ -114,6 +113,26 @@ def located(reference: str) -> OwnCode:
     Raises:
         OwnCodeError: there is no such file or module, or a file of it is not Python.
     """
+    key = (reference, _copies, os.getcwd())
+    known = _known.get(key)
+    if known is None or known.digest != _digest(known.root, known.files):
+        known = _known[key] = _located(reference)
+    return known
+
+
+_known: dict[tuple[str, Path | None, str], OwnCode] = {}
+"""What was located before, because a large grid asks thousands of times."""
+
+
+def _digest(root: Path, files: tuple[Path, ...]) -> str:
+    sha = hashlib.sha256()
+    for file in sorted(files):
+        content = (root / file).read_bytes() if (root / file).is_file() else b""
+        sha.update(f"{file.as_posix()} {hashlib.sha256(content).hexdigest()}\n".encode())
+    return sha.hexdigest()
+
+
+def _located(reference: str) -> OwnCode:
     match = _REFERENCE.fullmatch(reference)
     assert match is not None, f"{reference} is no reference to code"
     place, name = match["place"], match["name"]

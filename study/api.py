@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.own_code import copies_in
 from study import environment
 from study.config import StudyConfig, dump_study, parse_study
 from study.errors import UserError
@@ -64,7 +65,8 @@ class Study:
         folder = StudyFolder(DEFAULT_ROOT, self.name)
         if not can_be_study_name(self.name) or not folder.exists():
             raise UserError(f"study {self.name} did not run in this folder: there is no {folder.study_file}")
-        return parse_study(folder.study_file.read_text(encoding="utf-8"), str(folder.study_file))
+        with copies_in(folder.code):
+            return parse_study(folder.study_file.read_text(encoding="utf-8"), str(folder.study_file))
 
     @property
     def runs(self) -> "pd.DataFrame":

@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from models.own_code import copies_in
 from search_spaces.library import recipe_names, recipe_text
 from study.config import StudyConfig, nearest, parse_study, read_text
 from study.errors import UserError
@@ -76,7 +77,8 @@ def started_study(folder: StudyFolder) -> StudyConfig:
     Raises:
         UserError: another version of this package made the folder, or the record is damaged.
     """
-    return folder.start_record().study(f"the study file that {folder.name} started with")
+    with copies_in(folder.code):
+        return folder.start_record().study(f"the study file that {folder.name} started with")
 
 
 def larger_study(folder: StudyFolder, overrides: Sequence[str]) -> StudyConfig:
@@ -89,7 +91,8 @@ def larger_study(folder: StudyFolder, overrides: Sequence[str]) -> StudyConfig:
     Raises:
         UserError: as `started_study`, or an override has a mistake.
     """
-    return parse_study(folder.start_record().study_file, f"the study file of {folder.name}", overrides, folder.name)
+    with copies_in(folder.code):
+        return parse_study(folder.start_record().study_file, f"the study file of {folder.name}", overrides, folder.name)
 
 
 def exists_already(study: StudyConfig, root: Path = DEFAULT_ROOT) -> bool:

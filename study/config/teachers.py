@@ -8,10 +8,12 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     StrictBool,
+    ValidationInfo,
     model_validator,
 )
 
-from study.config.methods import READING, MethodName, TeacherSettings, check_method, settings_of
+from models.own_code import is_own
+from study.config.methods import READING, MethodName, TeacherSettings, check_method, settings_of, with_own_settings
 from study.config.training import Idle, TrainConfig, within
 from study.methods import METHOD_SETTINGS, method_named
 from study.methods.base import DEFAULT_COMBINATION, Combination
@@ -62,7 +64,10 @@ class TeacherConfig(TeacherSettings):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _defaults_of_an_assistant(cls, value: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+    def _defaults_of_an_assistant(
+        cls, value: Any, validate: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
+        value = with_own_settings(value, cls, info)
         if isinstance(value, Mapping) and isinstance(value.get("logits"), str) and value.get("network") is None:
             teacher = validate({**value, "network": LOGITS_OF + PurePath(value["logits"]).name})
             teacher.model_fields_set.discard("network")
@@ -72,7 +77,7 @@ class TeacherConfig(TeacherSettings):
         given = {key: setting for key, setting in value.items() if setting is not None}
         defaults: dict[str, Any] = {"method": "soft_targets", "combine": DEFAULT_COMBINATION}
         method = given.get("method", "soft_targets")
-        if isinstance(method, str) and method in METHOD_SETTINGS:
+        if isinstance(method, str) and (method in METHOD_SETTINGS or is_own(method)):
             defaults |= method_named(method).completed(given)
             if READING in given:  # the reading gives the noise
                 defaults.pop("noise", None)

@@ -7,7 +7,8 @@ from pydantic import (
     model_validator,
 )
 
-from study.config.methods import MethodName, TrialSettings, settings_of
+from models.own_code import is_own
+from study.config.methods import MethodName, TrialSettings, setting_of, settings_of
 from study.config.teachers import LOGITS_OF, TeacherConfig
 from study.config.training import TrainConfig
 from study.methods import SETTINGS, Method, method_named
@@ -50,6 +51,11 @@ class TrialConfig(TrialSettings):
                 raise ValueError(f"{self.method} has no `{name}`")
             if field is not None and value is None and (field.is_required() or field.default is not None):
                 raise ValueError(f"{self.method} needs `{name}`")
+        if self.settings and not is_own(self.method):
+            raise ValueError(f"{self.method} has no `{min(self.settings)}`")
+        for name, field in method.model_fields.items():
+            if field.is_required() and setting_of(self, name) is None:
+                raise ValueError(f"{self.method} needs `{name}`")
         if self.combine == "mean_distribution" and not method.takes_distributions:
             raise ValueError(f"{self.method} does not learn from a mean distribution")
         return self
@@ -86,7 +92,12 @@ class TrialConfig(TrialSettings):
     def learns(self) -> Method:
         """The method with the settings of this training."""
         method = method_named(self.method)
-        return method.model_validate({name: getattr(self, name) for name in method.model_fields})
+        return method.model_validate({**{name: getattr(self, name) for name in _ours(method)}, **self.settings})
+
+
+def _ours(method: type[Method]) -> list[str]:
+    """The settings of a method that have a field of their own in a training."""
+    return [name for name in method.model_fields if name in SETTINGS]
 
 
 def teacher_trial(teacher: TeacherConfig) -> TrialConfig:

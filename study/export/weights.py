@@ -101,7 +101,8 @@ def open_student(choice: Choice, root: Path, data_root: Path, dataset: Dataset |
             f"the weights of {choice.study}'s best student are not on this machine (no {file}); run this command in "
             "the folder where the study ran"
         )
-    config = parse_study(read_text(folder.study_file), str(folder.study_file))
+    with own_code.copies_in(folder.code):
+        config = parse_study(read_text(folder.study_file), str(folder.study_file))
     dataset = dataset or load_dataset(config.data, data_root)
     record = folder.start_record()
     if dataset.digest != record.data_digest:

@@ -1,7 +1,8 @@
 """The methods: how a student learns, one file each.
 
-A new method is a new file with a subclass of `Method`, and a line in `METHODS`. The study file, grids, keys, run names,
-tracked parameters and the trainer read the fields of these classes.
+A new method is a new file with a subclass of `Method`, and a line in `METHODS`. A method of one study is such a class
+in a file of the user. The study file, grids, keys, run names, tracked parameters and the trainer read the fields of
+these classes.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,12 +11,14 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from models.own_code import is_own
 from study.methods.base import Method as Method
 from study.methods.base import PerturbedMethod
 from study.methods.labels import Labels
 from study.methods.logit_regression import LogitRegression
 from study.methods.noisy_student import NoisyStudent
 from study.methods.noisy_teacher import NoisyTeacher
+from study.methods.own import own_method
 from study.methods.soft_targets import SoftTargets
 from study.values import Model
 
@@ -28,15 +31,25 @@ NOISE_SETTINGS: tuple[str, ...] = tuple(PerturbedMethod.model_fields)
 
 
 def method_named(name: str) -> type[Method]:
-    """The method of this name.
+    """The method of this name, or of the user's own code.
 
     Raises:
         ValueError: there is none.
     """
+    if is_own(name):
+        return _own(name)
     for method in METHODS:
         if method.name == name:
             return method
     raise ValueError(f"method {name}: expected one of {', '.join(METHOD_SETTINGS)}")
+
+
+def _own(reference: str) -> type[Method]:
+    method = own_method(reference)
+    for name, field in method.model_fields.items():
+        if name in SETTINGS and type_of(field) != SETTINGS[name][0]:
+            raise ValueError(f"{reference}: `{name}` is a setting of {', '.join(owners_of(name))} with another type")
+    return method
 
 
 def owners_of(setting: str) -> list[str]:
@@ -44,7 +57,7 @@ def owners_of(setting: str) -> list[str]:
     return [name for name, settings in METHOD_SETTINGS.items() if setting in settings]
 
 
-def _type_of(field: FieldInfo) -> Any:
+def type_of(field: FieldInfo) -> Any:
     """The type of a setting with its bounds, and without the None of an optional setting."""
     kind: Any = field.annotation
     if get_origin(kind) in (Union, UnionType) and type(None) in get_args(kind):
@@ -66,10 +79,10 @@ def _all_settings() -> Iterator[tuple[str, tuple[Any, str, Any]]]:
                 raise TypeError(f"method {method.name!r}: a method and a setting need a name")
             owners = owners_of(name)
             for other in owners:
-                if _type_of(method_named(other).model_fields[name]) != _type_of(field):
+                if type_of(method_named(other).model_fields[name]) != type_of(field):
                     raise TypeError(f"{name} is of one type in {method.name} and of another in {other}")
             if owners[0] == method.name:
-                yield name, (_type_of(field), _description(name, owners), method.in_a_trial_without.get(name))
+                yield name, (type_of(field), _description(name, owners), method.in_a_trial_without.get(name))
 
 
 def _description(name: str, owners: list[str]) -> str:

@@ -14,12 +14,14 @@ import optuna
 
 from models import cost, zoo
 from models.notation import NotationError
+from models.own_code import is_own
 from search_spaces.grid import edge_points, grid_points
 from search_spaces.published import published_table
 from search_spaces.spaces import get_space
 from study.config import ArmConfig, Role, StudyConfig, TrialConfig
 from study.data.dataset import DatasetFacts
 from study.errors import UserError
+from study.methods.own import try_loss
 from study.planning import plan
 from study.planning.growth import first_round
 from study.planning.proposals import proposed_arm, proposed_baseline
@@ -96,6 +98,7 @@ class Fits:
     config: StudyConfig
     facts: DatasetFacts
     _networks: set[str] = field(default_factory=set)
+    _losses: set[str] = field(default_factory=set)
     _demands: set[tuple[str, _Demand]] = field(default_factory=set)
 
     def __call__(self, trial: TrialConfig) -> None:
@@ -104,11 +107,25 @@ class Fits:
         Raises:
             UserError: names the network and what does not fit.
         """
+        if is_own(trial.method):
+            self._try_loss(trial)
         if trial.has_network:
             self._look(trial.network, _Demand.of(trial))
         if trial.role == "arm":
             for demand in self._of_the_baseline:
                 self._look(trial.network, demand)
+
+    def _try_loss(self, trial: TrialConfig) -> None:
+        """Whether the loss of a method of the user can be computed. This loads PyTorch."""
+        learns, classes = trial.learns, self.facts.class_count
+        known = f"{trial.method} {learns!r}"
+        if known in self._losses or classes is None:
+            return
+        self._losses.add(known)
+        try:
+            try_loss(trial.method, learns, classes)
+        except ValueError as error:
+            raise UserError(str(error)) from None
 
     def network(self, reference: str) -> None:
         """Whether there is such a network, and it takes the images and gives their classes.

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from models.own_code import is_own
 from study.config import TeacherConfig, TrainConfig, TrialConfig, teacher_trial
-from study.methods import NOISE_SETTINGS, method_named
+from study.methods import NOISE_SETTINGS, SETTINGS, method_named
 from study.noise.settings import Noise
 
 KEY_FORMAT = 1
@@ -86,8 +87,9 @@ def validation_key(key: str) -> str:
 
 
 def _settings(trial: TrialConfig, digests: Mapping[str, str]) -> dict[str, Any]:
-    """Every relevant setting that differs from its default, and the digest of the user's own code."""
+    """Every relevant setting that differs from its default, and the digests of the user's own code."""
     code = {"code": digests[trial.network]} if trial.network in digests else {}
+    own_method = {"method_code": digests[trial.method]} if trial.method in digests else {}
     if trial.weights is not None:  # nothing is trained, so nothing else matters
         return {"network": trial.network, "weights": digests.get(trial.weights, trial.weights), **code}
     if trial.logits is not None:
@@ -95,7 +97,7 @@ def _settings(trial: TrialConfig, digests: Mapping[str, str]) -> dict[str, Any]:
     excluded = IRRELEVANT_TO_A_TRIAL | {"teachers", "teacher_seed", "train"}
     method = method_named(trial.method)
     for name, field in method.model_fields.items():
-        if name not in WRITTEN_AT_THEIR_DEFAULT and getattr(trial, name) == field.default:
+        if name in SETTINGS and name not in WRITTEN_AT_THEIR_DEFAULT and getattr(trial, name) == field.default:
             excluded |= {name}
     noise: Noise = trial.noise
     if not trial.has_noise:
@@ -105,11 +107,11 @@ def _settings(trial: TrialConfig, digests: Mapping[str, str]) -> dict[str, Any]:
     if len(trial.teachers) == 1 and trial.combine != "mean_distribution":
         excluded |= {"combine"}  # one teacher is its own geometric mean
     settings: dict[str, Any] = trial.model_dump(mode="json", exclude_defaults=True, exclude=set(excluded))
-    if method.without_noise is not None and not trial.has_noise:
+    if method.without_noise is not None and not trial.has_noise and not is_own(trial.method):
         settings["method"] = method.without_noise
     if "noise" in settings:
         settings["noise"] = "frozen" if noise.changes == {"per": "image"} else noise.changes
-    settings |= code
+    settings |= code | own_method
     settings["train"] = _train_settings(trial.train)
     if trial.teachers:
         settings["teachers"] = [_settings(teacher_trial(teacher), digests) for teacher in trial.taught_by]

@@ -88,11 +88,12 @@ def teacher_groups(config: StudyConfig) -> list[tuple[TeacherConfig, ...]]:
 
 def own_code(config: StudyConfig) -> list[str]:
     """Every reference to code of the user that the study file has, in order."""
-    networks = [config.student.network]
+    found = [config.student.network]
     for arm in (config.baseline, *config.arms):
-        networks += arm.student.network if arm.student is not None else ()
-    networks += [teacher.network for group in teacher_groups(config) for one in group for teacher in _with_own(one)]
-    return list(dict.fromkeys(filter(is_own, networks)))
+        found += [arm.method, *(arm.student.network if arm.student is not None else ())]
+    for teacher in (teacher for group in teacher_groups(config) for one in group for teacher in _with_own(one)):
+        found += [teacher.network, teacher.method or ""]
+    return list(dict.fromkeys(filter(is_own, found)))
 
 
 def trained_groups(config: StudyConfig, seeds: Sequence[int] | None = None) -> list[tuple[TeacherConfig, ...]]:
@@ -235,7 +236,7 @@ def expand(config: StudyConfig, arm: ArmConfig, stage: Stage, role: Role, seeds:
     """Every point of an arm's grid over the seeds, seeds innermost."""
     method, train = method_named(arm.method), arm.train or {}
     given = settings_of(arm)
-    own = {name: given[name] or (None,) for name in method.model_fields}
+    own = {name: given.get(name) or (None,) for name in method.model_fields}
     # Noise varies fastest, so that the arms of one table block stand together.
     noise = {name: own.pop(name) for name in reversed(NOISE_SETTINGS) if name in own}
     grid: dict[str, Sequence[Any]] = {

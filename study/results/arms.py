@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from models.own_code import is_own
 from study.config import METHOD_SETTINGS
 from study.errors import UserError
 from study.noise.settings import Noise, reading_of
@@ -318,6 +319,8 @@ def _arm(run: Mapping[str, Any], params: Mapping[str, str], where: str) -> Arm:
     role = str(run.get(f"tags.{schema.ROLE}", "arm"))
     method = params.get(schema.METHOD, "")
     has_noise = schema.SIGMA in _SETTINGS_OF_METHOD.get(method, (schema.SIGMA,))
+    if is_own(method):
+        has_noise = schema.SIGMA in params and _sigma(params[schema.SIGMA], where) != 0.0
     if method == "soft_targets" and schema.ALPHA in params:  # there, noise is an addition and not the method
         # The form `scaled` changes logits with α = 0 too. Any setting of the noise is tracked where there is noise.
         is_set = any(parameter in params for parameter in NOISE_PARAMETERS)

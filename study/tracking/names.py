@@ -15,7 +15,7 @@ from study.config import (
     Uniform,
     teacher_trial,
 )
-from study.config.methods import settings_of
+from study.config.methods import setting_of, settings_of
 from study.methods import NOISE_SETTINGS, Method, method_named
 from study.noise.settings import Noise, noise_words, reading_of
 from study.planning.keys import NO_DIGESTS, teacher_key, training_key
@@ -108,7 +108,7 @@ def _setting_words(
     """
     words = []
     for name, field in method.model_fields.items():
-        value = getattr(of, name)
+        value = setting_of(of, name)
         if name in NOISE_SETTINGS or name in never or value is None:
             continue
         if name in always or value != field.default:
@@ -131,6 +131,7 @@ _HANDLED = frozenset(
         "sigma",
         "alpha",
         "noise",
+        "settings",
     }
 )
 """Fields of `TrialConfig` that `run_params` and the tags of a run handle by name. Every other field is tracked as a
@@ -187,6 +188,7 @@ def run_params(
     for name, field in type(trial).model_fields.items():
         if name not in _HANDLED and (value := getattr(trial, name)) != field.default:
             params[name] = value
+    params |= trial.settings
     params |= {schema.NOISE_SETTING + name: value for name, value in trial.noise.changes.items()}
     if trial.has_noise and (reading := reading_of(trial.noise)) is not None:
         params[schema.READING] = reading

@@ -157,6 +157,24 @@ def test_a_method_is_one_file_and_one_line(copy: Path) -> None:
     assert printed == "[1.0, 2.0] 2.625\n"  # 1 * (3 - 1/2) + 0.5^2 / 2
 
 
+def test_a_method_beside_a_study_file_needs_no_change(copy: Path) -> None:
+    (copy / "huber_regression.py").write_text(_example("method"), encoding="utf-8")
+    line = _says('method: "huber_regression.py:HuberRegression"')
+    printed = _run(
+        copy,
+        "import torch\n"
+        "from search_spaces.library import recipe_text\n"
+        "from study.config import parse_study\n"
+        "from study.methods.base import Batch\n"
+        "from study.planning.plan import grid_trials\n"
+        f"given = ['arms=[{{{line}, delta: [1, 2]}}]']\n"
+        "arms = [t for t in grid_trials(parse_study(recipe_text('quickstart'), 'x', given)) if t.role == 'arm']\n"
+        "batch = Batch(torch.tensor([[3.0, 0.5]]), torch.zeros(1, 2), None, lambda: torch.zeros(1))\n"
+        "print(sorted({t.learns.delta for t in arms}), float(arms[0].learns.loss(batch)))\n",
+    )
+    assert printed == "[1.0, 2.0] 2.625\n"
+
+
 def test_a_sampler_is_a_function_and_a_name(copy: Path) -> None:
     samplers, settings = copy / "study/running/samplers.py", copy / "study/config/search.py"
     head = "SAMPLERS: Mapping[Sampler, Callable[[Ask], BaseSampler]] = {\n"

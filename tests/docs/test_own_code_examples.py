@@ -32,6 +32,14 @@ def here(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return workspace
 
 
+def test_a_study_of_ones_own_method_runs_to_its_plan(here: Path) -> None:
+    _write(here / "studies", "mine.py", "method in mine.py")
+    study = study_of(str(_write(here / "studies", "study.yaml", "study of a method in mine.py")))
+    check_study(study, describe_dataset(study.data, here))
+    arms = [trial for trial in plan.grid_trials(study) if trial.role == "arm"]
+    assert [trial.settings["limit"] for trial in arms] == [2, 2, 2, 5, 5, 5, 10, 10, 10]
+
+
 def test_a_study_of_given_logits_runs_to_its_plan(here: Path) -> None:
     study = study_of(str(_write(here / "studies", "study.yaml", "study of given logits")))
     images = load_dataset(study.data, here).read_images

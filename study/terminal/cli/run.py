@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from models.own_code import copies_in
 from study import environment
 from study.cluster.jobs import check_job_environment
 from study.config import StudyConfig, parse_study
@@ -101,11 +102,11 @@ def _run_to_table(
     """Run, resume or extend with the live display, then print the table and how to browse the trials."""
 
     def interrupted() -> str:
-        exists = StudyFolder(DEFAULT_ROOT, config.name).exists()
-        return f"interrupted; resume it with: noisy-study resume {config.name}" if exists else "interrupted"
+        return f"interrupted; resume it with: noisy-study resume {config.name}" if folder.exists() else "interrupted"
 
+    folder = StudyFolder(DEFAULT_ROOT, config.name)
     try:
-        with interruptible(interrupted):
+        with interruptible(interrupted), copies_in(folder.code if folder.exists() else None):
             # Ray and PyTorch take seconds to load.
             from study.launch import run_study, settings_of
             from study.terminal.progress import TerminalProgress
