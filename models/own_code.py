@@ -12,13 +12,11 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
-import os
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
@@ -28,6 +26,8 @@ _NOT_OURS = ("torchvision:",)
 
 PACKAGES = ("study", "models", "search_spaces")
 """The packages of this project. A file of the user cannot be imported by one of these names."""
+
+_HOME = Path(__file__).resolve().parents[1]
 
 
 class OwnCodeError(ValueError):
@@ -54,7 +54,7 @@ class OwnCode:
     files: tuple[Path, ...]
     travels: bool
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """SHA-256 in hex over the names and contents of all files."""
         return _digest(self.root, self.files)
@@ -113,26 +113,6 @@ def located(reference: str) -> OwnCode:
     Raises:
         OwnCodeError: there is no such file or module, or a file of it is not Python.
     """
-    key = (reference, _copies, os.getcwd())
-    known = _known.get(key)
-    if known is None or known.digest != _digest(known.root, known.files):
-        known = _known[key] = _located(reference)
-    return known
-
-
-_known: dict[tuple[str, Path | None, str], OwnCode] = {}
-"""What was located before, because a large grid asks thousands of times."""
-
-
-def _digest(root: Path, files: tuple[Path, ...]) -> str:
-    sha = hashlib.sha256()
-    for file in sorted(files):
-        content = (root / file).read_bytes() if (root / file).is_file() else b""
-        sha.update(f"{file.as_posix()} {hashlib.sha256(content).hexdigest()}\n".encode())
-    return sha.hexdigest()
-
-
-def _located(reference: str) -> OwnCode:
     match = _REFERENCE.fullmatch(reference)
     assert match is not None, f"{reference} is no reference to code"
     place, name = match["place"], match["name"]
@@ -147,6 +127,14 @@ def _located(reference: str) -> OwnCode:
     if not (root / main).is_file():
         raise OwnCodeError(f"{place}: no such file, beside the study file or in the working folder")
     return OwnCode(reference, place, name, root, _files_of(root, main), travels=True)
+
+
+def _digest(root: Path, files: tuple[Path, ...]) -> str:
+    sha = hashlib.sha256()
+    for file in sorted(files):
+        content = (root / file).read_bytes() if (root / file).is_file() else b""
+        sha.update(f"{file.as_posix()} {hashlib.sha256(content).hexdigest()}\n".encode())
+    return sha.hexdigest()
 
 
 def copies_of(code: OwnCode) -> dict[Path, Path]:
@@ -217,8 +205,21 @@ def _installed(module: str) -> tuple[Path, tuple[Path, ...]]:
     return Path(spec.origin).parent, (Path(Path(spec.origin).name),)
 
 
+_known: dict[tuple[Path, Path], tuple[tuple[Path, ...], str]] = {}
+"""The files of what was located before, and their digest, because a large grid asks thousands of times."""
+
+
 def _files_of(root: Path, main: Path) -> tuple[Path, ...]:
     """A file and everything that it imports from `root`, also indirectly and inside of functions."""
+    key = (root.absolute(), main)
+    files, digest = _known.get(key, ((), ""))
+    if digest != _digest(root, files):
+        files = _followed(root, main)
+        _known[key] = (files, _digest(root, files))
+    return files
+
+
+def _followed(root: Path, main: Path) -> tuple[Path, ...]:
     found: list[Path] = []
     # Python runs the __init__.py of every package above a module.
     open_files = [main, *(above / "__init__.py" for above in main.parents if above != Path())]
@@ -229,6 +230,8 @@ def _files_of(root: Path, main: Path) -> tuple[Path, ...]:
         found.append(file)
         for module in _imports(root, file):
             parts = module.split(".")
+            if parts[0] in PACKAGES and root.resolve() == _HOME:
+                continue  # the working folder is a clone of this project
             for depth in range(1, len(parts) + 1):
                 stem = Path(*parts[:depth])
                 open_files += [stem.with_suffix(".py"), stem / "__init__.py"]

@@ -1,4 +1,4 @@
-"""A study with a network of the user through Ray, from its start to an exported file."""
+"""Studies with code and files of the user through Ray, from their start to an exported file."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,17 @@ from study.data.load import load_dataset
 
 CODE = """\
 from parts_of_mine import Features
+from pydantic import Field
 from torch import nn
+
+from study.methods.base import Method
+
+
+class Power(Method):
+    power: float = Field(2.0, gt=1, title="p")
+
+    def loss(self, batch):
+        return (batch.logits - batch.clean_target).abs().pow(self.power).mean()
 
 
 class SmallNet(nn.Module):
@@ -38,13 +48,13 @@ data: {name: digits}
 teachers: [{network: "mine.py:SmallNet", train: {epochs: 2}}]
 student: {network: "mine.py:SmallNet"}
 train: {epochs: 2, lr: 0.01}
-arms: [{method: noisy_teacher, sigma: 0.5}]
+arms: [{method: noisy_teacher, sigma: 0.5}, {method: "mine.py:Power", power: [2, 3]}]
 seeds: [0, 1]
 """
 
 
 @pytest.mark.slow  # three commands, a minute
-def test_a_network_of_the_user_from_start_to_export(tmp_path: Path) -> None:
+def test_a_network_and_a_method_from_start_to_export(tmp_path: Path) -> None:
     """The code is edited before the study is extended: the study still uses its copy."""
     folder = tmp_path / "studies"
     folder.mkdir()
@@ -58,6 +68,14 @@ def test_a_network_of_the_user_from_start_to_export(tmp_path: Path) -> None:
     extended = command("extend", "own", "--set", "seeds=[0, 1, 2]")
     assert extended.returncode == 0, extended.stderr
     assert "studies/mine.py has changed since study own started; the study uses its copy" in extended.stderr
+    table = json.loads(command("table", "own", "--format", "json").stdout)
+    assert [(row["method"], row.get("power"), row["n"]) for row in table["rows"]] == [
+        ("logit_regression", None, 3),
+        ("noisy_teacher", None, 3),
+        ("studies/mine.py:Power", 2.0, 3),
+        ("studies/mine.py:Power", 3.0, 3),
+    ]
+    assert table["rows"][2]["sigma"] is None
     exported = command("export", "own", "--out", "student")
     assert exported.returncode == 0, exported.stderr
     card = (tmp_path / "student" / "MODEL_CARD.md").read_text(encoding="utf-8")

@@ -123,7 +123,7 @@ else:
             name: (Optional[kind] if absent is None else kind, absent)  # noqa: UP045
             for name, (kind, _, absent) in SETTINGS.items()
         }
-        | {OWN: (dict[str, Any], Field(default_factory=dict))},
+        | {OWN: (dict[str, Any], {})},
     )
 
 

@@ -79,7 +79,10 @@ def keep_code(config: StudyConfig, folder: StudyFolder) -> None:
     """
     with _in_one_line():
         for reference in plan.own_code(config):
-            for copy, file in own_code.copies_of(own_code.located(reference)).items():
+            code = own_code.located(reference)
+            if code.root.is_relative_to(folder.code):
+                continue  # it is kept already
+            for copy, file in own_code.copies_of(code).items():
                 if not (folder.code / copy).exists():
                     write_whole(folder.code / copy, partial(shutil.copyfile, file))
 

@@ -35,6 +35,16 @@ def test_there_are_examples() -> None:
     assert len(_examples()) >= 5
 
 
+@pytest.fixture
+def own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working folder with the code of the how-to guide that its study files name."""
+    text = (ROOT / "docs/how-to.md").read_text(encoding="utf-8")
+    code = re.findall(r"^<!-- example: .* in mine.py -->\n```python\n(.*?)^```", text, re.M | re.S)
+    (tmp_path / "mine.py").write_text("\n".join(code), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("own_code")
 @pytest.mark.parametrize("keys", _examples())
 def test_an_example_is_a_study_file(keys: dict[str, Any]) -> None:
     base = {**WHOLE, "arms": []} if "search" in keys else WHOLE

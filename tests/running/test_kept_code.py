@@ -75,6 +75,14 @@ def test_a_study_needs_only_its_copies(code: Path) -> None:
         assert code_digests(_study()) == record.code
 
 
+def test_a_resume_keeps_nothing_twice(code: Path) -> None:
+    folder, _ = _started(_study(), code)
+    before = sorted(folder.code.rglob("*"))
+    with copies_in(folder.code):
+        keep_code(_study(), folder)
+    assert sorted(folder.code.rglob("*")) == before
+
+
 def test_a_copy_that_was_changed_is_refused(code: Path) -> None:
     folder, record = _started(_study(), code)
     (folder.code / "mine.py").write_text(NET + "# edited\n", encoding="utf-8")
