@@ -99,7 +99,7 @@ def cost_of_products(module: nn.Module, image: Tensor) -> NetworkCost:
 
     Args:
         module: the network.
-        image: one image, (1, *input_shape).
+        image: one image, `(1, *input_shape)`.
     """
     from torch.nn.attention import SDPBackend, sdpa_kernel
 

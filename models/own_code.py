@@ -12,6 +12,7 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -101,7 +102,7 @@ def beside(reference: str, folder: Path) -> str:
 
 def file_beside(path: str, folder: Path) -> str:
     """A path in a study file in `folder`, as it is in the working folder. It stays if no such file lies in `folder`."""
-    if not (folder / path).is_file():
+    if not os.path.isfile(folder / path):
         return path
     here, file = Path.cwd(), (folder / path).absolute()
     return str(file.relative_to(here) if file.is_relative_to(here) else file)
@@ -122,9 +123,9 @@ def located(reference: str) -> OwnCode:
         return OwnCode(reference, place, name, root, files, travels=False)
     root = file.parent if place.endswith(".py") else Path()
     main = file.relative_to(root)
-    if _copies is not None and (_copies / copy_of(root, main)).is_file():
+    if _copies is not None and os.path.isfile(_copies / copy_of(root, main)):
         root = _copies / copy_of(root, Path())
-    if not (root / main).is_file():
+    if not os.path.isfile(root / main):
         raise OwnCodeError(f"{place}: no such file, beside the study file or in the working folder")
     return OwnCode(reference, place, name, root, _files_of(root, main), travels=True)
 
@@ -183,7 +184,7 @@ def _file_here(module: str) -> Path | None:
     """The file of a module that lies in the working folder, or in the folder of copies."""
     stem = Path(*module.split("."))
     for candidate in (stem.with_suffix(".py"), stem / "__init__.py"):
-        if candidate.is_file() or (_copies is not None and (_copies / candidate).is_file()):
+        if os.path.isfile(candidate) or (_copies is not None and os.path.isfile(_copies / candidate)):
             return candidate
     return None
 

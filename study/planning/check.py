@@ -5,6 +5,7 @@ trainings of the grid, what the search proposes at the edges of its space and at
 student among them. Knows nothing of tensors: costs and shapes are counted.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -62,7 +63,7 @@ def _check_file(what: str, name: str, runs_here: bool) -> None:
         file = zoo.weights_file(name)
     except NotationError as error:
         raise UserError(f"{what}: {error}") from None
-    if not file.is_file() and (runs_here or not file.is_absolute()):
+    if not os.path.isfile(file) and (runs_here or not file.is_absolute()):
         _, _, weights = name.partition("torchvision:")
         fetched = f"torchvision.models.get_weight({weights!r}).get_state_dict()"
         hint = f' in the cache ({file}); fetch it with: python -c "import torchvision; {fetched}"' if weights else ""

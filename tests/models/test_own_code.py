@@ -124,6 +124,13 @@ def test_code_that_ends_the_process_when_it_is_imported(here: Path) -> None:
         load("mine.py:Net")
 
 
+def test_a_name_that_is_too_long_is_no_file(here: Path) -> None:
+    for reference in (f"{'a' * 999}.py:Net", f"{'a' * 999}:Net"):
+        with pytest.raises(OwnCodeError, match=r"no such file|no module named"):
+            located(reference)
+        assert beside(reference, here) == reference
+
+
 def test_an_unknown_module_is_one_line(here: Path) -> None:
     with pytest.raises(
         OwnCodeError, match=r"no module named absent\.nets in the working folder or among the installed"

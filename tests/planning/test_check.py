@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from optuna.trial import BaseTrial
 from support.study_files import Document, small_studies
 
-from models import zoo
+from models import own_network, zoo
 from models.cost import network_cost
 from search_spaces.spaces import SPACES, get_space
 from study.config import ArmConfig, ArmStudent, StudyConfig, TrialConfig, parse_study
@@ -282,3 +282,17 @@ def test_every_study_that_is_accepted_can_be_planned_to_its_end(document: Docume
     for trial in kinds.values():
         assert _multiplications(trial.network) > 0
         _train_one_step(trial)
+
+
+# ------------------------------------------------------------------------------------------------ networks of a user
+
+
+def test_a_network_of_the_user_that_does_not_fit_is_named(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_network, "_asked", own_network.answer_to)  # a process of its own needs seconds to start
+    code = "from torch import nn\n\n\ndef Net():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 9))\n"
+    (workspace / "mine.py").write_text(code, encoding="utf-8")
+    arm = {"method": "noisy_teacher", "sigma": 0.5, "student": {"network": "mine.py:Net"}}
+    assert _refused(arms=[arm]) == (
+        "network mine.py:Net for 1×8×8 images of digits: mine.py:Net gives (2, 9) for 2 images; expected (2, 10), the "
+        "logits of 10 classes"
+    )
