@@ -12,7 +12,7 @@ from study.config import DataConfig
 from study.data import lcn
 from study.data.dataset import Dataset, DatasetFacts, RawDataset, Split, content_digest
 from study.data.files.archive import shown
-from study.data.preprocess import mean_image
+from study.data.preprocess import in_order, mean_image
 from study.data.sources import SOURCES
 from study.data.splits import SplitIndices
 
@@ -31,12 +31,7 @@ def load_dataset(config: DataConfig, data_root: Path) -> Dataset:
     source = _SOURCES[config.name]
     raw = source.read(config, data_root)
     indices = source.split(raw, config, np.random.default_rng(config.split_seed))
-    splits = [
-        _take(raw.training, indices.train, raw, config),
-        _take(raw.training, indices.validation, raw, config),
-        _take(raw.test, np.arange(len(raw.test)), raw, config),
-    ]
-    train, validation, test = splits
+    splits = train, validation, test = _splits(raw, indices, config)
     max_value = 1.0 if _normalized(config) else raw.max_value
     pixel_mean = mean_image(train.images, max_value) if "subtract_pixel_mean" in config.preprocess else None
     return Dataset(
@@ -84,10 +79,21 @@ def _normalized(config: DataConfig) -> bool:
     return "local_contrast_normalization" in config.preprocess
 
 
-def _take(
-    split: Split, indices: np.ndarray[tuple[int], np.dtype[np.int64]], raw: RawDataset, config: DataConfig
-) -> Split:
+def _splits(raw: RawDataset, indices: SplitIndices, config: DataConfig) -> tuple[Split, Split, Split]:
+    """Training, validation and test images. The arrays of `raw` are used, not copied; their rows are moved."""
+    labels = raw.training.labels
     if _normalized(config):
-        images = lcn.local_contrast_normalization(split.images, indices, raw.max_value)
-        return Split(images, split.labels[indices])
-    return Split(split.images[indices], split.labels[indices])
+        train, validation = (
+            Split(lcn.local_contrast_normalization(raw.training.images, each, raw.max_value), labels[each])
+            for each in (indices.train, indices.validation)
+        )
+        everything = np.arange(len(raw.test))
+        test = lcn.local_contrast_normalization(raw.test.images, everything, raw.max_value)
+        return train, validation, Split(test, raw.test.labels)
+    border = len(indices.train)
+    images = in_order(raw.training.images, np.concatenate([indices.train, indices.validation]))
+    return (
+        Split(images[:border], labels[indices.train]),
+        Split(images[border:], labels[indices.validation]),
+        raw.test,
+    )

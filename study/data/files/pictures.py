@@ -6,6 +6,8 @@ nothing of classes and folders.
 
 import contextlib
 import io
+import logging
+import os
 import re
 import struct
 import warnings
@@ -36,6 +38,8 @@ _DAMAGE = (
     *(struct.error, zlib.error),
 )
 """What Pillow's decoders raise for a damaged file."""
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints what Pillow logs about damaged files
 
 _ORIENTATION, _BITS_PER_SAMPLE = 0x0112, 258
 _METADATA = frozenset({"exif", "Raw profile type exif", "Raw profile type APP1", "XML:com.adobe.xmp", "xmp"})
@@ -142,6 +146,8 @@ def pixels_of(
     mode, image = "L" if channels == 1 else "RGB", picture.image
     try:
         is_transparent = False
+        with _without_lines_of_libtiff(image):
+            image.load()
         if picture.has_transparency:
             image, is_transparent = _on_background(image, background)
         image = image if image.mode == mode else image.convert(mode)
@@ -178,6 +184,27 @@ def pillow_warnings() -> Iterator[None]:
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         yield
+
+
+@contextlib.contextmanager
+def _without_lines_of_libtiff(image: Image.Image) -> Iterator[None]:
+    """Keep libtiff's own lines from the terminal. It writes them to the process's standard error, past Python."""
+    if image.format != "TIFF":
+        yield
+        return
+    try:
+        terminal = os.dup(2)
+    except OSError:  # there is no standard error
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        os.close(nowhere)
 
 
 def _on_background(image: Image.Image, background: Colour) -> tuple[Image.Image, bool]:

@@ -94,7 +94,9 @@ def _path(config: DataConfig, data_root: Path) -> Path:
 
 def _rendering(config: DataConfig) -> Rendering:
     red, green, blue = bytes.fromhex((config.background or "#ffffff").removeprefix("#"))
-    return Rendering((red, green, blue), config.size, MAX_TOTAL_BYTES)
+    # Local contrast normalisation keeps four bytes for each byte, while the decoded images are still there.
+    needed = 5 if "local_contrast_normalization" in config.preprocess else 1
+    return Rendering((red, green, blue), config.size, MAX_TOTAL_BYTES // needed)
 
 
 def _read(config: DataConfig, data_root: Path) -> RawDataset:

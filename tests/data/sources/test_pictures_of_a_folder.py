@@ -175,3 +175,13 @@ def test_a_class_name_that_is_not_utf_8_is_readable(tmp_path: Path) -> None:
     classes = read_image_folder(path).classes
     assert classes == ("ant", "caf\\xe9")
     assert "".join(classes).encode("utf-8")
+
+
+def test_libtiff_writes_nothing_to_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    whole = _encoded(Image.fromarray(pictures((6, 5, 3))), "TIFF", compression="tiff_adobe_deflate")
+    at = whole.find(b"\x78")  # the first byte of the compressed pixels
+    damaged = whole[: at + 4] + bytes(8) + whole[at + 12 :]
+    assert "train/ant/000.tif: a truncated or damaged image" in _refused(_with(tmp_path, damaged, "000.tif"))
+    assert capfd.readouterr() == ("", "")
+    os.write(2, b"still there")
+    assert capfd.readouterr().err == "still there"
