@@ -127,6 +127,11 @@ def verdict(table: Table, validation: ByValidation) -> Verdict:
     return _of_arm(chosen[0], tested, baseline, table)
 
 
+def verdict_of(tracked: TrackedStudy) -> Verdict:
+    """The verdict of a study that was read; see `verdict`."""
+    return verdict(table_of(tracked), by_validation(tracked))
+
+
 def _of_arm(row: Row, tested: Sequence[Row], baseline: str, table: Table) -> Verdict:
     whose = "The only arm tested" if len(tested) == 1 else "The arm that validation chose"
     relation = {

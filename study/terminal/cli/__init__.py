@@ -31,6 +31,7 @@ from study.terminal.cli import (
     status,
     sync,
     table,
+    trying,
     ui,
     validate,
 )
@@ -43,6 +44,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("cp", recipes.copy_recipe),
     ("validate", validate.validate),
     ("net", net.net),
+    ("try", trying.try_),
     ("run", run.run),
     ("resume", run.resume),
     ("extend", run.extend),

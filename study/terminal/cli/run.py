@@ -114,7 +114,7 @@ def _run_to_table(
             settings = settings_of(config.name, data_root, address, verbose)
             progress = TerminalProgress(config, errors, lines=environment.is_job())
             study = config.name if resumes else config
-            run_study(study, settings, progress, extends=extends, say=say, show=_print_table)
+            run_study(study, settings, progress, extends=extends, say=say, show=print_table)
     except KeyboardInterrupt:
         raise Interrupted(interrupted()) from None
     except (NothingFound, Undelivered, TrackingUnavailable, StorageFull):
@@ -124,7 +124,8 @@ def _run_to_table(
     errors.print(f"\nbrowse the trials: noisy-study ui   (experiment {config.name})")
 
 
-def _print_table(tracked: "TrackedStudy") -> None:
+def print_table(tracked: "TrackedStudy") -> None:
+    """The table of a study on standard output, and nothing else."""
     from study.results.render import render
     from study.results.table import table_of
 
