@@ -214,8 +214,8 @@ def noise_verdict(table: Table) -> str:
     is_open = [row for row in noisy if row.verdict not in ("worse", "no_difference_that_matters")]
     if is_open:
         return (
-            f"It is undecided whether a noisy teacher helps: no noisy arm was shown to be better, and {len(is_open)} of "
-            f"{len(noisy)} have no verdict yet."
+            f"It is undecided whether a noisy teacher helps: no noisy arm was shown to be better, and {len(is_open)} "
+            f"of {len(noisy)} have no verdict yet."
         )
     return (
         f"A noisy teacher does not help: all {len(noisy)} noisy arms are worse, or without a difference that matters."
