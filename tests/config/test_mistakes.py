@@ -164,10 +164,9 @@ def test_a_mistake_is_one_line_with_key_value_and_choices(override: str, message
         ("&a {name: *a}", "f: name: input should be a valid string, not {'name': "),
     ],
 )
-def test_other_documents_are_refused_in_one_line(text: str, message: str) -> None:
-    said = mistake_in(text)
-    assert said.startswith(message)
-    assert "\n" not in said
+def test_other_documents_are_refused(text: str, message: str) -> None:
+    """The first line names this mistake. Keys that are missing have lines of their own."""
+    assert mistake_in(text).startswith(message)
 
 
 def test_exploding_document_is_refused_at_once() -> None:
