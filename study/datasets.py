@@ -16,5 +16,6 @@ DATA_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "svhn_no_extra": {"validation": 6_000, "preprocess": ["local_contrast_normalization"]},
     "cifar10": {"validation": 5_000, "preprocess": ["subtract_pixel_mean"], "augment": ["mirror"]},
     "cifar100": {"validation": 5_000, "preprocess": ["subtract_pixel_mean"], "augment": ["mirror"]},
+    "arrays": {"validation": 0.1, "preprocess": ["subtract_pixel_mean"]},
     "image_folder": {"validation": 0.1, "preprocess": ["subtract_pixel_mean"], "augment": ["mirror"]},
 }

@@ -24,6 +24,8 @@ ImageSize = Annotated[
     tuple[_Side, _Side], BeforeValidator(lambda value: (value, value) if type(value) is int else value)
 ]
 """Height and width; a single number is both."""
+_PATHS = {"image_folder": "a folder or tar file with train/CLASS and test/CLASS", "arrays": "an .npz file"}
+"""The data sets that have a path, and what it leads to."""
 Preprocessing = Literal["subtract_pixel_mean", "local_contrast_normalization"]
 
 
@@ -31,7 +33,11 @@ class DataConfig(Model):
     """Which images a study has, how they are split and how they are preprocessed."""
 
     name: DatasetName
-    path: str | None = Field(None, description="image_folder only: a folder or tar file of train/CLASS and test/CLASS")
+    path: str | None = Field(
+        None,
+        description="image_folder: a folder, tar or zip file of train/CLASS and test/CLASS, or of CLASS; arrays: an "
+        ".npz file",
+    )
     background: str | None = Field(
         None,
         pattern=r"^#[0-9a-fA-F]{6}$",
@@ -66,9 +72,10 @@ class DataConfig(Model):
 
     @model_validator(mode="after")
     def _is_one_dataset(self) -> Self:
-        if (self.name == "image_folder") != (self.path is not None):
+        expected = _PATHS.get(self.name)
+        if (expected is not None) != (self.path is not None):
             needed = "needs" if self.path is None else "does not take"
-            raise ValueError(f"`path` (a folder or tar file with train/CLASS and test/CLASS): {self.name} {needed} it")
+            raise ValueError(f"`path` ({expected or ' or '.join(_PATHS.values())}): {self.name} {needed} it")
         if len(set(self.preprocess)) < len(self.preprocess) or "local_contrast_normalization" in self.preprocess[1:]:
             raise ValueError(
                 f"preprocess: each step only once, and local_contrast_normalization first, not {list(self.preprocess)}"

@@ -5,7 +5,7 @@ Works on arrays. Knows nothing of files.
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -13,12 +13,12 @@ from study.data.dataset import Pixels
 from study.errors import UserError
 
 
-def check_repeats(source: str, images: Pixels, names: Sequence[str], training: int) -> list[str]:
+def check_repeats(source: str, images: Iterable[Pixels], names: Sequence[str], training: int) -> list[str]:
     """Check that a data set does not consist of one image, and count test images that are training images.
 
     Args:
         source: the data set's name in messages.
-        images: (N, C, H, W), the training images first.
+        images: each (C, H, W), the training images first.
         names: the name of every image.
         training: the number of training images.
 
@@ -42,7 +42,7 @@ def check_repeats(source: str, images: Pixels, names: Sequence[str], training: i
         return []
     test, train = shared[0]
     return [
-        f"{source}: {len(shared)} of {len(images) - training} test images are training images too, for instance "
+        f"{source}: {len(shared)} of {len(names) - training} test images are training images too, for instance "
         f"{names[test]} and {names[train]}"
     ]
 

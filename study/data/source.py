@@ -3,6 +3,7 @@
 Works on a study file's data section and a folder of files. Knows no data set by name.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,22 @@ def split_by_class(raw: RawDataset, config: DataConfig, rng: np.random.Generator
         train = stratified_share(raw.training.labels[:own], raw.classes, config.fraction, rng)
         return SplitIndices(train, np.arange(own, len(raw.training)))
     return stratified_split(raw.training.labels, raw.classes, config.validation, config.fraction, rng)
+
+
+def path_of(config: DataConfig, data_root: Path) -> Path:
+    """The path of a data section. A relative one is looked for in the working directory, then in the data folder."""
+    assert config.path is not None  # DataConfig checks that a data set with a path has one
+    # os.path, because `Path.exists` raises for a path that is too long, and `Path.expanduser` for an unknown user.
+    path = Path(os.path.expanduser(config.path))
+    return path if path.is_absolute() or os.path.exists(path) else data_root / path
+
+
+def memory_for_each_byte(config: DataConfig) -> int:
+    """How many bytes are in memory at most for each byte of the images, while they are read and preprocessed.
+
+    Local contrast normalisation makes four bytes of each, while the others are still there.
+    """
+    return 5 if "local_contrast_normalization" in config.preprocess else 1
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ from study.config import (
         ("data.validation=many", "f: data.validation: input should be a valid integer, unable to parse string as an "),
         (
             "data.path=/tmp",
-            "f: data: `path` (a folder or tar file with train/CLASS and test/CLASS): digits does not take it",
+            "f: data: `path` (a folder or tar file with train/CLASS and test/CLASS or an .npz file): digits",
         ),
         ('data.background="#ffffff"', "f: data: `background` is for image_folder: digits has no transparent pixels"),
         ("data.nested=first", "f: data: `nested` is for image_folder: digits has no folders"),

@@ -57,7 +57,7 @@ _assistants = st.fixed_dictionaries(
 )
 _teachers = st.lists(_simple_teachers | _assistants, min_size=1, max_size=2)
 _datas = st.fixed_dictionaries(
-    {"name": st.sampled_from([name for name in DATA_DEFAULTS if name != "image_folder"])},
+    {"name": st.sampled_from([name for name in DATA_DEFAULTS if name not in ("image_folder", "arrays")])},
     optional={
         "validation": st.integers(1, 5000) | st.floats(0, 1, exclude_min=True, exclude_max=True),
         "fraction": st.floats(0, 1, exclude_min=True),

@@ -14,6 +14,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from study.data.files.kinds import kind_of
 from study.errors import UserError
 
 MAX_FILE_BYTES = 2**30
@@ -41,7 +42,7 @@ def read_idx(path: Path, item_shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
             if magic != expected_magic:
                 raise UserError(
                     f"{path}: not an IDX file of {dimensions} dimensions: its magic number is 0x{magic:08x}, "
-                    f"not 0x{expected_magic:08x}"
+                    f"not 0x{expected_magic:08x}{_kind(path)}"
                 )
             if tuple(item) != item_shape:
                 raise UserError(f"{path}: its items are {_shown(item)}, not {_shown(item_shape)}")
@@ -69,6 +70,11 @@ def find_idx(folder: Path, name: str) -> Path | None:
     if plain.is_file() and zipped.is_file() and not _same_content(plain, zipped):
         raise UserError(f"{plain} and {zipped.name} have different contents; remove the wrong one")
     return next((path for path in (plain, zipped) if path.is_file()), None)
+
+
+def _kind(path: Path) -> str:
+    kind = kind_of(path) if path.suffix != ".gz" else None
+    return "" if kind is None else f"; it is {kind}"
 
 
 def _fill(file: BinaryIO, items: memoryview) -> int:

@@ -4,7 +4,7 @@ A new data set is a file here, a line in `SOURCES`, and a line in `study/dataset
 """
 
 from study.data.source import Source
-from study.data.sources import cifar, digits, fashion_mnist, image_folder, kmnist, mnist, svhn, svhn_no_extra
+from study.data.sources import arrays, cifar, digits, fashion_mnist, image_folder, kmnist, mnist, svhn, svhn_no_extra
 
 SOURCES: tuple[Source, ...] = (
     digits.SOURCE,
@@ -15,5 +15,6 @@ SOURCES: tuple[Source, ...] = (
     svhn_no_extra.SOURCE,
     cifar.CIFAR10_SOURCE,
     cifar.CIFAR100_SOURCE,
+    arrays.SOURCE,
     image_folder.SOURCE,
 )

@@ -14,7 +14,7 @@ from study.data.files.decoding import Rendering, decode_all, shape_of_all
 from study.data.files.tree import Tree, open_tree
 from study.data.layout import Layout, Nested, layout_of
 from study.data.repeats import check_repeats
-from study.data.source import Source
+from study.data.source import Source, memory_for_each_byte, path_of
 from study.errors import UserError
 
 MAX_TOTAL_BYTES = min(16 * 2**30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
@@ -84,27 +84,17 @@ def _opened(path: Path, nested: Nested | None, split_seed: int) -> tuple[Tree, L
     return tree, layout_of(str(path), tree.entries, nested, split_seed)
 
 
-def _path(config: DataConfig, data_root: Path) -> Path:
-    """A relative path is looked for in the working directory, then in the data folder."""
-    assert config.path is not None  # DataConfig checks that an image folder has a path
-    # os.path, because `Path.exists` raises for a path that is too long, and `Path.expanduser` for an unknown user.
-    path = Path(os.path.expanduser(config.path))
-    return path if path.is_absolute() or os.path.exists(path) else data_root / path
-
-
 def _rendering(config: DataConfig) -> Rendering:
     red, green, blue = bytes.fromhex((config.background or "#ffffff").removeprefix("#"))
-    # Local contrast normalisation keeps four bytes for each byte, while the decoded images are still there.
-    needed = 5 if "local_contrast_normalization" in config.preprocess else 1
-    return Rendering((red, green, blue), config.size, MAX_TOTAL_BYTES // needed)
+    return Rendering((red, green, blue), config.size, MAX_TOTAL_BYTES // memory_for_each_byte(config))
 
 
 def _read(config: DataConfig, data_root: Path) -> RawDataset:
-    return read_image_folder(_path(config, data_root), _rendering(config), config.nested, config.split_seed)
+    return read_image_folder(path_of(config, data_root), _rendering(config), config.nested, config.split_seed)
 
 
 def _describe(config: DataConfig, data_root: Path) -> DatasetFacts:
-    return describe_image_folder(_path(config, data_root), _rendering(config), config.nested, config.split_seed)
+    return describe_image_folder(path_of(config, data_root), _rendering(config), config.nested, config.split_seed)
 
 
 SOURCE = Source(name="image_folder", facts=_describe, read=_read)

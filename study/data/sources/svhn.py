@@ -15,6 +15,7 @@ import numpy.typing as npt
 from study.config import DataConfig
 from study.data.dataset import DatasetFacts, Labels, RawDataset, Split
 from study.data.files.download import DownloadError, RemoteFile, fetch_files
+from study.data.files.kinds import kind_of
 from study.data.files.matlab import DamagedMatlabFile, MatlabArray, matlab_arrays
 from study.data.source import Source
 from study.data.splits import SplitIndices, stratified_split
@@ -84,7 +85,11 @@ def _read_mat(path: Path) -> Split:
             if array.name in ("X", "y"):
                 _check_header(path, array)
                 content[array.name] = array.read()
-    except (DamagedMatlabFile, OSError) as error:
+    except DamagedMatlabFile as error:
+        kind = kind_of(path)
+        what = str(error) if kind in (None, "a MATLAB file") else f"it is {kind}"
+        raise UserError(f"{path}: not a readable MATLAB file: {what}") from None
+    except OSError as error:
         raise UserError(f"{path}: not a readable MATLAB file: {' '.join(str(error).split())}") from None
     for name in ("X", "y"):
         if name not in content:

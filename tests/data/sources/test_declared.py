@@ -14,7 +14,7 @@ def test_both_declarations_name_the_same_data_sets() -> None:
 
 @pytest.mark.parametrize("name", DATA_DEFAULTS)
 def test_the_defaults_of_a_data_set_are_valid(name: str) -> None:
-    path = {"path": "pictures"} if name == "image_folder" else {}
+    path = {"path": "pictures"} if name in ("image_folder", "arrays") else {}
     config = DataConfig.model_validate({"name": name, **path})
     assert {key: getattr(config, key) for key in DATA_DEFAULTS[name]} == {
         key: tuple(value) if isinstance(value, list) else value for key, value in DATA_DEFAULTS[name].items()
@@ -22,5 +22,5 @@ def test_the_defaults_of_a_data_set_are_valid(name: str) -> None:
 
 
 def test_an_unknown_data_set_is_refused_with_the_known_names() -> None:
-    with pytest.raises(ValidationError, match=r"'digits', 'mnist', 'fashion_mnist', .*'cifar100' or 'image_folder'"):
+    with pytest.raises(ValidationError, match=r"'digits', 'mnist', 'fashion_mnist', .*'arrays' or 'image_folder'"):
         DataConfig.model_validate({"name": "imagenet"})

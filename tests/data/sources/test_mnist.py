@@ -58,6 +58,7 @@ _GOOD = idx_bytes(pictures((3, 28, 28)))
         (_GOOD[:-1], "truncated: it ends before the 3 items"),
         (_GOOD + b"\0", "it has bytes after the 3 items"),
         (b"\x89PNG" + _GOOD[4:], r"magic number is 0x89504e47, not 0x00000803"),
+        (b"PK\3\4" + _GOOD[4:], r"magic number is 0x504b0304, not 0x00000803"),
         (idx_bytes(pictures((3, 28))), "not an IDX file of 3 dimensions"),
         (idx_bytes(pictures((3, 28, 27))), "its items are 28×27, not 28×28"),
         (_GOOD[:4] + b"\xff\xff\xff\xff" + _GOOD[8:], "names 4294967295 items"),

@@ -114,3 +114,11 @@ def test_missing_files_that_cannot_be_fetched_are_asked_for(tmp_path: Path, monk
     with pytest.raises(UserError, match=r"put extra_32x32\.mat in that folder"):
         read_svhn(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["test_32x32.mat", "train_32x32.mat"]
+
+
+def test_a_matlab_file_of_another_version_is_named(tmp_path: Path) -> None:
+    write_svhn(tmp_path)
+    header = b"MATLAB 7.3 MAT-file, Platform: GLNXA64, Created on: Mon Jan  1 00:00:00 2024 HDF5 schema 1.00 ."
+    (tmp_path / "test_32x32.mat").write_bytes(header.ljust(512) + b"\x89HDF\r\n\x1a\n" + bytes(600))
+    with pytest.raises(UserError, match=r"test_32x32\.mat: .* it is an HDF5 file of MATLAB; save it with -v7$"):
+        read_svhn(tmp_path)
