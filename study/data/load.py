@@ -7,12 +7,14 @@ of tensors.
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from study.config import DataConfig
 from study.data import lcn
 from study.data.dataset import Dataset, DatasetFacts, RawDataset, Split, content_digest
 from study.data.files.archive import shown
 from study.data.preprocess import in_order, mean_image
+from study.data.source import Source
 from study.data.sources import SOURCES
 from study.data.splits import SplitIndices
 
@@ -30,8 +32,41 @@ def load_dataset(config: DataConfig, data_root: Path) -> Dataset:
     """
     source = _SOURCES[config.name]
     raw = source.read(config, data_root)
-    indices = source.split(raw, config, np.random.default_rng(config.split_seed))
-    splits = train, validation, test = _splits(raw, indices, config)
+    indices = _split(source, raw, config)
+    return _prepared(raw, _splits(raw, indices, config), indices, config)
+
+
+def load_for_both(config: DataConfig, data_root: Path) -> tuple[Dataset, Dataset]:
+    """The images of the students, and all images, which the teachers learn from. The files are read once.
+
+    `data.fraction` limits the students only (noisy teacher, section 3.1). If it is 1, both are the same object.
+    Otherwise they are what `load_dataset` returns with that fraction and with 1. They share the validation and test
+    images.
+
+    Raises:
+        UserError: as `load_dataset`.
+    """
+    if config.fraction == 1:
+        dataset = load_dataset(config, data_root)
+        return dataset, dataset
+    source = _SOURCES[config.name]
+    raw = source.read(config, data_root)
+    for_all = config.model_copy(update={"fraction": 1.0})
+    share, everything = _split(source, raw, config), _split(source, raw, for_all)
+    train = _taken(raw, share.train, config)  # before the rows of `raw` are moved
+    splits = _splits(raw, everything, config)
+    students = _prepared(raw, (train, *splits[1:]), share, config)
+    return students, _prepared(raw, splits, everything, for_all)
+
+
+def _split(source: Source, raw: RawDataset, config: DataConfig) -> SplitIndices:
+    return source.split(raw, config, np.random.default_rng(config.split_seed))
+
+
+def _prepared(
+    raw: RawDataset, splits: tuple[Split, Split, Split], indices: SplitIndices, config: DataConfig
+) -> Dataset:
+    train, validation, test = splits
     max_value = 1.0 if _normalized(config) else raw.max_value
     pixel_mean = mean_image(train.images, max_value) if "subtract_pixel_mean" in config.preprocess else None
     return Dataset(
@@ -45,9 +80,6 @@ def load_dataset(config: DataConfig, data_root: Path) -> Dataset:
         mirror=config.mirror,
         digest=content_digest(splits, raw.classes, config.preprocess, max_value, pixel_mean, config.mirror),
         notes=(*raw.notes, *_split_notes(raw, indices)),
-        read_images=len(raw.training),
-        train_rows=indices.train,
-        validation_rows=indices.validation,
     )
 
 
@@ -79,18 +111,22 @@ def _normalized(config: DataConfig) -> bool:
     return "local_contrast_normalization" in config.preprocess
 
 
+def _taken(raw: RawDataset, indices: npt.NDArray[np.int64], config: DataConfig) -> Split:
+    """Some training images, in memory of their own."""
+    images, labels = raw.training.images, raw.training.labels[indices]
+    if _normalized(config):
+        return Split(lcn.local_contrast_normalization(images, indices, raw.max_value), labels)
+    return Split(images[indices], labels)
+
+
 def _splits(raw: RawDataset, indices: SplitIndices, config: DataConfig) -> tuple[Split, Split, Split]:
     """Training, validation and test images. The arrays of `raw` are used, not copied; their rows are moved."""
-    labels = raw.training.labels
     if _normalized(config):
-        train, validation = (
-            Split(lcn.local_contrast_normalization(raw.training.images, each, raw.max_value), labels[each])
-            for each in (indices.train, indices.validation)
-        )
         everything = np.arange(len(raw.test))
         test = lcn.local_contrast_normalization(raw.test.images, everything, raw.max_value)
+        train, validation = (_taken(raw, each, config) for each in (indices.train, indices.validation))
         return train, validation, Split(test, raw.test.labels)
-    border = len(indices.train)
+    labels, border = raw.training.labels, len(indices.train)
     images = in_order(raw.training.images, np.concatenate([indices.train, indices.validation]))
     return (
         Split(images[:border], labels[indices.train]),

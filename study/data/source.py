@@ -32,12 +32,14 @@ def path_of(config: DataConfig, data_root: Path) -> Path:
     return path if path.is_absolute() or os.path.exists(path) else data_root / path
 
 
-def memory_for_each_byte(config: DataConfig) -> int:
+def memory_for_each_byte(config: DataConfig) -> float:
     """How many bytes are in memory at most for each byte of the images, while they are read and preprocessed.
 
-    Local contrast normalisation makes four bytes of each, while the others are still there.
+    Local contrast normalisation makes four bytes of each, while the others are still there. With a fraction, the
+    students have a copy of their share.
     """
-    return 5 if "local_contrast_normalization" in config.preprocess else 1
+    share = config.fraction if config.fraction < 1 else 0.0
+    return 1 + 4 * (1 + share) if "local_contrast_normalization" in config.preprocess else 1 + share
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from models import own_code
 from study.config import StudyConfig, dump_study
 from study.data.dataset import Dataset, DatasetFacts
-from study.data.load import describe_dataset, load_dataset
+from study.data.load import describe_dataset, load_for_both
 from study.distill.processor import recorded_processor
 from study.distill.teachers import check_given_files
 from study.errors import StudyFailed, Undelivered, UserError
@@ -100,13 +100,13 @@ def start(config: StudyConfig, settings: Settings, watcher: Watcher) -> Dataset:
     check_study(config, describe_dataset(config.data, settings.data_root))
     owner = folder.new_ownership()
     _refuse_tracked_name(config.name, settings.tracking_uri)
-    dataset = load_dataset(config.data, settings.data_root)
+    dataset, whole = load_for_both(config.data, settings.data_root)
     facts = DatasetFacts(dataset.input_shape, dataset.class_count)
     check_study(config, facts)
     check_given_files(plan.teacher_trials(config), facts, dataset)
     with locked(folder), own_code.copies_in(folder.code):
         _refuse_taken_folder(folder)
-        _run_study(config, dataset, folder, owner, settings, watcher)
+        _run_study(config, dataset, whole, folder, owner, settings, watcher)
     return dataset
 
 
@@ -160,7 +160,7 @@ def _run_again(
         record = folder.start_record()
         started = unchanged_study(folder, record)
         config = becomes(started)
-        dataset = load_dataset(config.data, settings.data_root)
+        dataset, whole = load_for_both(config.data, settings.data_root)
         facts = DatasetFacts(dataset.input_shape, dataset.class_count)
         check_study(config, facts)
         if dataset.digest != record.data_digest:
@@ -170,7 +170,7 @@ def _run_again(
         if config is not started:
             check_given_files(plan.teacher_trials(config), facts, dataset)
         owner = resumed_ownership(folder, record, settings.tracking_uri)
-        _run_study(config, dataset, folder, owner, settings, watcher)
+        _run_study(config, dataset, whole, folder, owner, settings, watcher)
     return dataset
 
 
@@ -208,6 +208,7 @@ def sync(name: str, settings: Settings) -> int:
 def _run_study(
     config: StudyConfig,
     dataset: Dataset,
+    whole: Dataset,
     folder: StudyFolder,
     owner: Ownership,
     settings: Settings,
@@ -278,7 +279,6 @@ def _run_study(
             says.release()
             for note in dataset.notes if is_new else ():
                 watcher.says(note)
-            whole = _whole(config, dataset, settings)
             with measured_machine(outbox.put):
                 failures = Pipeline(
                     StudyContext(
@@ -347,13 +347,6 @@ def _close(outbox: Outbox, patience: float, folder: StudyFolder) -> None:
             f"{outbox.trouble or 'the tracking server is slow'}; {left} events wait in {folder.outbox}; "
             f"send them with: noisy-study sync {folder.name}"
         )
-
-
-def _whole(config: StudyConfig, dataset: Dataset, settings: Settings) -> Dataset:
-    """All images, for the teachers. `data.fraction` limits the students only (noisy teacher, section 3.1)."""
-    if config.data.fraction == 1:
-        return dataset
-    return load_dataset(config.data.model_copy(update={"fraction": 1.0}), settings.data_root)
 
 
 def _refuse_taken_folder(folder: StudyFolder) -> None:

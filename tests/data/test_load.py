@@ -6,14 +6,18 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
-from support.dataset_files import image_set, write_folder, write_mnist, write_svhn, write_tar
+from support.dataset_files import MNIST_NAMES, image_set, write_folder, write_mnist, write_svhn, write_tar
 
 from study.config import DataConfig
 from study.data import Dataset, describe_dataset, load_dataset
+from study.data.files.idx import read_idx
 from study.data.lcn import local_contrast_normalization
+from study.data.load import load_for_both
+from study.data.sources import mnist
 from study.errors import UserError
 
 
@@ -192,3 +196,29 @@ def test_pictures_of_any_size_are_read_with_a_size(tmp_path: Path) -> None:
     assert unchanged.notes == (
         f"{tmp_path / 'images'}: 5 of 14 images were resized and cropped to 5×6 pixels (data.size)",
     )
+
+
+@pytest.mark.parametrize("fraction", [1.0, 0.3])
+@pytest.mark.parametrize(
+    "preprocess", [[], ["subtract_pixel_mean"], ["local_contrast_normalization", "subtract_pixel_mean"]]
+)
+def test_students_and_teachers_share_one_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fraction: float, preprocess: list[str]
+) -> None:
+    write_mnist(tmp_path, train=200)
+    settings = {"name": "mnist", "validation": 50, "fraction": fraction, "preprocess": preprocess}
+    config = DataConfig.model_validate(settings)
+    alone = [load_dataset(config.model_copy(update={"fraction": each}), tmp_path) for each in (fraction, 1.0)]
+    opened: list[str] = []
+
+    def recorded(path: Path, item_shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+        opened.append(path.name)
+        return read_idx(path, item_shape)
+
+    monkeypatch.setattr(mnist, "read_idx", recorded)
+    for found, expected in zip(load_for_both(config, tmp_path), alone, strict=True):
+        assert found.digest == expected.digest
+        assert np.array_equal(found.train.images, expected.train.images)
+        assert np.array_equal(found.validation.images, expected.validation.images)
+        assert np.array_equal(found.train.labels, expected.train.labels)
+    assert sorted(opened) == sorted(MNIST_NAMES)

@@ -210,6 +210,6 @@ SOURCE = Source(
     name="arrays",
     facts=lambda config, data_root: describe_arrays(path_of(config, data_root)),
     read=lambda config, data_root: read_arrays(
-        path_of(config, data_root), MAX_TOTAL_BYTES // memory_for_each_byte(config)
+        path_of(config, data_root), int(MAX_TOTAL_BYTES / memory_for_each_byte(config))
     ),
 )

@@ -86,7 +86,7 @@ def _opened(path: Path, nested: Nested | None, split_seed: int) -> tuple[Tree, L
 
 def _rendering(config: DataConfig) -> Rendering:
     red, green, blue = bytes.fromhex((config.background or "#ffffff").removeprefix("#"))
-    return Rendering((red, green, blue), config.size, MAX_TOTAL_BYTES // memory_for_each_byte(config))
+    return Rendering((red, green, blue), config.size, int(MAX_TOTAL_BYTES / memory_for_each_byte(config)))
 
 
 def _read(config: DataConfig, data_root: Path) -> RawDataset:
