@@ -80,6 +80,9 @@ def _prepared(
         mirror=config.mirror,
         digest=content_digest(splits, raw.classes, config.preprocess, max_value, pixel_mean, config.mirror),
         notes=(*raw.notes, *_split_notes(raw, indices)),
+        read_images=len(raw.training),
+        train_rows=indices.train,
+        validation_rows=indices.validation,
     )
 
 

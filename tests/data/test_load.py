@@ -221,4 +221,8 @@ def test_students_and_teachers_share_one_reading(
         assert np.array_equal(found.train.images, expected.train.images)
         assert np.array_equal(found.validation.images, expected.validation.images)
         assert np.array_equal(found.train.labels, expected.train.labels)
+        assert found.read_images == 200
+        assert np.array_equal(found.train_rows, expected.train_rows)
+        assert np.array_equal(found.validation_rows, expected.validation_rows)
+        assert (len(found.train_rows), len(found.validation_rows)) == (len(found.train), 50)
     assert sorted(opened) == sorted(MNIST_NAMES)
