@@ -238,6 +238,7 @@ def page(tracked: TrackedStudy, table: Table, said: Verdict, drawn: "Pictures") 
         # These SVGs were drawn here. They have only shapes, no text and no comments, so they need no escaping.
         pictures=[(picture, Markup(picture.inline())) for picture in drawn.pictures],
         left_out=drawn.left_out,
+        methods=table.methods if table.rows else "",
         light=theme(dark=False),
         dark=theme(dark=True),
     )

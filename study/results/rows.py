@@ -120,7 +120,8 @@ class Row:
 class Table:
     """The improvement-over-baseline table of one study. `notes` contains everything that a reader must know.
 
-    `rule` names the statistical rule that gave the verdicts.
+    `rule` names the statistical rule that gave the verdicts. `methods` is a paragraph for a paper; empty for a table of
+    several studies.
     """
 
     study: str
@@ -128,6 +129,7 @@ class Table:
     notes: tuple[str, ...]
     rows: tuple[Row, ...]
     rule: str = RULE
+    methods: str = ""
 
     @property
     def settings(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from study.results.arms import Arm, ArmSeeds, setting_of
 from study.results.extensions import extension_notes, stopped_notes
 from study.results.families import Finding, findings_of
 from study.results.measured import measured_of
+from study.results.methods_paragraph import methods_paragraph
 from study.results.notes import (
     collapsed_notes,
     cost_notes,
@@ -117,7 +118,9 @@ def table_of(tracked: TrackedStudy, beside: Sequence[TrackedStudy] = ()) -> Tabl
         *target_notes(arms),
         *_cost_notes(list(costs.values())),
     ]
-    table = Table(tracked.name, kind, tuple(notes), rows, RULE_OF_LOOKS if in_rounds else RULE)
+    rule = RULE_OF_LOOKS if in_rounds else RULE
+    methods = "" if beside else methods_paragraph(tracked, rows, rule)
+    table = Table(tracked.name, kind, tuple(notes), rows, rule, methods)
     return replace(table, notes=(*table.notes, *trend_notes(table)))
 
 

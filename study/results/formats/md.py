@@ -27,4 +27,7 @@ def write(table: Table) -> str:
             *(cells([escape(column.cell(row)) for column in shown]) for row in table.rows),
             "",
         ]
-    return "\n".join([*lines, *(f"- {escape(note)}" for note in table.notes)]) + "\n"
+    lines += [f"- {escape(note)}" for note in table.notes]
+    if table.rows and table.methods:
+        lines += ["", f"**Methods.** {escape(table.methods)}"]
+    return "\n".join(lines) + "\n"
