@@ -3,7 +3,8 @@
 Works on MLflow's client. Its own method asks for pages until the server sends no further token, which a hostile server
 never does.
 
-Written for mlflow 3.17. It reads the private attribute `MlflowClient._tracking_client`, whose `store` gives one page.
+Written for mlflow 3.17. It replaces `MlflowClient.get_metric_history`, and reads the private attribute
+`MlflowClient._tracking_client`, whose `store` gives one page.
 With another version or another shape, MLflow's own method is used: the same results, but no bound on the pages.
 """
 

@@ -76,7 +76,8 @@ def command(words: Sequence[str], folder: Path, environment: Mapping[str, str], 
     )
 
 
-_PROGRESS = re.compile(r"[a-z]+(-[0-9]+)?: [0-9]+ (of [0-9]+ )?trials?,? |teacher [^ ]+: epoch [0-9]+ of ")
+PROGRESS = re.compile(r"[a-z]+(-[0-9]+)?: [0-9]+ (of [0-9]+ )?trials?,? |teacher [^ ]+: epoch [0-9]+ of ")
+"""The lines about progress that a command prints where there is no terminal."""
 
 
 class Driver:
@@ -107,7 +108,7 @@ class Driver:
     def stderr(self) -> str:
         """Without the lines about progress, which have their own tests."""
         lines = self._err.read_text().splitlines(keepends=True)
-        return "".join(line for line in lines if not _PROGRESS.match(line))
+        return "".join(line for line in lines if not PROGRESS.match(line))
 
     @property
     def running(self) -> bool:

@@ -30,6 +30,12 @@ HOSTILE = f"{CLIPBOARD}\x1b[2J\x9b31m\u202e[/bold] :boom: [red]x"
 COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 
 
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No terminal width is set, as in a pipe: nothing is cut."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def hostile(uri: str, new_study: NewStudy) -> str:
     """A study with such texts in names and values of parameters and tags."""
