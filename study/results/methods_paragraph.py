@@ -9,10 +9,9 @@ import pandas as pd
 
 from study.results import frames
 from study.results.read import TrackedStudy
-from study.results.row_words import method_words
 from study.results.rows import Row
 from study.results.rule import RULE
-from study.results.wording import count, plain
+from study.results.wording import count, method_words, plain
 from study.tracking import schema
 
 _LONGEST = 200
