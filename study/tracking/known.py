@@ -225,10 +225,13 @@ class StudyOnServer:
 
     def _known(self, run: "Run") -> KnownRun:
         tags = run.data.tags
+        # The status is set after the outcome. A run that has only the outcome (a backup from between the two, or a kill)
+        # has not ended, and its end is sent again.
+        has_ended = run.info.status != "RUNNING"
         known = KnownRun(
             run.info.run_id,
             run.data.params,
-            tags.get(schema.OUTCOME),
+            tags.get(schema.OUTCOME) if has_ended else None,
             tags.get(schema.PARENT),
             run.info.start_time or 0,
         )

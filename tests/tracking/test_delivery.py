@@ -111,6 +111,20 @@ def test_a_restored_backup_gets_the_trials_it_lacks(
     ]
 
 
+def test_a_backup_from_the_middle_of_an_end_gets_the_status(
+    uri: str, delivery: Callable[..., Delivery], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The backup has the outcome of the run, and not yet its status. The outbox is lost, too."""
+    one = run(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "set_terminated", lambda *_, **__: None)
+        TrackingClient(uri, "it").apply([BEGAN, *events(one)])
+    assert runs(uri)["grid-0001"].info.status == "RUNNING"
+    delivery(uri, one)([FINISHED])
+    complete(uri, one)
+    assert runs(uri)["grid-0001"].info.status == "FINISHED"
+
+
 def test_an_emptied_server_gets_everything_at_a_finish(uri: str, delivery: Callable[..., Delivery]) -> None:
     """All but the end of the study was confirmed by the server that is now empty."""
     one, two = run(1), run(2)
