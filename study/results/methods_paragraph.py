@@ -20,7 +20,7 @@ _LONGEST = 200
 _PACKAGES = {"torch": "PyTorch", "ray": "Ray", "optuna": "Optuna", "mlflow": "MLflow", "python": "Python"}
 
 _TRAINING = {
-    "epochs": "{} epochs",
+    "epochs": "at most {} epochs",
     "optimizer": "the optimiser {}",
     "lr": "a learning rate of {}",
     "batch_size": "mini-batches of {}",

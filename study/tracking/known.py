@@ -225,8 +225,8 @@ class StudyOnServer:
 
     def _known(self, run: "Run") -> KnownRun:
         tags = run.data.tags
-        # The status is set after the outcome. A run that has only the outcome (a backup from between the two, a kill) has
-        # not ended, and its end is sent again.
+        # The status is set after the outcome. A backup or a kill between the two leaves a run that has only the outcome.
+        # It has not ended, and its end is sent again.
         has_ended = run.info.status != "RUNNING"
         known = KnownRun(
             run.info.run_id,
