@@ -225,7 +225,7 @@ class StudyOnServer:
 
     def _known(self, run: "Run") -> KnownRun:
         tags = run.data.tags
-        # The status is set after the outcome. A backup or a kill between the two leaves a run that has only the outcome.
+        # The status is set after the outcome. A backup or a kill between the two leaves a run with only the outcome.
         # It has not ended, and its end is sent again.
         has_ended = run.info.status != "RUNNING"
         known = KnownRun(
