@@ -4,6 +4,7 @@ Works on a study that was read. A person sees this before opening the report, wh
 """
 
 from study.results.figures.chosen import ByValidation, by_validation
+from study.results.formats.md import METHODS
 from study.results.read import TrackedStudy
 from study.results.render import render
 from study.results.report import ARTIFACT_FOLDER, verdict
@@ -44,8 +45,8 @@ def describe(tracking_uri: str, tracked: TrackedStudy) -> None:
 
 
 def description(table: Table, validation: ByValidation, experiment_id: str) -> str:
-    """Verdict, links and table in Markdown. If they are longer than `LONGEST_NOTE` characters, the notes are left out
-    first, and then the last rows."""
+    """Verdict, links and table in Markdown. If they are longer than `LONGEST_NOTE` characters, the notes and the
+    paragraph about methods are left out first, and then the last rows."""
     said = verdict(table, validation).sentence
     more = (
         f"[All trials]({view.page(experiment_id)}), and [the arms as charts]({view.page(experiment_id, charts=True)}). "
@@ -54,7 +55,7 @@ def description(table: Table, validation: ByValidation, experiment_id: str) -> s
     whole = f"{said}\n\n{more}\n\n{render(table, 'md')}"
     if len(whole) <= LONGEST_NOTE:
         return whole
-    lines = [line for line in render(table, "md").rstrip().splitlines() if not line.startswith("- ")]
+    lines = [line for line in render(table, "md").rstrip().splitlines() if not line.startswith(("- ", METHODS))]
     while lines and not lines[-1]:
         lines.pop()
     kept: list[str] = []

@@ -108,6 +108,15 @@ class Capacity:
             )
 
 
+def this_machine(wanted: ResourcesConfig) -> Capacity:
+    """The CPUs and GPUs of this machine, without a start of Ray. GPUs are counted only if a trial wants one."""
+    if wanted.gpus_per_trial == 0:
+        return Capacity((Node(os.cpu_count() or 1, 0.0),))
+    import torch  # takes seconds to load
+
+    return Capacity((Node(os.cpu_count() or 1, float(torch.cuda.device_count())),))
+
+
 CLUSTER_PATIENCE = 45.0
 """How long the head of a running cluster may be unreachable, in seconds. Ray itself ends the process after 60."""
 

@@ -1,4 +1,4 @@
-"""`rm` and `status --json`: what they print, and what they ask before something is lost."""
+"""`rm`, `status --json` and `validate`: what they print, and what they ask before something is lost."""
 
 import json
 import sqlite3
@@ -71,3 +71,18 @@ def test_status_for_programs_has_states_and_bytes(folder: StudyFolder, command: 
     assert found["bytes"]["folder"] == str(DEFAULT_ROOT.absolute())
     assert found["bytes"]["free"] > 0
     assert found["bytes"]["logits"] == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "needs"),
+    [("resources.gpus_per_trial=1", "1 CPUs and 1 GPUs"), ("resources.cpus_per_trial=1000", "1000 CPUs and 0 GPUs")],
+)
+def test_validate_says_that_a_trial_does_not_fit_here(
+    workspace: Path, command: Command, monkeypatch: pytest.MonkeyPatch, setting: str, needs: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    status, out, err = command("validate", "quickstart", "--set", setting)
+    assert status == 0, "a cluster may have room"
+    assert out.startswith("name: quickstart")
+    assert f"a trial needs {needs}, but this machine has" in err
+    assert err.rstrip().endswith("or run the study on a cluster")

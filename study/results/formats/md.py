@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from study.results.columns import for_people, subtitle, title
 from study.results.rows import Table
 
+METHODS = "**Methods.**"
+"""How the paragraph about methods begins."""
+
 
 def write(table: Table) -> str:
     """Write a table as Markdown. Names from the tracking server are escaped."""
@@ -29,5 +32,5 @@ def write(table: Table) -> str:
         ]
     lines += [f"- {escape(note)}" for note in table.notes]
     if table.rows and table.methods:
-        lines += ["", f"**Methods.** {escape(table.methods)}"]
+        lines += ["", f"{METHODS} {escape(table.methods)}"]
     return "\n".join(lines) + "\n"

@@ -1,7 +1,10 @@
 """`validate`: check a study file and print it with its defaults."""
 
+import os
+
 from study import environment
 from study.config import StudyConfig, dump_study
+from study.errors import UserError
 from study.lookup import study_of
 from study.storage import DEFAULT_ROOT
 from study.terminal.cli.options import DataRootOption, SetOption, StudyArgument
@@ -30,12 +33,26 @@ def validate(study: StudyArgument, settings: SetOption = None, data_root: DataRo
         say(slow_precision(config, measured_processor()) or "")
     for line in search_advice(config):
         say(line)
+    _say_resources(config)
     _say_power(config)
     from study.running.estimate import cost_lines
 
     for line in cost_lines(config, DEFAULT_ROOT):
         say(line)
     print(dump_study(config), end="")  # noqa: T201 - a study file and nothing else
+
+
+def _say_resources(config: StudyConfig) -> None:
+    """Say where a trial does not fit on this machine: `run` refuses it here, and a cluster may have room."""
+    wanted = config.resources
+    if wanted.gpus_per_trial == 0 and wanted.cpus_per_trial <= (os.cpu_count() or 1):
+        return
+    from study.running.engine import this_machine  # loads Ray, and PyTorch for GPUs
+
+    try:
+        this_machine(wanted).check_fits(wanted)
+    except UserError as error:
+        say(f"{error}, or run the study on a cluster")
 
 
 def _say_power(config: StudyConfig) -> None:
