@@ -6,8 +6,6 @@ Works on folders. Knows nothing of studies.
 import os
 from pathlib import Path
 
-_UNITS = ("B", "kB", "MB", "GB", "TB")
-
 
 def bytes_below(folder: Path) -> int:
     """The bytes of all files in a folder and below; 0 for a folder that does not exist.
@@ -22,11 +20,3 @@ def bytes_below(folder: Path) -> int:
             except FileNotFoundError:
                 continue
     return total
-
-
-def in_words(count: int) -> str:
-    """A number of bytes with a unit: `0 B`, `999 B`, `1.5 kB`, `12 MB`."""
-    number, unit = float(count), 0
-    while number >= 1000 and unit < len(_UNITS) - 1:
-        number, unit = number / 1000, unit + 1
-    return f"{number:.0f} {_UNITS[unit]}" if unit == 0 or number >= 10 else f"{number:.1f} {_UNITS[unit]}"

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from study.data.dataset import Dataset
 from study.digests import Damaged
-from study.distill.tensor_files import read_tensors
+from study.distill.tensor_files import naming, read_tensors
 from study.errors import UserError
 
 MAX_BYTES = 16 * 2**30
@@ -84,14 +84,8 @@ def read_logits(file: Path, classes: int | None) -> GivenLogits:
     Raises:
         UserError: it cannot be read, lacks `train`, or has something else than finite numbers (rows, classes).
     """
-    try:
+    with naming(f"logits {file}", ".npz or .safetensors"):
         arrays = _read_npz(file) if file.suffix == ".npz" else read_tensors(file)
-    except FileNotFoundError:
-        raise UserError(f"logits {file}: no such file; give the path of a .npz or .safetensors file") from None
-    except Damaged as error:
-        raise UserError(f"logits {file}: {error}") from None
-    except OSError as error:
-        raise UserError(f"logits {file}: cannot be read ({error.strerror or error})") from None
     if "train" not in arrays:
         known = ", ".join(sorted(arrays))[:200] or "nothing"
         raise UserError(f"logits {file}: has no array `train`, but {known}")

@@ -15,11 +15,10 @@ from models.zoo import weights_file
 from study.config import DEFAULT_COMBINATION, Combination, TrialConfig
 from study.data.dataset import Dataset, DatasetFacts
 from study.data.tensors import ImageTensors
-from study.digests import Damaged
 from study.distill.denormals import flushed_denormals
 from study.distill.given_logits import read_logits
 from study.distill.precision import fp32_products
-from study.distill.tensor_files import read_given
+from study.distill.tensor_files import naming, read_given
 from study.errors import UserError
 
 
@@ -110,14 +109,8 @@ def _some(words: Sequence[str]) -> str:
 
 
 def _read_weights(file: Path) -> dict[str, Tensor]:
-    try:
+    with naming(f"weights {file}", ".safetensors, .pt or .pth"):
         return read_given(file)
-    except FileNotFoundError:
-        raise UserError(f"weights {file}: no such file; give the path of a .safetensors, .pt or .pth file") from None
-    except Damaged as error:
-        raise UserError(f"weights {file}: {error}") from None
-    except OSError as error:
-        raise UserError(f"weights {file}: cannot be read ({error.strerror or error})") from None
 
 
 def check_given_files(teachers: Iterable[TrialConfig], facts: DatasetFacts, dataset: Dataset | None = None) -> None:

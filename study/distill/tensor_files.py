@@ -5,7 +5,8 @@ flipped bits inside a tensor.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from study.digests import PLACEHOLDER, Damaged, read_checked, with_digest
+from study.errors import UserError
 from study.storage import write_whole
 
 
@@ -55,6 +57,27 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         raise Damaged(f"not a safetensors file ({' '.join(str(error).split())[:200]})") from None
     _check_finite(tensors)
     return tensors
+
+
+@contextmanager
+def naming(what: str, kinds: str) -> Iterator[None]:
+    """Around the reading of a file that a study file names.
+
+    Args:
+        what: the file with its role, for the message: `weights big.pt`.
+        kinds: of files that can be read, in words.
+
+    Raises:
+        UserError: the file is not there, is damaged, or cannot be read.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{what}: no such file; give the path of a {kinds} file") from None
+    except Damaged as error:
+        raise UserError(f"{what}: {error}") from None
+    except OSError as error:
+        raise UserError(f"{what}: cannot be read ({error.strerror or error})") from None
 
 
 PYTORCH_FILES = (".pt", ".pth", ".bin", ".ckpt")

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
+from rich.filesize import decimal
 from rich.live import Live
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from study.disk import in_words
 from study.results.read import OUTCOMES, TrackedStudy, epochs_trained, read_study
 from study.stages import STAGES_OF_STUDENTS
 from study.tracking import schema
@@ -145,7 +145,7 @@ def _table(studies: list[StudyProgress]) -> RichTable:
             if has_epochs:
                 cells.append("" if stage.epochs is None else f"{stage.epochs:,}")
             if has_sizes:
-                cells.append("" if study.bytes is None or number else in_words(study.bytes))
+                cells.append("" if study.bytes is None or number else decimal(study.bytes))
             table.add_row(study.study, study.state, stage.stage, *cells, _cut(_best(stage)))
     return table
 

@@ -6,50 +6,25 @@ is killed, the same command finishes it.
 
 import secrets
 import shutil
-import sqlite3
 import time
-from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
 
 import optuna
 
-from study.disk import bytes_below
+from study.errors import UserError
 from study.lookup import find_study
 from study.running.journal import open_storage
 from study.running.service import Settings, locked
 from study.running.started import check_journal, check_tracked_there
+from study.storage import StudyFolder
 from study.tracking.address import store_exists
 from study.tracking.client import TrackingClient
+from study.tracking.outbox import events_in
 
 _REMOVED = ".removed"
 """Ending of a folder whose removal began."""
 
 
-@dataclass(frozen=True)
-class Removal:
-    """What a removal frees and what it would lose.
-
-    Attributes:
-        bytes: of the study's folder.
-        undelivered: events that the tracking server does not have.
-    """
-
-    bytes: int
-    undelivered: int
-
-
-def removal_of(name: str, settings: Settings) -> Removal:
-    """What the removal of a study frees and loses. Changes nothing.
-
-    Raises:
-        UserError: there is no such study here.
-    """
-    folder = find_study(name, settings.root)
-    return Removal(bytes_below(folder.path), _undelivered(folder.outbox))
-
-
-def remove(name: str, settings: Settings, *, tracked: bool = False) -> None:
+def remove(name: str, settings: Settings, *, tracked: bool = False, force: bool = False) -> None:
     """Remove a study from this folder.
 
     Args:
@@ -57,10 +32,11 @@ def remove(name: str, settings: Settings, *, tracked: bool = False) -> None:
         settings: where it is.
         tracked: whether its experiment on the tracking server is deleted too. The experiment is renamed first, so
             that the study's name is free. `mlflow experiments restore` brings it back until `mlflow gc` has run.
+        force: whether results that the tracking server does not have may be lost.
 
     Raises:
-        UserError: there is no such study here, a process runs it, or the server does not answer; the folder is
-            unchanged.
+        UserError: there is no such study here, a process runs it, the server does not answer, or it does not have all
+            results; the folder is unchanged.
     """
     folder = find_study(name, settings.root)
     record = folder.start_record()
@@ -68,6 +44,8 @@ def remove(name: str, settings: Settings, *, tracked: bool = False) -> None:
     if tracked:
         check_tracked_there(folder, settings)
     with locked(folder):
+        if not (force or tracked):
+            _refuse_undelivered(folder)
         if tracked and store_exists(settings.tracking_uri):
             TrackingClient(settings.tracking_uri, name, record.ownership).delete_study(
                 f"{name} (removed {time.strftime('%Y-%m-%d %H:%M:%S')}, {secrets.token_hex(2)})"
@@ -83,12 +61,12 @@ def remove(name: str, settings: Settings, *, tracked: bool = False) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def _undelivered(outbox: Path) -> int:
-    """How many events wait in an outbox that no process has open; 0 where the file cannot be read."""
-    if not outbox.exists():
-        return 0
-    try:
-        with closing(sqlite3.connect(f"file:{outbox}?mode=ro", uri=True)) as database:
-            return int(database.execute("SELECT COUNT(*) FROM event").fetchone()[0])
-    except sqlite3.Error:
-        return 0
+def _refuse_undelivered(folder: StudyFolder) -> None:
+    waiting = events_in(folder.outbox)
+    if waiting == 0:
+        return
+    what = "its outbox cannot be read" if waiting is None else f"the server does not have {waiting} of its events"
+    raise UserError(
+        f"study {folder.name}: {what}; send what is missing with `noisy-study sync {folder.name}`, or lose it with "
+        "--force"
+    )

@@ -11,6 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -24,8 +25,25 @@ BATCH = 200
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 """SQLite's codes for a file that is no database, or no whole one."""
 
+COUNT = "SELECT COUNT(*) FROM event"
+
 LONGEST_WAIT = 8.0
 """The longest time between two attempts, in seconds."""
+
+
+def events_in(file: Path) -> int | None:
+    """How many events wait in the outbox of a study that no process runs; None if the file cannot be read.
+
+    The file is opened for writing: a killed study leaves a log beside it, which is written into it first.
+    """
+    if not file.exists():
+        return 0
+    try:
+        with closing(sqlite3.connect(file)) as database:
+            database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            return int(database.execute(COUNT).fetchone()[0])
+    except sqlite3.Error:
+        return None
 
 
 class Outbox:
@@ -151,7 +169,7 @@ class Outbox:
             database.execute("PRAGMA journal_mode = WAL")
             with database:
                 database.execute("CREATE TABLE IF NOT EXISTS event (number INTEGER PRIMARY KEY, body TEXT)")
-            return database, int(database.execute("SELECT COUNT(*) FROM event").fetchone()[0])
+            return database, int(database.execute(COUNT).fetchone()[0])
         except sqlite3.Error:
             database.close()
             raise

@@ -1,7 +1,7 @@
 """A study is removed whole or not at all, and what other studies use stays."""
 
-import sqlite3
-from contextlib import closing
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
@@ -9,14 +9,16 @@ import pytest
 from mlflow import MlflowClient
 from support.started import started
 
-from study.errors import UserError
+from study.errors import TrackingUnavailable, UserError
 from study.locks import held
 from study.lookup import local_studies
 from study.results.read import read_study
 from study.running.journal import open_storage
-from study.running.removal import removal_of, remove
+from study.running.removal import remove
 from study.running.service import Settings
 from study.storage import StudyFolder
+from study.tracking.events import Event, StudyEnded
+from study.tracking.outbox import Outbox
 
 
 @pytest.fixture
@@ -34,7 +36,6 @@ def test_a_removed_study_is_gone_and_teachers_stay(folder: StudyFolder, settings
     teacher = settings.root / "teachers" / "key" / "weights.safetensors"
     teacher.parent.mkdir(parents=True)
     teacher.write_bytes(b"weights")
-    assert removal_of("mine", settings).bytes > 1000
     remove("mine", settings)
     assert local_studies(settings.root) == []
     assert list(folder.path.parent.iterdir()) == []
@@ -74,11 +75,29 @@ def test_stages_in_a_shared_journal_are_removed(workspace: Path, own_store: str)
     assert local_studies(settings.root) == ["other"]
 
 
-def test_events_that_were_not_delivered_are_counted(folder: StudyFolder, settings: Settings) -> None:
-    with closing(sqlite3.connect(folder.outbox)) as outbox, outbox:
-        outbox.execute("CREATE TABLE event (number INTEGER PRIMARY KEY, body TEXT)")
-        outbox.execute("INSERT INTO event (body) VALUES ('{}')")
-    assert removal_of("mine", settings).undelivered == 1
+def test_events_of_a_killed_study_are_not_lost(folder: StudyFolder, settings: Settings, tmp_path: Path) -> None:
+    """The event of a killed process is in the log beside the outbox, and the database has nothing yet."""
+
+    def unavailable(events: Sequence[Event]) -> None:
+        raise TrackingUnavailable("away")
+
+    outbox = Outbox(tmp_path / "outbox.db", unavailable, lambda line: None)
+    outbox.put(StudyEnded(status="FAILED", timestamp_ms=1))
+    for file in tmp_path.glob("outbox.db*"):
+        shutil.copy(file, folder.path / file.name)
+    outbox.close(0)
+    with pytest.raises(UserError, match="does not have 1 of its events; send what is missing"):
+        remove("mine", settings)
+    assert folder.exists()
+    remove("mine", settings, force=True)
+    assert not folder.exists()
+
+
+def test_a_damaged_outbox_is_not_taken_for_an_empty_one(folder: StudyFolder, settings: Settings) -> None:
+    folder.outbox.write_bytes(b"no database")
+    with pytest.raises(UserError, match="its outbox cannot be read"):
+        remove("mine", settings)
+    assert folder.exists()
 
 
 def test_a_killed_removal_is_finished_by_the_next(folder: StudyFolder, settings: Settings) -> None:

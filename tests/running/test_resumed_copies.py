@@ -7,6 +7,7 @@ import pytest
 from filelock import FileLock
 from optuna.storages import BaseStorage
 from support.reopened import Reopened
+from support.started import STUDY
 
 from study.config import dump_study, parse_study
 from study.data.load import load_dataset
@@ -22,14 +23,6 @@ from study.storage import Ownership, StartRecord, StudyFolder
 from study.tracking.client import TrackingClient
 from study.tracking.events import StudyBegan
 
-STUDY = """
-name: mine
-data: {name: digits}
-teachers: [{network: FC10}]
-student: {network: FC10}
-arms: [{method: noisy_teacher, sigma: 0.5}]
-seeds: [0]
-"""
 CONFIG = parse_study(STUDY, "study.yaml")
 BEGAN = StudyBegan(study_file=STUDY, params={"dataset": "digits"}, tags={})
 

@@ -52,7 +52,7 @@ def test_results_that_only_this_folder_has_are_not_lost(folder: StudyFolder, com
         outbox.execute("INSERT INTO event (body) VALUES ('{}')")
     status, _, err = command("rm", "mine", "--yes")
     assert status == 2
-    assert "send them with `noisy-study sync mine`" in err
+    assert "send what is missing with `noisy-study sync mine`" in err
     assert folder.exists()
     assert command("rm", "mine", "--yes", "--force")[0] == 0
 

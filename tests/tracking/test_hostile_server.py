@@ -1,16 +1,15 @@
 """A tracking server that belongs to somebody else: it chooses no file of ours, and keeps nobody busy for ever."""
 
 import json
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from support.answering import answering
 
 from study.errors import UserError
 from study.results.history import read_histories
@@ -42,32 +41,14 @@ class Asked:
 def hostile(answer: Answer) -> Iterator[Asked]:
     asked = Asked("")
 
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            path = urlsplit(self.path).path.rpartition("/mlflow/")[2]
-            body = json.dumps(answer(path, asked.paths[path])).encode()
-            asked.paths[path] += 1
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def as_json(address: str) -> tuple[int, bytes]:
+        path = urlsplit(address).path.rpartition("/mlflow/")[2]
+        body = json.dumps(answer(path, asked.paths[path])).encode()
+        asked.paths[path] += 1
+        return 200, body
 
-        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = answer
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Keep the tests' output clean."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    asked.uri = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with answering(as_json) as asked.uri:
         yield asked
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def run(number: int, place: str, **metrics: float) -> dict[str, Any]:

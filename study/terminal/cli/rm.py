@@ -21,23 +21,20 @@ def rm(
     ] = False,
 ) -> None:
     """Remove a study's folder: its journal, checkpoints and weights. Shared teachers stay."""
-    from study.disk import in_words
-    from study.launch import settings_of
-    from study.running.removal import removal_of, remove
+    from rich.filesize import decimal
 
-    settings = settings_of(name)
-    removal = removal_of(name, settings)
-    if removal.undelivered and not (force or tracked):
-        raise UserError(
-            f"the tracking server does not have {removal.undelivered} events of study {name}; send them with "
-            f"`noisy-study sync {name}`, or lose them with --force"
-        )
-    what = f"study {name} ({in_words(removal.bytes)})" + (" and its tracked runs" if tracked else "")
+    from study.disk import bytes_below
+    from study.launch import settings_of
+    from study.lookup import find_study
+    from study.running.removal import remove
+
+    size = decimal(bytes_below(find_study(name).path))
+    what = f"study {name} ({size})" + (" and its tracked runs" if tracked else "")
     if not yes:
         if not sys.stdin.isatty():
             raise UserError(f"this removes {what}; confirm it with --yes")
         typer.confirm(f"remove {what}?", abort=True, err=True)
-    remove(name, settings, tracked=tracked)
+    remove(name, settings_of(name), tracked=tracked, force=force)
     say(f"removed {what}")
     if not tracked:
         say(f"its runs are still on the tracking server, so a new study needs another name: noisy-study table {name}")
