@@ -38,8 +38,9 @@ class Optimizer:
             parameter.grad = None
 
     @torch.no_grad()
-    def step(self, lr: float) -> None:
-        """Update every parameter that has a gradient once, with this learning rate."""
+    def step(self, lr: float | Tensor) -> None:
+        """Update every parameter that has a gradient once, with this learning rate: a number, or a tensor of no
+        dimension on the device, from which a captured step reads it."""
         indices = [index for index, parameter in enumerate(self._parameters) if parameter.grad is not None]
         parameters: list[Tensor] = [self._parameters[index] for index in indices]
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -48,7 +49,7 @@ class Optimizer:
         else:
             self._adam(indices, parameters, gradients, lr)
 
-    def _adam(self, indices: list[int], parameters: list[Tensor], gradients: list[Tensor], lr: float) -> None:
+    def _adam(self, indices: list[int], parameters: list[Tensor], gradients: list[Tensor], lr: float | Tensor) -> None:
         for index, parameter in zip(indices, parameters, strict=True):
             if index not in self._state:
                 self._state[index] = {
@@ -74,7 +75,7 @@ class Optimizer:
             maximize=False,
         )
 
-    def _sgd(self, indices: list[int], parameters: list[Tensor], gradients: list[Tensor], lr: float) -> None:
+    def _sgd(self, indices: list[int], parameters: list[Tensor], gradients: list[Tensor], lr: float | Tensor) -> None:
         momentum = self._settings.momentum
         buffers = [self._state.get(index, {}).get("momentum_buffer") for index in indices]
         sgd(

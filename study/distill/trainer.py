@@ -7,8 +7,7 @@ test set only if the caller passes it.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,7 +20,11 @@ from models.own_code import is_own
 from study.adapters.onednn import has_large_layers, multiply_with_onednn
 from study.config import TrialConfig
 from study.data.tensors import ImageTensors, batch_sizes
+from study.distill.captured import CapturedStep, DeviceStream
 from study.distill.denormals import flushed_denormals
+from study.distill.epoch import EpochSteps
+from study.distill.evaluation import error_of, predicted_classes_of
+from study.distill.global_generator import GlobalGenerator
 from study.distill.label_noise import with_random_labels
 from study.distill.noise_size import noise_rms, perturbation_of, root_mean_square
 from study.distill.optimizers import Optimizer
@@ -32,8 +35,8 @@ from study.distill.teachers import logits_of
 from study.methods.base import Batch
 from study.records import EpochRecord
 
-EVALUATION_BLOCK, EVALUATION_BLOCK_ON_CPU = 1000, 100
-"""Images in a forward pass without gradients. On a CPU more images are not faster, and need more memory."""
+WARM_UP_STEPS = 3
+"""After so many steps of a trainer on a GPU, the step is captured."""
 
 
 class Diverged(Exception):
@@ -61,6 +64,13 @@ class DistillationTrainer:
         device: where to train.
         onednn: whether oneDNN multiplies the large fully connected layers, which changes the last bits. It is used only
             on a CPU and not in bf16. None: it is used if it is faster, which is measured in this process.
+        captures: whether the training step is captured in a CUDA graph. It has no effect on a CPU.
+        stream: the queue of the GPU that runs the training; None: one of its own.
+
+    Attributes:
+        dropout: the states of PyTorch's global generators for this training.
+        may_draw: whether the network may draw from the global generators.
+        not_captured: why the step could not be captured, so that it runs uncaptured; None if it could, and on a CPU.
 
     Raises:
         ValueError: the target is missing, has another shape, or is given to a method without teachers.
@@ -81,6 +91,9 @@ class DistillationTrainer:
         target: Tensor | None,
         device: torch.device | str = "cpu",
         onednn: bool | None = None,
+        *,
+        captures: bool = True,
+        stream: DeviceStream | None = None,
     ):
         self._method = trial.learns
         if (target is None) == self._method.has_teachers:
@@ -102,6 +115,9 @@ class DistillationTrainer:
         # PyTorch refuses batch normalisation of one image whose maps have one pixel: one value has no variance.
         norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
         normalised = any(isinstance(part, norms) for part in self.network.modules())
+        # Every other module of the zoo draws nothing in a forward pass.
+        drops = any(type(part).__name__.endswith("Dropout") for part in self.network.modules())
+        self.may_draw = drops or is_own(trial.network) or trial.network.startswith("torchvision:")
         self._least_images = 2 if normalised else 1
         self.history: list[EpochRecord] = []
         self._target = None if target is None else target.to(self.device)
@@ -113,7 +129,12 @@ class DistillationTrainer:
             noisy = with_random_labels(right, trial.label_noise, data.classes, trial.seed)
             self._labels = partial(torch.index_select, noisy, 0)
         self._optimizer = Optimizer(self.network.parameters(), trial.train)
-        self._dropout_state = _seeded_global_state(derived(trial.seed, "dropout"), self.device)
+        self._total = torch.zeros((), device=self.device)
+        self._stream = DeviceStream(self.device) if stream is None else stream
+        self._captures, self._plain_steps = captures, 0
+        self._captured: CapturedStep | None = None
+        self.not_captured: str | None = None
+        self.dropout = GlobalGenerator(derived(trial.seed, "dropout"), self.device)
         self._best_weights = _copy(self.network.state_dict())
         self._best_val_error = math.inf
         self._best_epoch = 0
@@ -166,21 +187,54 @@ class DistillationTrainer:
         Raises:
             Diverged: the loss is not finite. The epoch does not count, and the trainer must not be used again.
         """
-        started = time.perf_counter()
-        tf32 = self.trial.train.precision == "tf32"
-        with _global_generator(self._dropout_state, self.device), fp32_products(tf32):
-            train_loss = self._train_on_all()
-            self._dropout_state = _global_state(self.device)
-        trained = time.perf_counter()
-        if not math.isfinite(train_loss):
-            raise Diverged(f"the training loss is {train_loss} in epoch {self.epoch + 1}")
-        val_error = self.error_on(self.data.validation)
+        with self.dropout.lent():
+            for _ in self.steps():
+                pass
+        return self.end_epoch()
+
+    def steps(self) -> Iterator[None]:
+        """Train on every image once: one step for each item. On a GPU, an item means that its step is queued there.
+
+        The caller ends the epoch with `end_epoch`. Trainings side by side take turns (`study.distill.side_by_side`).
+        """
+        self._started = time.perf_counter()
+        self.network.train()
+        with self._stream.used():
+            epoch = self._drawn_epoch()
+            self._total.zero_()
+            if self._captured is not None:
+                self._captured.begin(epoch)
+        for step, size in enumerate(epoch.sizes):
+            with self._stream.used():
+                if self._captured is not None and size == epoch.sizes[0]:
+                    self._captured.replay()
+                else:
+                    with fp32_products(self.trial.train.precision == "tf32"):
+                        self._step(*epoch.inputs[step])
+                        self._capture_if_warm(epoch, step + 1)
+            yield
+
+    def end_epoch(self, beside: int = 1) -> EpochRecord:
+        """Wait for the steps of the epoch, and validate.
+
+        Args:
+            beside: how many trainings shared the device, this one included. Each has its share of the seconds.
+
+        Raises:
+            Diverged: the loss is not finite. The epoch does not count, and the trainer must not be used again.
+        """
+        with self._stream.used():
+            train_loss = float(self._total) / len(self.data.train)
+            trained = time.perf_counter()
+            if not math.isfinite(train_loss):
+                raise Diverged(f"the training loss is {train_loss} in epoch {self.epoch + 1}")
+            val_error = self.error_on(self.data.validation)
         record = EpochRecord(
             epoch=self.epoch + 1,
             train_loss=train_loss,
             val_error=val_error,
-            images_per_second=len(self.data.train) / (trained - started),
-            seconds=time.perf_counter() - started,
+            images_per_second=len(self.data.train) / (trained - self._started),
+            seconds=(time.perf_counter() - self._started) / beside,
             timestamp_ms=time.time_ns() // 1_000_000,
         )
         self.history.append(record)
@@ -203,38 +257,38 @@ class DistillationTrainer:
         """Load the weights of the epoch with the lowest validation error into the network."""
         self.network.load_state_dict(self._best_weights)
 
-    def _train_on_all(self) -> float:
-        self.network.train()
-        images = self.data.train
-        sizes = batch_sizes(len(images), self.trial.train.batch_size, self._least_images)
+    def _drawn_epoch(self) -> EpochSteps:
+        """Draw everything that the steps of the next epoch take, and copy it to the device."""
+        images, settings = self.data.train, self.trial.train
+        sizes = batch_sizes(len(images), settings.batch_size, self._least_images)
         order = torch.randperm(len(images), generator=self._streams.order)
-        # An epoch waits for an accelerator only once, at its end. So all draws are copied to it before the first step,
-        # and the loss is summed on it.
-        drawn = self._drawn(torch.split(order, sizes))
-        batches = torch.split(order.to(self.device), sizes)
-        total = torch.zeros((), device=self.device)
-        for step, indices in enumerate(batches):
-            with self._autocast():
-                logits = self.network(images.batch(indices))
-            loss = self._loss(logits.float(), indices, drawn[step])
-            self._optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            self._optimizer.step(self._learning_rate(self._progress(step, len(batches))))
-            total += loss.detach() * len(indices)
-        return float(total) / len(images)
+        progress = [(self.epoch + step / len(sizes)) / settings.epochs for step in range(len(sizes))]
+        noise = None
+        if self._noise is not None:
+            batches = zip(torch.split(order, sizes), progress, strict=True)
+            noise = torch.cat([self._noise.drawn(indices, done) for indices, done in batches])
+        rates = [self._learning_rate(done) for done in progress]
+        return EpochSteps.on(self.device, sizes, order, noise, rates)
 
-    def _progress(self, step: int, steps: int) -> float:
-        """The share of the planned training that is done before a step of the current epoch."""
-        return (self.epoch + step / steps) / self.trial.train.epochs
+    def _step(self, indices: Tensor, drawn: Tensor | None, rate: Tensor | float) -> None:
+        """Train on one mini-batch. Nothing here waits for the device."""
+        with self._autocast():
+            logits = self.network(self.data.train.batch(indices))
+        loss = self._loss(logits.float(), indices, drawn)
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step(rate)
+        self._total += loss.detach() * len(indices)
 
-    def _drawn(self, batches: Sequence[Tensor]) -> Sequence[Tensor | None]:
-        """The noise of every mini-batch of an epoch, in the order of the steps. None for a training without noise."""
-        if self._noise is None:
-            return [None] * len(batches)
-        of_steps = [
-            self._noise.drawn(indices, self._progress(step, len(batches))) for step, indices in enumerate(batches)
-        ]
-        return torch.split(torch.cat(of_steps).to(self.device), [len(indices) for indices in batches])
+    def _capture_if_warm(self, epoch: EpochSteps, step: int) -> None:
+        """Capture the step after the first ones of this trainer, which prepare PyTorch's libraries."""
+        self._plain_steps += 1
+        if self._captures and self._plain_steps >= WARM_UP_STEPS and self._stream.is_real:
+            try:
+                self._captured = CapturedStep(self._step, epoch, step, self._stream)
+            except RuntimeError as error:
+                self.not_captured = " ".join(str(error).split())[:200]
+                self._captures = False
 
     def _loss(self, logits: Tensor, indices: Tensor, drawn: Tensor | None) -> Tensor:
         """The method's loss for one mini-batch."""
@@ -292,7 +346,7 @@ class DistillationTrainer:
             "network": self.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "streams": self._streams.state_dict(),
-            "dropout": self._dropout_state,
+            "dropout": self.dropout.state,
             "best_weights": self._best_weights,
             "best_val_error": self._best_val_error,
             "best_epoch": self._best_epoch,
@@ -305,7 +359,7 @@ class DistillationTrainer:
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._streams.load_state_dict(state["streams"])
-        self._dropout_state = state["dropout"]
+        self.dropout.state = state["dropout"]
         for name, tensor in state["best_weights"].items():
             self._best_weights[name].copy_(tensor)  # on the device, where a checkpoint's tensors are not
         self._best_val_error = state["best_val_error"]
@@ -324,58 +378,5 @@ def initial_network(trial: TrialConfig, data: TrainingData) -> nn.Module:
         return zoo.build(network, data.input_shape, data.classes)
 
 
-@flushed_denormals()
-@fp32_products()
-def error_of(network: nn.Module, images: ImageTensors) -> float:
-    """The share of misclassified images, without noise and without dropout, in fp32 as in exported files."""
-    network.eval()
-    block = EVALUATION_BLOCK_ON_CPU if images.device.type == "cpu" else EVALUATION_BLOCK
-    wrong = torch.zeros((), dtype=torch.int64, device=images.device)
-    with torch.inference_mode():
-        for batch, labels in images.blocks(block):
-            wrong += (network(batch).argmax(dim=1) != labels).sum()
-    return int(wrong) / len(images)
-
-
-@flushed_denormals()
-@fp32_products()
-def predicted_classes_of(network: nn.Module, images: ImageTensors) -> int:
-    """How many different classes a network predicts for images, without noise and without dropout.
-
-    A network that predicts one class for every image has collapsed: its loss is finite, but it has learned nothing.
-    """
-    network.eval()
-    block = EVALUATION_BLOCK_ON_CPU if images.device.type == "cpu" else EVALUATION_BLOCK
-    with torch.inference_mode():
-        predicted = [network(batch).argmax(dim=1) for batch, _ in images.blocks(block)]
-    return len(set(torch.cat(predicted).tolist()))
-
-
 def _copy(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in weights.items()}
-
-
-# Dropout modules can draw only from PyTorch's global generators. So a training loads its own state into them before an
-# epoch, and saves it afterwards.
-
-
-def _global_state(device: torch.device) -> dict[str, Tensor]:
-    state = {"cpu": torch.random.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
-
-
-@contextmanager
-def _global_generator(state: dict[str, Tensor], device: torch.device) -> Iterator[None]:
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.random.set_rng_state(state["cpu"])
-        if "cuda" in state:
-            torch.cuda.set_rng_state(state["cuda"], device)
-        yield
-
-
-def _seeded_global_state(seed: int, device: torch.device) -> dict[str, Tensor]:
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        return _global_state(device)

@@ -13,9 +13,10 @@ from torch import Tensor
 from models.zoo import weights_file
 from study.config import TrialConfig
 from study.data.dataset import Labels
+from study.distill.evaluation import error_of, predicted_classes_of
 from study.distill.given_logits import read_logits
 from study.distill.teachers import load_weights, logits_of
-from study.distill.trainer import TrainingData, error_of, initial_network, predicted_classes_of
+from study.distill.trainer import TrainingData, initial_network
 from study.records import TrainingSummary
 
 if TYPE_CHECKING:

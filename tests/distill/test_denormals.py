@@ -66,7 +66,7 @@ with tempfile.TemporaryDirectory() as folder:
     assert run.step().summary.outcome == "completed"
 """,
     "evaluation": """
-from study.distill.trainer import error_of
+from study.distill.evaluation import error_of
 error_of(Looks(), images(30, 2))
 """,
     "teacher's logits": """

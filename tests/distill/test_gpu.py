@@ -35,6 +35,19 @@ TRIALS = {
 }
 
 
+def _updated(parameters: list[Tensor], *_: Any, lr: Tensor, **__: Any) -> None:
+    assert {lr.device} == {parameter.device for parameter in parameters}
+
+
+@pytest.fixture(autouse=True)
+def optimizer_steps() -> Iterator[None]:
+    """PyTorch has no fake kernel of its fused optimizers with a learning rate on the GPU."""
+    with torch.library._scoped_library("aten", "IMPL") as library:
+        for name in ("_fused_adam_.tensor_lr", "_fused_sgd_.tensor_lr"):
+            library.impl(name, _updated, "Meta")
+        yield
+
+
 class Waits:
     """How often a processor waited for the GPU at the places where it may."""
 
@@ -67,6 +80,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> Iterator[Waits]:
     state = torch.zeros(16, dtype=torch.uint8)
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: state)
     monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # no queues and no graphs, also where a GPU is
     monkeypatch.setattr("torch.cuda.amp.common.amp_definitely_not_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
     with FakeTensorMode():

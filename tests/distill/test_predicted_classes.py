@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from study.config import DataConfig
 from study.data.load import load_dataset
 from study.data.tensors import ImageTensors
-from study.distill.trainer import error_of, predicted_classes_of
+from study.distill.evaluation import error_of, predicted_classes_of
 
 
 class Says(nn.Module):

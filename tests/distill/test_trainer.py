@@ -27,9 +27,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from study.config import TrialConfig
+from study.distill.evaluation import error_of
 from study.distill.optimizers import Optimizer
 from study.distill.streams import Streams
-from study.distill.trainer import DistillationTrainer, Diverged, TrainingData, error_of, initial_network
+from study.distill.trainer import DistillationTrainer, Diverged, TrainingData, initial_network
 from study.methods.soft_targets import soft_target_loss
 from study.noise.settings import noise_label
 

@@ -14,7 +14,7 @@ from support.small_training import (
 )
 
 from study.config import TrialConfig
-from study.distill.trainer import error_of
+from study.distill.evaluation import error_of
 
 _TRIALS = {
     "baseline": trial(epochs=4),

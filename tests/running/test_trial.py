@@ -22,9 +22,10 @@ from support.small_trials import (
 )
 
 from study.data.dataset import Dataset
+from study.distill.evaluation import error_of
 from study.distill.processor import MeasuredProcessor
 from study.distill.teachers import logits_of
-from study.distill.trainer import DistillationTrainer, TrainingData, error_of, initial_network
+from study.distill.trainer import DistillationTrainer, TrainingData, initial_network
 from study.records import EpochRecord
 from study.running.trial import DeviceImages, FloatArray
 
