@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from study.config import SeedsUntilDecided, StudyConfig, dump_study, parse_study
+from study.data.listed import seems_listed
 from study.datasets import DATA_DEFAULTS
 from study.errors import UserError
 from study.launch import run_study
@@ -53,8 +54,9 @@ SEEDS = {"first": 3, "at_most": 20, "until": "decided"}
 SMALLEST_EFFECT = 5
 """Per cent of the baseline's error. The study stops an arm that is shown to differ by less."""
 
-ARRAYS = (".npz",)
-"""File names of the data set `arrays`; any other path is an `image_folder`."""
+ARRAYS = (".npz", ".parquet")
+"""File names of the data set `arrays`. A folder with metadata.csv or Parquet files is one, too; any other path is an
+`image_folder`."""
 
 _HEADER = """\
 # {name}: does a noisy teacher help {student}?
@@ -140,7 +142,7 @@ class Question:
                 f"--data {self.data}: no such file or folder, and no data set has this name; known: "
                 f"{', '.join(DATA_DEFAULTS)}"
             )
-        is_arrays = self.data.endswith(ARRAYS) and "arrays" in DATA_DEFAULTS
+        is_arrays = self.data.endswith(ARRAYS) or seems_listed(Path(self.data))
         return {"name": "arrays" if is_arrays else "image_folder", "path": self.data, **size}
 
 

@@ -59,6 +59,14 @@ def test_a_path_is_a_folder_of_pictures(tmp_path: Path) -> None:
     assert (data.name, data.path, data.size) == ("image_folder", str(tmp_path), (32, 32))
 
 
+@pytest.mark.parametrize("name", ["a.npz", "train.parquet", "set/metadata.csv", "set/data/train.parquet"])
+def test_arrays_and_tables_are_known_by_their_files(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).touch()
+    given = tmp_path / "set" if "/" in name else tmp_path / name
+    assert question(data=str(given)).pilot().data.name == "arrays"
+
+
 def test_data_that_is_nowhere_is_refused() -> None:
     with pytest.raises(UserError, match=r"--data picturs: no such file or folder.*known: digits, mnist"):
         question(data="picturs").pilot()

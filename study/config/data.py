@@ -24,7 +24,10 @@ ImageSize = Annotated[
     tuple[_Side, _Side], BeforeValidator(lambda value: (value, value) if type(value) is int else value)
 ]
 """Height and width; a single number is both."""
-_PATHS = {"image_folder": "a folder or tar file with train/CLASS and test/CLASS", "arrays": "an .npz file"}
+_PATHS = {
+    "image_folder": "a folder or tar file with train/CLASS and test/CLASS",
+    "arrays": "an .npz or Parquet file, or a folder with metadata.csv or Parquet files",
+}
 """The data sets that have a path, and what it leads to."""
 Preprocessing = Literal["subtract_pixel_mean", "local_contrast_normalization"]
 
@@ -36,17 +39,17 @@ class DataConfig(Model):
     path: str | None = Field(
         None,
         description="image_folder: a folder, tar or zip file of train/CLASS and test/CLASS, or of CLASS; arrays: an "
-        ".npz file",
+        ".npz or Parquet file, or a folder with metadata.csv or Parquet files",
     )
     background: str | None = Field(
         None,
         pattern=r"^#[0-9a-fA-F]{6}$",
-        description="image_folder only: the colour behind transparent pixels, as #rrggbb (#ffffff)",
+        description="image_folder and arrays: the colour behind transparent pixels, as #rrggbb (#ffffff)",
     )
     size: ImageSize | None = Field(
         None,
-        description="image_folder only: `64` or `[height, width]`: pictures are resized until they just cover it, then "
-        "cropped to its centre; without it all pictures must have one size",
+        description="image_folder and arrays: `64` or `[height, width]`: pictures are resized until they just cover "
+        "it, then cropped to its centre; without it all pictures must have one size",
     )
     nested: Literal["first", "path"] | None = Field(
         None,
@@ -80,12 +83,12 @@ class DataConfig(Model):
             raise ValueError(
                 f"preprocess: each step only once, and local_contrast_normalization first, not {list(self.preprocess)}"
             )
-        if self.background is not None and self.name != "image_folder":
-            raise ValueError(f"`background` is for image_folder: {self.name} has no transparent pixels")
+        if self.background is not None and expected is None:
+            raise ValueError(f"`background` is for image_folder and arrays: {self.name} has no transparent pixels")
         if self.nested is not None and self.name != "image_folder":
             raise ValueError(f"`nested` is for image_folder: {self.name} has no folders")
-        if self.size is not None and self.name != "image_folder":
-            raise ValueError(f"`size` is for image_folder: the images of {self.name} have one size")
+        if self.size is not None and expected is None:
+            raise ValueError(f"`size` is for image_folder and arrays: the images of {self.name} have one size")
         if self.validation >= 1 and self.validation != int(self.validation):
             raise ValueError(f"validation is a count of images or a share below 1, not {self.validation}")
         return self

@@ -253,7 +253,7 @@ def _arranged(found: _Found, split_seed: int) -> Layout:
         notes=tuple(found.notes),
     )
     if found.is_flat:
-        layout = _with_drawn_test(found.source, layout, split_seed)
+        layout = with_drawn_test(found.source, layout, split_seed)
     if found.skipped:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(found.skipped.items()))
         layout = replace(layout, notes=(f"{found.source}: not read: {kinds}", *layout.notes))
@@ -272,7 +272,7 @@ def _normalised(class_name: str) -> str:
     return unicodedata.normalize("NFC", class_name)
 
 
-def _with_drawn_test(source: str, layout: Layout, split_seed: int) -> Layout:
+def with_drawn_test(source: str, layout: Layout, split_seed: int) -> Layout:
     """A fifth of the images becomes the test set, drawn class by class."""
     total = len(layout.entries)
     if total - max(1, round(TEST_SHARE * total)) < len(layout.classes):

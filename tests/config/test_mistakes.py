@@ -65,11 +65,14 @@ from study.config import (
         ("data.validation=many", "f: data.validation: input should be a valid integer, unable to parse string as an "),
         (
             "data.path=/tmp",
-            "f: data: `path` (a folder or tar file with train/CLASS and test/CLASS or an .npz file): digits",
+            "f: data: `path` (a folder or tar file with train/CLASS and test/CLASS or an .npz or Parquet file, or a",
         ),
-        ('data.background="#ffffff"', "f: data: `background` is for image_folder: digits has no transparent pixels"),
+        (
+            'data.background="#ffffff"',
+            "f: data: `background` is for image_folder and arrays: digits has no transparent pixels",
+        ),
         ("data.nested=first", "f: data: `nested` is for image_folder: digits has no folders"),
-        ("data.size=32", "f: data: `size` is for image_folder: the images of digits have one size"),
+        ("data.size=32", "f: data: `size` is for image_folder and arrays: the images of digits have one size"),
         ("data={name: image_folder, path: a, size: 0}", "f: data.size: "),
         ("data={name: image_folder, path: a, size: [8, 8, 3]}", "f: data.size: "),
         (

@@ -65,12 +65,14 @@ class Decoded:
             notes.append(f"{source}: {self.turned} images were turned by their EXIF orientation")
         if self.resized:
             height, width = self.images.shape[2:]
-            enlarged = f", {self.enlarged} of them enlarged" if self.enlarged else ""
-            notes.append(
-                f"{source}: {self.resized} of {len(self.images)} images were resized and cropped to {width}×{height} "
-                f"pixels (data.size){enlarged}"
-            )
+            notes.append(resizing_note(source, self.resized, len(self.images), self.enlarged, (height, width)))
         return notes
+
+
+def resizing_note(source: str, resized: int, images: int, enlarged: int, size: Size) -> str:
+    """How many images were resized to a size, and how many of these were enlarged."""
+    more = f", {enlarged} of them enlarged" if enlarged else ""
+    return f"{source}: {resized} of {images} images were resized and cropped to {_shown(size)} pixels (data.size){more}"
 
 
 def decode_all(source: str, names: Sequence[str], contents: Contents, rendering: Rendering) -> Decoded:

@@ -7,7 +7,7 @@ are refused. Knows nothing of images.
 import math
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,26 @@ import numpy.typing as npt
 from study.data.files.kinds import kind_of
 from study.errors import UserError
 
+CHUNK_BYTES = 2**20
+
 _DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, LookupError, RuntimeError, SyntaxError)
 
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array in a file: its shape and type, and a function that reads its values.
+    """An array in a file: its shape and type, and functions that read its values.
 
-    The function raises `UserError` if the file is damaged.
+    Attributes:
+        read: all values.
+        chunks: some rows at a time, in order, so that not all values are in memory.
+
+    Both raise `UserError` if the file is damaged.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     read: Callable[[], npt.NDArray[Any]]
+    chunks: Callable[[], Iterator[npt.NDArray[Any]]]
 
     @property
     def size(self) -> int:
@@ -63,15 +70,15 @@ def _stored(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> St
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
         if version == (1, 0):
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
         elif version == (2, 0):
-            shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+            shape, is_fortran, dtype = np.lib.format.read_array_header_2_0(file)
         else:
             raise ValueError(f"{member.filename} has the version {version}")
         if dtype.hasobject:
             raise UserError(f"{path}: {member.filename.removesuffix('.npy')} has objects, which are not read")
-        values = math.prod(shape) * dtype.itemsize
-        if min(shape, default=0) < 0 or file.tell() + values != member.file_size:
+        header, values = file.tell(), math.prod(shape) * dtype.itemsize
+        if min(shape, default=0) < 0 or header + values != member.file_size:
             raise ValueError(f"{member.filename} is not as long as its header says")
 
     def read() -> npt.NDArray[Any]:
@@ -84,7 +91,24 @@ def _stored(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> St
         except _DAMAGE as error:
             raise _damaged(path, error) from None
 
-    return StoredArray(tuple(shape), dtype, read)
+    def chunks() -> Iterator[npt.NDArray[Any]]:
+        if is_fortran or not shape or not values:
+            yield read()
+            return
+        row = values // shape[0]
+        rows = max(1, CHUNK_BYTES // row)
+        try:
+            with zipfile.ZipFile(path) as opened, opened.open(member) as content:
+                content.read(header)
+                for start in range(0, shape[0], rows):
+                    count = min(rows, shape[0] - start)
+                    yield np.frombuffer(content.read(count * row), dtype=dtype).reshape(count, *shape[1:])
+                if content.read(1):
+                    raise ValueError(f"{member.filename} is longer than its header says")
+        except _DAMAGE as error:
+            raise _damaged(path, error) from None
+
+    return StoredArray(tuple(shape), dtype, read, chunks)
 
 
 def _damaged(path: Path, error: BaseException) -> UserError:

@@ -13,6 +13,7 @@ from study.data.dataset import DatasetFacts, RawDataset, Split
 from study.data.files.decoding import Rendering, decode_all, shape_of_all
 from study.data.files.tree import Tree, open_tree
 from study.data.layout import Layout, Nested, layout_of
+from study.data.listed import seems_listed
 from study.data.repeats import check_repeats
 from study.data.source import Source, memory_for_each_byte, path_of
 from study.errors import UserError
@@ -38,22 +39,8 @@ def read_image_folder(
             place; an unsafe or oversized archive member; a class without images; fewer than two classes; training
             images of which more than half are equal.
     """
-    rendering = rendering or Rendering(most_bytes=MAX_TOTAL_BYTES)
     tree, layout = _opened(path, nested, split_seed)
-    decoded = decode_all(str(path), layout.names, tree.contents(layout.entries), rendering)
-    images, first_test = decoded.images, layout.training
-    return RawDataset(
-        classes=tuple(map(readable, layout.classes)),
-        notes=(
-            *layout.notes,
-            *decoded.notes(str(path), rendering),
-            *check_repeats(str(path), images, layout.names, first_test),
-        ),
-        training=Split(images[:first_test], layout.labels[:first_test]),
-        test=Split(images[first_test:], layout.labels[first_test:]),
-        max_value=255.0,
-        held_out=layout.held_out,
-    )
+    return decoded(tree, layout, rendering or Rendering(most_bytes=MAX_TOTAL_BYTES))
 
 
 def describe_image_folder(
@@ -64,9 +51,37 @@ def describe_image_folder(
     Raises:
         UserError: as `read_image_folder`, but for damage that is seen only when an image is decoded.
     """
-    tree, layout = _opened(path, nested, split_seed)
-    contents = tree.contents(layout.entries)
-    return DatasetFacts(shape_of_all(str(path), layout.names, contents, rendering or Rendering()), len(layout.classes))
+    return described(*_opened(path, nested, split_seed), rendering or Rendering())
+
+
+def decoded(tree: Tree, layout: Layout, rendering: Rendering) -> RawDataset:
+    """Decode every image of a layout, in its order.
+
+    Raises:
+        UserError: an image is damaged, of another size or too large, or more than half of the training images are
+            equal.
+    """
+    source, first_test = str(tree.path), layout.training
+    pictures = decode_all(source, layout.names, tree.contents(layout.entries), rendering)
+    images = pictures.images
+    return RawDataset(
+        classes=tuple(map(readable, layout.classes)),
+        notes=(
+            *layout.notes,
+            *pictures.notes(source, rendering),
+            *check_repeats(source, images, layout.names, first_test),
+        ),
+        training=Split(images[:first_test], layout.labels[:first_test]),
+        test=Split(images[first_test:], layout.labels[first_test:]),
+        max_value=255.0,
+        held_out=layout.held_out,
+    )
+
+
+def described(tree: Tree, layout: Layout, rendering: Rendering) -> DatasetFacts:
+    """The shape and the class count. Every image is opened."""
+    shape = shape_of_all(str(tree.path), layout.names, tree.contents(layout.entries), rendering)
+    return DatasetFacts(shape, len(layout.classes))
 
 
 def readable(name: str) -> str:
@@ -81,20 +96,26 @@ def _opened(path: Path, nested: Nested | None, split_seed: int) -> tuple[Tree, L
             "of CLASS/*"
         )
     tree = open_tree(path, MAX_TOTAL_BYTES)
-    return tree, layout_of(str(path), tree.entries, nested, split_seed)
+    try:
+        return tree, layout_of(str(path), tree.entries, nested, split_seed)
+    except UserError as error:
+        if seems_listed(path):
+            raise UserError(f"{error}; metadata.csv and Parquet files are read by data.name arrays") from None
+        raise
 
 
-def _rendering(config: DataConfig) -> Rendering:
+def rendering_of(config: DataConfig) -> Rendering:
+    """How a data section wants pictures to become pixels."""
     red, green, blue = bytes.fromhex((config.background or "#ffffff").removeprefix("#"))
     return Rendering((red, green, blue), config.size, int(MAX_TOTAL_BYTES / memory_for_each_byte(config)))
 
 
 def _read(config: DataConfig, data_root: Path) -> RawDataset:
-    return read_image_folder(path_of(config, data_root), _rendering(config), config.nested, config.split_seed)
+    return read_image_folder(path_of(config, data_root), rendering_of(config), config.nested, config.split_seed)
 
 
 def _describe(config: DataConfig, data_root: Path) -> DatasetFacts:
-    return describe_image_folder(path_of(config, data_root), _rendering(config), config.nested, config.split_seed)
+    return describe_image_folder(path_of(config, data_root), rendering_of(config), config.nested, config.split_seed)
 
 
 SOURCE = Source(name="image_folder", facts=_describe, read=_read)

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 from support.dataset_files import pictures, write_zip
 
 from study.config import DataConfig
 from study.data import describe_dataset, load_dataset
+from study.data.files.pictures import fitted
 from study.data.sources.arrays import describe_arrays, read_arrays
+from study.data.sources.image_folder import rendering_of
 from study.errors import UserError
 
 Array = npt.NDArray[Any]
@@ -71,6 +74,32 @@ def test_arrays_of_keras_are_read(tmp_path: Path, dtype: type, shape: tuple[int,
     assert raw.classes == ("ant", "cat")
     assert raw.test.labels.tolist() == [1, 0, 1, 0]
     assert raw.held_out == 0
+
+
+def test_arrays_are_resized_as_pictures_are(tmp_path: Path) -> None:
+    arrays = _arrays((3,), ("train", "test"))
+    path = _write(tmp_path / "a.npz", arrays)
+    config = DataConfig.model_validate({"name": "arrays", "path": str(path), "size": [3, 4]})
+    raw = read_arrays(path, rendering_of(config))
+    expected = [np.asarray(fitted(Image.fromarray(image), (3, 4))) for image in arrays["train_images"]]
+    assert np.array_equal(raw.training.images, np.stack(expected).transpose(0, 3, 1, 2))
+    assert raw.notes == (f"{path}: 18 of 18 images were resized and cropped to 4×3 pixels (data.size)",)
+    assert describe_dataset(config, tmp_path).input_shape == (3, 3, 4)
+
+
+def test_arrays_in_the_order_of_fortran_are_read(tmp_path: Path) -> None:
+    arrays = _arrays((3,))
+    plain = read_arrays(_write(tmp_path / "a.npz", arrays))
+    fortran = read_arrays(_write(tmp_path / "b.npz", {name: np.asfortranarray(each) for name, each in arrays.items()}))
+    assert np.array_equal(plain.training.images, fortran.training.images)
+    assert np.array_equal(plain.test.images, fortran.test.images)
+
+
+def test_arrays_have_no_background(tmp_path: Path) -> None:
+    path = str(_write(tmp_path / "a.npz", _arrays()))
+    config = DataConfig.model_validate({"name": "arrays", "path": path, "background": "#ffffff"})
+    with pytest.raises(UserError, match=r"data.background: .* has arrays, which have no transparent pixels; remove it"):
+        describe_dataset(config, tmp_path)
 
 
 def test_test_images_that_are_training_images_are_counted(tmp_path: Path) -> None:
@@ -144,11 +173,16 @@ def test_a_damaged_file_is_read_or_named(tmp_path: Path) -> None:
     assert named > 30
 
 
-def test_arrays_are_in_memory_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("dtype", "size"), [("uint8", {}), ("float64", {}), ("uint8", {"size": 28})])
+def test_arrays_are_in_memory_once(tmp_path: Path, dtype: str, size: dict[str, int]) -> None:
     arrays: dict[str, Array] = {}
+    side = 56 if size else 28
     for seed, (part, count) in enumerate({"train": 4000, "val": 500, "test": 500}.items()):
-        arrays |= {f"{part}_images": pictures((count, 28, 28, 3), seed), f"{part}_labels": np.arange(count) % 10}
-    config = DataConfig.model_validate({"name": "arrays", "path": str(_write(tmp_path / "a.npz", arrays))})
+        arrays[f"{part}_images"] = pictures((count, side, side, 3), seed).astype(dtype)
+        arrays[f"{part}_labels"] = np.arange(count) % 10
+    path = tmp_path / "a.npz"
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    config = DataConfig.model_validate({"name": "arrays", "path": str(path), **size})
     load_dataset(config, tmp_path)
     tracemalloc.start()
     load_dataset(config, tmp_path)
