@@ -1,16 +1,13 @@
 """A user's file with the name of one of our packages is refused in one line, and harms no worker."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.wheel import ROOT, installed_wheel, python_with
 
 from study.errors import UserError
 from study.shadows import refuse_shadows, refuse_shadows_in
 
-ROOT = Path(__file__).parents[1]
 STUDY = """
 name: shadowed
 data: {name: digits}
@@ -28,33 +25,7 @@ HARMFUL = "from pathlib import Path\nPath(__file__).with_suffix('.imported').tou
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an ordinary installation of this package: from a wheel, not editable."""
-    folder = tmp_path_factory.mktemp("installed")
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    sources = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")
-    checkout = folder / "checkout"
-    for name in filter(None, map(os.fsdecode, sources)):
-        if name.startswith(("study/", "models/", "search_spaces/")) or name in (
-            "pyproject.toml",
-            "README.md",
-            "LICENSE",
-        ):
-            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
-            (checkout / name).write_bytes((ROOT / name).read_bytes())
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(checkout)]
-    subprocess.run(build, check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
-    subprocess.run([*pip, "install", "--no-deps", "--target", str(folder / "packages"), str(wheel)], check=True)
-    return folder / "packages"
-
-
-def _python(packages: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    environment |= {"PYTHONPATH": str(packages)}
-    command = [sys.executable, *words]
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    return installed_wheel(tmp_path_factory.mktemp("installed"))
 
 
 @pytest.mark.parametrize("name", ["models.py", "search_spaces/__init__.py"])
@@ -63,7 +34,7 @@ def test_a_script_beside_such_a_file_ends_with_one_line(installed: Path, tmp_pat
     file.parent.mkdir(exist_ok=True)
     file.write_text("", encoding="utf-8")
     (tmp_path / "script.py").write_text("from study import run\n", encoding="utf-8")
-    ran = _python(installed, tmp_path, "script.py")
+    ran = python_with(installed, tmp_path, "script.py")
     assert ran.returncode == 1
     last = ran.stderr.splitlines()[-1]
     assert last.startswith(f"study.errors.UserError: {file} hides the package")
@@ -74,7 +45,7 @@ def test_a_namespace_folder_hides_nothing(installed: Path, tmp_path: Path) -> No
     """Python takes a regular package before a folder without `__init__.py`, wherever on the path it lies."""
     (tmp_path / "models").mkdir()
     (tmp_path / "script.py").write_text("from study import run\n", encoding="utf-8")
-    assert _python(installed, tmp_path, "script.py").returncode == 0
+    assert python_with(installed, tmp_path, "script.py").returncode == 0
 
 
 @pytest.mark.slow
@@ -84,7 +55,7 @@ def test_workers_never_import_such_a_file(installed: Path, tmp_path: Path) -> No
     (tmp_path / "mine.yaml").write_text(STUDY, encoding="utf-8")
     # As the installed command does, Python leaves the working folder off the driver's own path.
     program = "import sys; sys.path.remove(''); from study.terminal.entry import main; main()"
-    ran = _python(installed, tmp_path, "-c", program, "run", "mine.yaml")
+    ran = python_with(installed, tmp_path, "-c", program, "run", "mine.yaml")
     assert ran.returncode == 0, ran.stderr
     assert "shadowed: improvement over the baseline" in ran.stdout
     assert not list(tmp_path.glob("*.imported"))
@@ -93,7 +64,7 @@ def test_workers_never_import_such_a_file(installed: Path, tmp_path: Path) -> No
 def test_the_command_beside_such_a_file_ends_with_one_line(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "models.py").touch()
     program = "from study.terminal.entry import main; main()"
-    ran = _python(installed, tmp_path, "-c", program, "ls")
+    ran = python_with(installed, tmp_path, "-c", program, "ls")
     assert (ran.returncode, ran.stdout) == (2, "")
     (line,) = ran.stderr.splitlines()
     assert line.startswith(f"{tmp_path / 'models.py'} hides the package `models`")
