@@ -68,6 +68,7 @@ PACKAGE = Path(__file__).parents[2]
 
 app = typer.Typer(
     help="Find how much noise in a teacher's logits gives a small student the lowest test error.",
+    epilog="Begin with `noisy-study run quickstart`. Each command shows an example: `noisy-study COMMAND --help`.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,

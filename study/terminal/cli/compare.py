@@ -12,7 +12,10 @@ def compare(
     names: Annotated[list[str], typer.Argument(metavar="NAME NAME ...", help="Studies of the same data.")],
     format: Annotated[TableFormat, typer.Option("--format")] = TableFormat.text,
 ) -> None:
-    """Print one table over several studies, corrected over all of its tests."""
+    """Print one table over several studies of the same data.
+
+    Example: noisy-study compare quickstart quickstart-search
+    """
     from study.results.compare import compared
     from study.results.read import read_study
     from study.results.render import render

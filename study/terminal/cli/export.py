@@ -27,7 +27,10 @@ def export(
     int8: Annotated[bool, typer.Option("--int8", help="an ONNX file with 8-bit weights too")] = False,
     data_root: DataRootOption = None,
 ) -> None:
-    """Write the best student, tried on the whole test set, and its model card."""
+    """Write the best student, tried on the whole test set, and its model card.
+
+    Example: noisy-study export quickstart --out student
+    """
     from study.export.files import export_student
 
     root = environment.data_root(data_root)

@@ -35,7 +35,10 @@ def submit(
     ] = False,
     follow: Annotated[bool, typer.Option("--follow/--no-wait", help="show what the job prints until it ends")] = True,
 ) -> None:
-    """Run a study on a Ray cluster, or resume or extend it there."""
+    """Run a study on a Ray cluster, or resume or extend it there.
+
+    Example: noisy-study submit mnist-search --address http://HOST:8265
+    """
     config = study_of(study, settings or (), name)
     from study.cluster.jobs import Jobs
     from study.cluster.shipment import prepare
@@ -51,7 +54,10 @@ def submit(
 
 
 def list_jobs(address: JobsAddressOption = DEFAULT_ADDRESS, as_json: JsonOption = False) -> None:
-    """List the studies' jobs of a cluster."""
+    """List the studies' jobs of a cluster.
+
+    Example: noisy-study jobs --address http://HOST:8265
+    """
     from study.cluster.jobs import Jobs
 
     found = Jobs(address).list()
@@ -72,7 +78,10 @@ def logs(
     address: JobsAddressOption = DEFAULT_ADDRESS,
     follow: Annotated[bool, typer.Option("--follow", help="until it ends; then with its exit status")] = False,
 ) -> None:
-    """Print the log of a job."""
+    """Print the log of a job.
+
+    Example: noisy-study logs ID --address http://HOST:8265
+    """
     from study.cluster.jobs import Jobs
 
     jobs = Jobs(address)
@@ -83,7 +92,10 @@ def logs(
 
 
 def stop(job_id: JobArgument, address: JobsAddressOption = DEFAULT_ADDRESS) -> None:
-    """Stop a job; its study can be resumed."""
+    """Stop a job; its study can be resumed.
+
+    Example: noisy-study stop ID --address http://HOST:8265
+    """
     from study.cluster.jobs import Jobs
 
     stopped = Jobs(address).stop(job_id)

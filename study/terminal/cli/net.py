@@ -21,7 +21,10 @@ def net(
     classes: Annotated[int, typer.Option(min=1, help="the number of classes, for a network of yours")] = 10,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a network is: layers, shapes, parameters, multiplications, compression."""
+    """Show what a network is: layers, shapes, parameters, multiplications, compression.
+
+    Example: noisy-study net digits-fc32 --teacher digits-cnn
+    """
     from models.cost import compression_ratio, network_cost
     from models.notation import NotationError
     from models.own_code import is_own

@@ -18,7 +18,10 @@ def power(
     ] = 10.0,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Print how many seeds, trainings and hours detect an improvement of that size."""
+    """Print how many seeds, trainings and hours would detect an improvement of a given size.
+
+    Example: noisy-study power quickstart --effect 5
+    """
     from study.results import power as results
 
     config = None

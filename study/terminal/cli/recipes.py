@@ -17,7 +17,10 @@ from study.terminal.cli.output import errors, print_json, say, standard_output
 
 
 def list_recipes(as_json: JsonOption = False) -> None:
-    """List the recipes."""
+    """List the recipes, which are study files of this package.
+
+    Example: noisy-study ls
+    """
     from study.planning.overview import overview_of
 
     rows = [asdict(overview_of(name, parse_study(recipe_text(name), name))) for name in recipe_names()]
@@ -41,7 +44,10 @@ def copy_recipe(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", autocompletion=complete_recipe)],
     file: Annotated[Path, typer.Argument(metavar="FILE")],
 ) -> None:
-    """Copy a recipe to a file, to edit it."""
+    """Copy a recipe to a file that you can edit.
+
+    Example: noisy-study cp quickstart mine.yaml
+    """
     text = recipe_text(recipe)
     if os.path.lexists(file):
         raise UserError(f"{file} already exists; choose another name")

@@ -14,7 +14,10 @@ def report(
     name: NameArgument,
     out: Annotated[Path | None, typer.Option("--out", help="the folder to write to; NAME-report without")] = None,
 ) -> None:
-    """Write verdict, table and figures as one HTML page, and log it with the study's run."""
+    """Write verdict, table and figures as one HTML page, and log it with the study's run.
+
+    Example: noisy-study report quickstart --out page
+    """
     from study.results.report import default_folder, write_report
 
     written = write_report(tracking_uri_of(name), name, out or default_folder(name))

@@ -20,7 +20,10 @@ def rm(
         bool, typer.Option("--force", help="also where the tracking server does not have all results")
     ] = False,
 ) -> None:
-    """Remove a study's folder: its journal, checkpoints and weights. Shared teachers stay."""
+    """Remove a study's folder: its journal, checkpoints and weights. Shared teachers stay.
+
+    Example: noisy-study rm short
+    """
     from rich.filesize import decimal
 
     from study.disk import bytes_below

@@ -54,7 +54,10 @@ def run(
     go_on: Annotated[bool, typer.Option("--go-on", hidden=True)] = False,  # the former name of --resume
     verbose: VerboseOption = False,
 ) -> None:
-    """Run a study and print its table."""
+    """Run a study and print its table.
+
+    Example: noisy-study run quickstart --name short --set 'seeds=[0, 1, 2]'
+    """
     check_job_environment()
     if (study is None) == (from_run is None):
         raise UserError("give a recipe, a study file, or --from-run RUN_ID, and only one of them")
@@ -76,7 +79,10 @@ def resume(
     address: AddressOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Resume an interrupted study and print its table."""
+    """Resume an interrupted study and print its table.
+
+    Example: noisy-study resume quickstart
+    """
     _run_to_table(started_study(find_study(name)), data_root, address, verbose, resumes=True)
 
 
@@ -87,7 +93,10 @@ def extend(
     address: AddressOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Extend a study with more seeds, arms, searched trials or confirmed points, and print its table."""
+    """Extend a study with more seeds, arms, searched trials or confirmed points, and print its table.
+
+    Example: noisy-study extend short --set 'seeds=[0, 1, 2, 3, 4]'
+    """
     _run_to_table(larger_study(find_study(name), settings or ()), data_root, address, verbose, extends=True)
 
 

@@ -25,7 +25,10 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="again every two seconds, until it is finished")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show trials done, running, pruned and failed, the best so far, and the room on the disk."""
+    """Show trials done, running, pruned and failed, the best so far, and the room on the disk.
+
+    Example: noisy-study status quickstart --watch
+    """
     from study.results.status import progress_of, study_status, watch_status
 
     # One study is read where the environment says. All studies of this folder are read where each was started.

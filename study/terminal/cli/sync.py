@@ -5,7 +5,10 @@ from study.terminal.cli.output import errors
 
 
 def sync(name: NameArgument) -> None:
-    """Deliver what an outage kept from the tracking server."""
+    """Send the tracking server what it missed in an outage.
+
+    Example: noisy-study sync quickstart
+    """
     from study.launch import settings_of
     from study.running import service
 

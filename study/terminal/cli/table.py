@@ -25,7 +25,10 @@ class TableFormat(StrEnum):
 
 
 def table(name: NameArgument, format: Annotated[TableFormat, typer.Option("--format")] = TableFormat.text) -> None:
-    """Print the improvement-over-baseline table, read off the tracking server."""
+    """Print the table of improvements over the baseline, as text, Markdown, CSV, JSON, LaTeX or HTML.
+
+    Example: noisy-study table quickstart --format md
+    """
     from study.results.read import read_study
     from study.results.render import render
     from study.results.table import table_of

@@ -27,7 +27,10 @@ def ui(
         ),
     ] = None,
 ) -> None:
-    """Open the MLflow UI on the current store."""
+    """Show the trials in a browser, on MLflow's pages.
+
+    Example: noisy-study ui --port 5001
+    """
     from study.tracking.view import pages
 
     uri = tracking.tracking_uri()

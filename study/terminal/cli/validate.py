@@ -12,7 +12,10 @@ from study.terminal.cli.output import say
 
 
 def validate(study: StudyArgument, settings: SetOption = None, data_root: DataRootOption = None) -> None:
-    """Try what every stage will build, and print the study file with every default that has an effect."""
+    """Check a study file, and print it with every default that has an effect.
+
+    Example: noisy-study validate quickstart --set train.epochs=5
+    """
     config = study_of(study, settings or ())
     from study.data.load import describe_dataset
     from study.planning import plan
