@@ -1,34 +1,24 @@
 """Networks of the user: how they are made, and how they are tried before a study uses them.
 
 Works on a reference to code (`models.own_code`), the shape of an image and a number of classes. A network is tried in a
-process of its own with a time limit, because code of the user may hang or end the process.
+process of its own (`models.own_process`).
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models import own_code
+from models import own_code, own_process
 from models.notation import NotationError, Shape
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-SECONDS = 60
-"""How long a network may take to be made and tried, in seconds. The import of PyTorch is not counted."""
-
-_SECONDS_TO_START = 600
 
 
 @dataclass(frozen=True)
@@ -90,58 +80,14 @@ def tried(reference: str, input_shape: Shape, classes: int) -> Tried:
 
 @functools.lru_cache(maxsize=100)
 def _tried(reference: str, digest: str, input_shape: Shape, classes: int, copies: Path | None) -> Tried:
-    """As `tried`. `digest` is an argument, so that code that was changed is tried again."""
-    task = {
-        "reference": reference,
-        "input_shape": input_shape,
-        "classes": classes,
-        "copies": None if copies is None else str(copies),
-        "seconds": SECONDS,
-    }
-    answer = _asked(task)
+    """As `tried`. `digest` and `copies` are arguments, so that code that was changed is tried again."""
+    task = {"reference": reference, "input_shape": input_shape, "classes": classes}
+    doing = "to be made and to see three images"
+    answer = own_process.asked("models.own_network:answer_to", task, reference, doing)
     if "error" in answer:
         raise NotationError(answer["error"])
     layers = tuple((name, token, tuple(shape), *counts) for name, token, shape, *counts in answer["layers"])
     return Tried(layers, answer["parameters"], answer["smallest_batch"])
-
-
-def _asked(task: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer of a process of its own: the fields of `Tried`, or `error`."""
-    reference, seconds, home = task["reference"], task["seconds"], str(Path(__file__).parents[1])
-    program = f"import sys; sys.path.insert(0, {home!r}); from models.own_network import main; main()"
-    try:
-        # -P keeps the working folder off the path, where a `models.py` of the user would hide our package.
-        ran = subprocess.run(
-            [sys.executable, "-P", "-c", program, json.dumps(task)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=seconds + _SECONDS_TO_START,
-        )
-    except subprocess.TimeoutExpired:
-        return {"error": f"{reference} did not end within {seconds + _SECONDS_TO_START} s"}
-    if ran.returncode == -signal.SIGALRM:
-        return {"error": f"{reference} takes more than {seconds} s to be made and to see three images; does it hang?"}
-    try:
-        answer: dict[str, Any] = json.loads(ran.stdout)
-    except ValueError:
-        ended = f"signal {-ran.returncode}" if ran.returncode < 0 else f"status {ran.returncode}"
-        return {"error": f"the process that tried {reference} ended with {ended}"}
-    return answer
-
-
-def main() -> None:
-    """The process that tries one network: the task is its argument as JSON, the answer is printed as JSON."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what the code of the user prints is not the answer
-    import torch  # noqa: F401 - before the time is taken
-
-    task = json.loads(sys.argv[1])
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(task["seconds"])
-    own_code.use_copies(None if task["copies"] is None else Path(task["copies"]))
-    with answers:
-        json.dump(answer_to(task), answers)
 
 
 def answer_to(task: Mapping[str, Any]) -> dict[str, Any]:

@@ -140,7 +140,7 @@ FOLDER = "folder"
 """In the context of a validation: the folder of the study file, or None."""
 
 
-def _as_seen_from_here(reference: str, info: ValidationInfo) -> str:
+def as_seen_from_here(reference: str, info: ValidationInfo) -> str:
     """A reference to code beside the study file, with its path from the working folder."""
     folder = (info.context or {}).get(FOLDER)
     return reference if folder is None else beside(reference, folder)
@@ -156,7 +156,7 @@ FilePath = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_
 
 NetworkReference = Annotated[
     str,
-    AfterValidator(_as_seen_from_here),
+    AfterValidator(as_seen_from_here),
     Field(
         min_length=1,
         max_length=2000,

@@ -28,6 +28,7 @@ from study.config.mistakes import one_line
 from study.config.training import TrainConfig
 from study.methods import METHOD_SETTINGS, SETTINGS, method_named, owners_of, type_of
 from study.methods.base import Combination
+from study.noise import form_named
 from study.noise.settings import READINGS, ReadingName, written_out
 from study.values import FOLDER, Grid, Model, nearest
 
@@ -81,6 +82,13 @@ else:
             if isinstance(value, Mapping) and isinstance(value.get("noise"), Mapping | list | tuple):
                 return {**value, "noise": written_out(value["noise"])}
             return value
+
+        @model_validator(mode="after")
+        def _has_its_forms(self) -> Self:
+            for noise in self.noise if isinstance(self.noise, tuple) else () if self.noise is None else (self.noise,):
+                if is_own(noise.form):
+                    form_named(noise.form)
+            return self
 
         @model_validator(mode="after")
         def _one_of_both(self) -> Self:

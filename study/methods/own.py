@@ -5,7 +5,10 @@ tried.
 """
 
 import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from models import own_process
 from models.own_code import in_words as error_in_words
 from models.own_code import load, located
 from study.methods.base import Batch, Method
@@ -25,29 +28,46 @@ def own_method(reference: str) -> type[Method]:
     return found
 
 
-def try_loss(reference: str, method: Method, classes: int) -> None:
-    """Try the loss of a method of the user on one mini-batch of four samples.
+def try_losses(reference: str, methods: Sequence[Method], classes: int) -> None:
+    """Try the loss of a method of the user on one mini-batch of four samples, in a process of its own.
 
     Args:
-        reference: to its code, for messages.
-        method: with its settings.
+        reference: to its code.
+        methods: the method with each of its settings.
         classes: of the data set.
 
     Raises:
-        ValueError: it raises an error, or is not one finite number with a gradient. One line.
+        ValueError: it raises an error, hangs, or is not one finite number with a gradient. One line.
     """
+    settings = [method.model_dump(mode="json") for method in methods]
+    task = {"reference": reference, "settings": settings, "classes": classes}
+    answer = own_process.asked("study.methods.own:answer_to", task, f"the loss of {reference}", "for four samples")
+    if answer["error"] is not None:
+        raise ValueError(answer["error"])
+
+
+def answer_to(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Try the losses of one method in this process; never raises an error of the user's code."""
+    reference = task["reference"]
+    try:
+        method = own_method(reference)
+        found = (_mistake(method.model_validate(each), task["classes"]) for each in task["settings"])
+        mistake = next((each for each in found if each is not None), None)
+    except BaseException as error:  # noqa: BLE001 - code of the user may raise anything
+        mistake = f": {error_in_words(error, located(reference))}"
+    return {"error": None if mistake is None else f"the loss of {reference}{mistake}"}
+
+
+def _mistake(method: Method, classes: int) -> str | None:
+    """What is wrong with a loss, in words that follow its name."""
     import torch
 
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(4, classes, generator=generator).requires_grad_()
     target = torch.randn(4, classes, generator=generator) if method.has_teachers else None
     labels = torch.arange(4) % classes
-    try:
-        loss: object = method.loss(Batch(logits, target, lambda clean: 1.1 * clean, lambda: labels))
-    except Exception as error:  # noqa: BLE001 - code of the user may raise anything
-        raise ValueError(f"the loss of {reference}: {error_in_words(error, located(reference))}") from None
+    loss: object = method.loss(Batch(logits, target, lambda clean: 1.1 * clean, lambda: labels))
     if not isinstance(loss, torch.Tensor) or loss.dim() != 0 or not loss.requires_grad:
         kind = f"a tensor {tuple(loss.shape)}" if isinstance(loss, torch.Tensor) else type(loss).__name__
-        raise ValueError(f"the loss of {reference} is {kind}; expected one number that depends on batch.logits")
-    if not bool(loss.isfinite()):
-        raise ValueError(f"the loss of {reference} is not a finite number for ordinary logits")
+        return f" is {kind}; expected one number that depends on batch.logits"
+    return None if bool(loss.isfinite()) else " is not a finite number for ordinary logits"

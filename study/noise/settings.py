@@ -8,16 +8,30 @@ from itertools import product
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
+from models.own_code import is_own
 from study.noise import FORMS, form_named
 from study.noise.form import Form
-from study.values import Model, shown
+from study.values import Model, as_seen_from_here, shown
 
 if TYPE_CHECKING:
     FormName = str
 else:
-    FormName = Literal[tuple(form.name for form in FORMS)]
+
+    def _own_or_ours(value: object, validated: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
+        """A reference to a file beside the study file stays a reference; the file is not imported here."""
+        return as_seen_from_here(value, info) if isinstance(value, str) and is_own(value) else validated(value)
+
+    FormName = Annotated[Literal[tuple(form.name for form in FORMS)], WrapValidator(_own_or_ours), PlainSerializer(str)]
 
 
 class Noise(Model):
@@ -27,7 +41,9 @@ class Noise(Model):
     """
 
     form: FormName = Field(
-        FORMS[0].name, description="how ξ meets the logits z: multiplicative z(1 + ξ), additive z + ξ, scaled z·ξ"
+        FORMS[0].name,
+        description="how ξ meets the logits z: multiplicative z(1 + ξ), additive z + ξ, scaled z·ξ, or a form of "
+        "yours: `FILE.py:NAME` or `package.module:NAME`",
     )
     across: Literal["classes", "shared"] = Field(
         "classes", description="one ξ for each class, or one ξ that all classes of a sample share"
@@ -55,6 +71,11 @@ class Noise(Model):
 
     @property
     def of_form(self) -> type[Form]:
+        """The form itself. Code of the user is imported.
+
+        Raises:
+            ValueError: it cannot be imported, or is no form.
+        """
         return form_named(self.form)
 
     @property

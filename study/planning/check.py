@@ -22,7 +22,10 @@ from search_spaces.spaces import get_space
 from study.config import ArmConfig, Role, StudyConfig, TrialConfig
 from study.data.dataset import DatasetFacts
 from study.errors import UserError
-from study.methods.own import try_loss
+from study.methods.base import Method
+from study.methods.own import try_losses
+from study.noise.own import try_form
+from study.noise.settings import Noise
 from study.planning import plan
 from study.planning.growth import first_round
 from study.planning.proposals import proposed_arm, proposed_baseline
@@ -52,6 +55,7 @@ def check_study(config: StudyConfig, facts: DatasetFacts, runs_here: bool = True
         fits(trial)
     if config.search is not None:
         _check_search(config, fits)
+    fits.try_own_code()
     for trial in teachers:
         for key, name in (("weights", trial.weights), ("logits", trial.logits)):
             if name is not None:
@@ -93,13 +97,15 @@ class _Demand:
 class Fits:
     """Whether a training's network fits its images, and the baseline of a student fits that student.
 
-    Called with every training that is planned or proposed; what was found to fit is not looked at again.
+    Called with every training that is planned or proposed; what was found to fit is not looked at again. The user's
+    methods and forms of noise are collected, and tried by `try_own_code`.
     """
 
     config: StudyConfig
     facts: DatasetFacts
     _networks: set[str] = field(default_factory=set)
-    _losses: set[str] = field(default_factory=set)
+    _methods: dict[str, dict[str, Method]] = field(default_factory=dict)
+    _forms: set[str] = field(default_factory=set)
     _demands: set[tuple[str, _Demand]] = field(default_factory=set)
 
     def __call__(self, trial: TrialConfig) -> None:
@@ -109,22 +115,31 @@ class Fits:
             UserError: names the network and what does not fit.
         """
         if is_own(trial.method):
-            self._try_loss(trial)
+            learns = trial.learns
+            self._methods.setdefault(trial.method, {}).setdefault(repr(learns), learns)
+        noise: Noise = trial.noise
+        if is_own(noise.form):
+            self._forms.add(noise.form)
         if trial.has_network:
             self._look(trial.network, _Demand.of(trial))
         if trial.role == "arm":
             for demand in self._of_the_baseline:
                 self._look(trial.network, demand)
 
-    def _try_loss(self, trial: TrialConfig) -> None:
-        """Whether the loss of a method of the user can be computed. This loads PyTorch."""
-        learns, classes = trial.learns, self.facts.class_count
-        known = f"{trial.method} {learns!r}"
-        if known in self._losses or classes is None:
+    def try_own_code(self) -> None:
+        """Try the losses and forms of noise of the user, each reference in a process of its own. This loads PyTorch.
+
+        Raises:
+            UserError: one of them cannot be computed, or hangs.
+        """
+        classes = self.facts.class_count
+        if classes is None:
             return
-        self._losses.add(known)
         try:
-            try_loss(trial.method, learns, classes)
+            for reference, methods in self._methods.items():
+                try_losses(reference, list(methods.values()), classes)
+            for reference in sorted(self._forms):
+                try_form(reference, classes)
         except ValueError as error:
             raise UserError(str(error)) from None
 

@@ -111,6 +111,8 @@ def _settings(trial: TrialConfig, digests: Mapping[str, str]) -> dict[str, Any]:
         settings["method"] = method.without_noise
     if "noise" in settings:
         settings["noise"] = "frozen" if noise.changes == {"per": "image"} else noise.changes
+        if noise.form in digests:
+            settings["noise_code"] = digests[noise.form]
     settings |= code | own_method
     settings["train"] = _train_settings(trial.train)
     if trial.teachers:

@@ -90,10 +90,16 @@ def own_code(config: StudyConfig) -> list[str]:
     """Every reference to code of the user that the study file has, in order."""
     found = [config.student.network]
     for arm in (config.baseline, *config.arms):
-        found += [arm.method, *(arm.student.network if arm.student is not None else ())]
+        found += [arm.method, *(arm.student.network if arm.student is not None else ()), *_forms(arm)]
     for teacher in (teacher for group in teacher_groups(config) for one in group for teacher in _with_own(one)):
-        found += [teacher.network, teacher.method or ""]
+        found += [teacher.network, teacher.method or "", *_forms(teacher)]
     return list(dict.fromkeys(filter(is_own, found)))
+
+
+def _forms(part: ArmConfig | TeacherConfig) -> list[str]:
+    """The forms of noise that an arm or a teacher names."""
+    noise = settings_of(part)["noise"] or ()
+    return [each.form for each in (noise if isinstance(noise, tuple) else (noise,))]
 
 
 def trained_groups(config: StudyConfig, seeds: Sequence[int] | None = None) -> list[tuple[TeacherConfig, ...]]:

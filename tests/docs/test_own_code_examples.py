@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.own_process import try_here
 
-from models import own_network
 from study.data.load import describe_dataset, load_dataset
 from study.distill.teachers import check_given_files
 from study.lookup import study_of
@@ -28,7 +28,7 @@ def _write(folder: Path, name: str, mark: str) -> Path:
 
 @pytest.fixture
 def here(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(own_network, "_asked", own_network.answer_to)  # a process of its own needs seconds to start
+    try_here(monkeypatch)
     return workspace
 
 
@@ -38,6 +38,17 @@ def test_a_study_of_ones_own_method_runs_to_its_plan(here: Path) -> None:
     check_study(study, describe_dataset(study.data, here))
     arms = [trial for trial in plan.grid_trials(study) if trial.role == "arm"]
     assert [trial.settings["limit"] for trial in arms] == [2, 2, 2, 5, 5, 5, 10, 10, 10]
+
+
+def test_a_study_of_ones_own_noise_runs_to_its_plan(here: Path) -> None:
+    _write(here / "studies", "mine.py", "form of noise in mine.py")
+    study = study_of(str(_write(here / "studies", "study.yaml", "study of a form of noise in mine.py")))
+    check_study(study, describe_dataset(study.data, here))
+    arms = [trial.noise for trial in plan.grid_trials(study) if trial.role == "arm"]
+    assert {(noise.form, noise.per) for noise in arms} == {
+        ("studies/mine.py:LogNormal", "sample"),
+        ("studies/mine.py:LogNormal", "image"),
+    }
 
 
 def test_a_study_of_given_logits_runs_to_its_plan(here: Path) -> None:

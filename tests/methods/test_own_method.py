@@ -6,13 +6,16 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from support.own_process import try_here
 
+from models import own_process
 from models.own_code import copies_in
 from study.config import StudyConfig, TrialConfig, dump_study, parse_study, teacher_trial
 from study.data.dataset import DatasetFacts
 from study.data.tensors import ImageTensors
 from study.distill.trainer import DistillationTrainer, TrainingData
 from study.errors import UserError
+from study.methods import own
 from study.planning import plan
 from study.planning.check import check_study
 from study.planning.keys import teacher_key, training_key
@@ -63,6 +66,12 @@ class OtherSigma(Power):
 class Sum(Method):
     def loss(self, batch):
         return (batch.logits - batch.clean_target).square()
+
+
+class Hangs(Method):
+    def loss(self, batch):
+        while True:
+            pass
 
 
 class Broken(Method):
@@ -208,9 +217,32 @@ def test_a_mistake_is_one_line(here: Path, arm: dict[str, Any], says: str) -> No
         ("NotFinite", "the loss of mine.py:NotFinite is not a finite number"),
     ],
 )
-def test_the_loss_is_tried_before_the_start(here: Path, method: str, says: str) -> None:
+def test_the_loss_is_tried_before_the_start(
+    here: Path, monkeypatch: pytest.MonkeyPatch, method: str, says: str
+) -> None:
+    try_here(monkeypatch)
     check_study(_study(POWER, {"method": "mine.py:Noisy", "sigma": 0.5}), DatasetFacts((1, 8, 8), 10))
     with pytest.raises(UserError) as refused:
         check_study(_study({"method": f"mine.py:{method}"}), DatasetFacts((1, 8, 8), 10))
     assert says in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_loss_that_hangs_is_ended(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried in a process of its own, with a time limit."""
+    monkeypatch.setattr(own_process, "SECONDS", 1)
+    with pytest.raises(UserError, match=r"the loss of mine.py:Hangs takes more than 1 s for four samples; does it han"):
+        check_study(_study({"method": "mine.py:Hangs"}), DatasetFacts((1, 8, 8), 10))
+
+
+def test_all_settings_of_a_method_are_tried_in_one_process(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def answer(function: str, task: dict[str, Any], *words: str) -> dict[str, Any]:
+        asked.append(task)
+        return own.answer_to(task)
+
+    monkeypatch.setattr(own_process, "asked", answer)
+    check_study(_study({**POWER, "power": [2, 3]}, {**POWER, "kind": "sum"}), DatasetFacts((1, 8, 8), 10))
+    (task,) = asked
+    assert [each["power"] for each in task["settings"]] == [2.0, 3.0, 3.0]

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.own_process import try_here
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from models import own_code, own_network, zoo
+from models import own_code, own_process, zoo
 from models.cost import network_cost
 from models.notation import NotationError
 
@@ -33,7 +34,7 @@ def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def here(apart: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same, but a network is tried in this process, which needs no start."""
-    monkeypatch.setattr(own_network, "_asked", own_network.answer_to)
+    try_here(monkeypatch)
     return apart
 
 
@@ -153,7 +154,7 @@ def test_what_cannot_be_trained_is_one_line(here: Path, code: str, says: str) ->
 
 
 def test_a_network_that_hangs_is_ended(apart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_network, "SECONDS", 1)
+    monkeypatch.setattr(own_process, "SECONDS", 1)
     reference = _network(apart, _module("while True: pass"))
     with pytest.raises(NotationError, match=r"takes more than 1 s .*; does it hang\?"):
         network_cost(reference, SHAPE, 10)

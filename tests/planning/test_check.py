@@ -10,9 +10,10 @@ import yaml
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from optuna.trial import BaseTrial
+from support.own_process import try_here
 from support.study_files import Document, small_studies
 
-from models import own_network, zoo
+from models import zoo
 from models.cost import network_cost
 from search_spaces.spaces import SPACES, get_space
 from study.config import ArmConfig, ArmStudent, StudyConfig, TrialConfig, parse_study
@@ -288,7 +289,7 @@ def test_every_study_that_is_accepted_can_be_planned_to_its_end(document: Docume
 
 
 def test_a_network_of_the_user_that_does_not_fit_is_named(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_network, "_asked", own_network.answer_to)  # a process of its own needs seconds to start
+    try_here(monkeypatch)
     code = "from torch import nn\n\n\ndef Net():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 9))\n"
     (workspace / "mine.py").write_text(code, encoding="utf-8")
     arm = {"method": "noisy_teacher", "sigma": 0.5, "student": {"network": "mine.py:Net"}}
