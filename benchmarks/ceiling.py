@@ -32,10 +32,10 @@ from search_spaces.spaces import sigma_alpha
 from study.planning.plan import grid_trials
 from study.planning.proposals import proposed_arm
 from study.records import TrialReport
+from study.running.job import TrialJob
 from study.running.journal import StageJournal, open_storage
 from study.running.sources import Planned, Searched, TrialSource
 from study.running.stage import StageRun
-from study.running.trial import TrialJob
 from study.running.watcher import Watcher
 from study.stages import Stage
 from study.tracking import schema

@@ -27,7 +27,8 @@ from benchmarks.throughput import CORES
 from study.adapters.glibc import keep_freed_memory
 from study.config import TrainConfig, TrialConfig
 from study.running.checkpoint import write_checkpoint
-from study.running.trial import DeviceImages, TrialJob, TrialRun
+from study.running.job import DeviceImages, TrialJob
+from study.running.trial import TrialRun
 
 SIZES = {"mnist-fc800": (50_000, 10_000), "nin-student3": (45_000, 5_000), "nin-lenet-cifar10": (5_000, 500)}
 """Training and validation images."""

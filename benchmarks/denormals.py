@@ -34,7 +34,7 @@ from study.distill.logit_store import LogitStore
 from study.distill.teachers import logits_of
 from study.distill.trainer import DistillationTrainer, TrainingData
 from study.export.latency import machine
-from study.running.trial import DeviceImages
+from study.running.job import DeviceImages
 
 TENTH = 9
 TRAIN_PICTURES, TEST_PICTURES = 500, 200

@@ -20,7 +20,7 @@ from study.distill.trainer import TrainingData, initial_network
 from study.records import TrainingSummary
 
 if TYPE_CHECKING:
-    from study.running.trial import DeviceImages
+    from study.running.job import DeviceImages
 
 
 class GivenTeacher(NamedTuple):

@@ -34,6 +34,7 @@ from study.planning.growth import Rounds, confirmation_rounds, grid_rounds, sear
 from study.planning.keys import logits_key, training_key
 from study.planning.proposals import proposed_arm, proposed_baseline
 from study.running.engine import Capacity
+from study.running.job import TrialJob
 from study.running.journal import StageJournal
 from study.running.rounds import RoundsOfStage
 from study.running.sources import Planned, Searched, TrialSource, keys_of_plan
@@ -41,7 +42,7 @@ from study.running.spent import over_budget, spent
 from study.running.stage import Placement, StageRun, run_stage
 from study.running.taught import TaughtLogits
 from study.running.trainable import NodeRefs
-from study.running.trial import WEIGHTS, FloatArray, TrialJob
+from study.running.trial import WEIGHTS, FloatArray
 from study.running.watcher import Watcher
 from study.stages import CONFIRM, GRID, SEARCH, SEARCH_BASELINE, TEACHER, Stage, teacher_pass
 from study.storage import Ownership, StudyFolder

@@ -24,13 +24,14 @@ from study.adapters.ray_workers import let_workers_start
 from study.config import TrialConfig
 from study.errors import StorageFull, StudyFailed
 from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
+from study.running.job import TrialJob
 from study.running.journal import StageJournal
 from study.running.machine_limits import kernel_memory_kills
 from study.running.nodes import alive_nodes, copies
 from study.running.result import RESULT
 from study.running.temporary import temporary_folder
 from study.running.trainable import JOB, REPORT, DistillationTrainable, NodeRefs
-from study.running.trial import TrialJob, discard_checkpoints
+from study.running.trial import discard_checkpoints
 from study.running.watcher import Watcher
 from study.tracking.ended import EndedRun
 from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded, now_ms

@@ -15,7 +15,8 @@ from models.own_code import use_copies
 from study.adapters.glibc import keep_freed_memory
 from study.data.dataset import Dataset
 from study.records import TrialReport
-from study.running.trial import DeviceImages, FloatArray, TrialJob, TrialRun
+from study.running.job import DeviceImages, TrialJob
+from study.running.trial import FloatArray, TrialRun
 
 JOB, REPORT = "job", "report"
 """Keys of the configuration and of a result: a `TrialJob`, and a `TrialReport` as JSON."""

@@ -7,7 +7,7 @@ studies may train the same teacher, and a worker may still run for a moment afte
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,12 +19,13 @@ import torch
 from filelock import FileLock, Timeout
 
 from study.config import TrialConfig
-from study.data.dataset import Dataset
-from study.data.tensors import ImageTensors, shared_tensor
+from study.data.tensors import shared_tensor
 from study.digests import CHANGED, Damaged
+from study.distill.captured import DeviceStream
 from study.distill.denormals import flushed_denormals
 from study.distill.logit_store import LogitStore
 from study.distill.processor import recorded_processor
+from study.distill.side_by_side import run_epochs
 from study.distill.teachers import logits_of
 from study.distill.tensor_files import is_damaged, write_tensors
 from study.distill.trainer import (
@@ -38,6 +39,7 @@ from study.planning.keys import validation_key
 from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
 from study.running.checkpoint import read_checkpoint, write_checkpoint
 from study.running.given import read_teacher
+from study.running.job import DeviceImages, TrialJob
 from study.running.result import RESULT, read_result, write_result
 from study.storage import remove_temporary_files
 
@@ -64,45 +66,6 @@ def discard_checkpoints(folder: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-class DeviceImages:
-    """A dataset's splits on one device. They are copied there once, and all trials of a worker use them."""
-
-    def __init__(self, dataset: Dataset, device: str = "cpu") -> None:
-        self.dataset, self.device = dataset, device
-
-    @cached_property
-    def train(self) -> ImageTensors:
-        return ImageTensors.of(self.dataset, "train").to(self.device)
-
-    @cached_property
-    def validation(self) -> ImageTensors:
-        return ImageTensors.of(self.dataset, "validation").to(self.device)
-
-    @cached_property
-    def test(self) -> ImageTensors:
-        return ImageTensors.of(self.dataset, "test").to(self.device)
-
-
-@dataclass(frozen=True)
-class TrialJob:
-    """What a worker needs to run one trial."""
-
-    number: int
-    trial: TrialConfig
-    folder: Path
-    target: str | None
-    """Key of its target (combined teacher logits); None for a trial that learns from labels."""
-    logit_store: Path
-    logit_key: str | None = None
-    """For a teacher: under which key its logits are stored."""
-    threads: int = 1
-    """How many threads train it, and make its logits if it is a teacher."""
-    processors: Path | None = None
-    """The study's file with the measurements of processors; None: this process measures for itself."""
-    code: Path | None = None
-    """The study's copies of the user's own code."""
-
-
 @dataclass
 class TrialRun:
     """A trial on one device. It holds the folder's lock from the first step until the last one or `close()`."""
@@ -113,14 +76,16 @@ class TrialRun:
     change them. Those for the validation images have the key `validation_key`. If they are missing, no agreement is
     measured."""
     images: DeviceImages
+    stream: DeviceStream | None = None
+    """The queue of the GPU that runs it, if trials share one; else it has its own."""
     _trainer: DistillationTrainer | None = field(default=None, init=False)
     _unreported: list[EpochRecord] = field(default_factory=list, init=False)
     _messages: list[str] = field(default_factory=list, init=False)
     _waiting: bool = field(default=False, init=False)
+    _is_uncaptured: bool = field(default=False, init=False)
     _written_at: float = field(default=0.0, init=False)
     _write_seconds: float = field(default=0.0, init=False)
 
-    @flushed_denormals()
     def step(self) -> TrialReport:
         """Train one epoch, or read the result that an earlier process stored.
 
@@ -128,10 +93,38 @@ class TrialRun:
             the report. A trial that fails has the outcome `failed` in it; a disk that cannot be used is `fatal`. The
             report has no epochs while another process trains in the folder.
         """
-        report = self._report()
-        if report.summary is not None or report.fatal is not None:
-            self.close()
+        trainer = self.begin()
+        return trainer if isinstance(trainer, TrialReport) else self.end(run_epochs([trainer])[0])
+
+    def begin(self) -> DistillationTrainer | TrialReport:
+        """What is done before an epoch.
+
+        Returns:
+            the trainer of the epoch, whose end the caller gives to `end`; or a report, if there is no epoch to train.
+        """
+        return self._guarded(self._begin)
+
+    def end(self, epoch: EpochRecord | Exception, beside: int = 1) -> TrialReport:
+        """What is done after an epoch: a checkpoint, or the end of the trial.
+
+        Args:
+            epoch: its record, or why it failed.
+            beside: how many trials train in this process. Together they write for as long as one alone may.
+        """
+
+        def ended() -> TrialReport:
+            if isinstance(epoch, Exception):
+                raise epoch
+            return self._end(epoch, beside)
+
+        report = self._guarded(ended)
+        assert isinstance(report, TrialReport)
         return report
+
+    def keep(self) -> None:
+        """Write a checkpoint now, because the process is about to end."""
+        if self._trainer is not None and self._trainer.epoch > 0:
+            self._write_checkpoint(self._trainer)
 
     def close(self) -> None:
         """Free the folder's lock, so that another process can resume the trial. Epochs after the last checkpoint are
@@ -139,9 +132,19 @@ class TrialRun:
         self._trainer = None
         self._lock.release()
 
-    def _report(self) -> TrialReport:
+    @flushed_denormals()
+    def _guarded(self, work: Callable[[], DistillationTrainer | TrialReport]) -> DistillationTrainer | TrialReport:
+        """What `work` returns, or a report of its error. The folder's lock is free after the last report."""
+        report = self._without_errors(work)
+        if isinstance(report, TrialReport) and (report.summary is not None or report.fatal is not None):
+            self.close()
+        return report
+
+    def _without_errors(
+        self, work: Callable[[], DistillationTrainer | TrialReport]
+    ) -> DistillationTrainer | TrialReport:
         try:
-            return self._step() if self._has_lock() else self._report_waiting()
+            return work()
         except UserError as error:
             return TrialReport(number=self.job.number, fatal=str(error))
         except OSError as error:
@@ -170,7 +173,9 @@ class TrialRun:
         self._waiting = True
         return TrialReport(number=self.job.number, messages=said)
 
-    def _step(self) -> TrialReport:
+    def _begin(self) -> DistillationTrainer | TrialReport:
+        if not self._has_lock():
+            return self._report_waiting()
         stored = self._stored_result()
         if stored is not None:
             return stored
@@ -178,11 +183,20 @@ class TrialRun:
             return self._given_teacher()
         if self._trainer is None:
             self._trainer = self._resumed_trainer()
-        if not self._trainer.finished:
-            self._unreported.append(self._trainer.run_epoch())
-        if self._trainer.finished:
-            return self._finish(self._trainer)
-        self._checkpoint_if_due(self._trainer)
+        return self._finish(self._trainer) if self._trainer.finished else self._trainer
+
+    def _end(self, epoch: EpochRecord, beside: int) -> TrialReport:
+        trainer = self._trainer
+        assert trainer is not None
+        self._unreported.append(epoch)
+        if trainer.not_captured is not None and not self._is_uncaptured:
+            self._is_uncaptured = True
+            self._messages.append(
+                f"{self.job.trial.network}: runs without a CUDA graph, which is slower ({trainer.not_captured})"
+            )
+        if trainer.finished:
+            return self._finish(trainer)
+        self._checkpoint_if_due(trainer, beside)
         report = TrialReport(number=self.job.number, epochs=tuple(self._unreported), messages=tuple(self._messages))
         self._unreported, self._messages = [], []
         return report
@@ -296,17 +310,20 @@ class TrialRun:
     def _checkpoints(self) -> tuple[Path, Path]:
         return checkpoints(self.job.folder)
 
-    def _checkpoint_if_due(self, trainer: DistillationTrainer) -> None:
-        now = time.monotonic()
-        if self._written_at and now - self._written_at < CHECKPOINT_COST * self._write_seconds:
-            return
+    def _checkpoint_if_due(self, trainer: DistillationTrainer, beside: int) -> None:
+        since = time.monotonic() - self._written_at
+        if not self._written_at or since >= CHECKPOINT_COST * self._write_seconds * beside:
+            self._write_checkpoint(trainer)
+
+    def _write_checkpoint(self, trainer: DistillationTrainer) -> None:
+        started = time.monotonic()
         newest, previous = self._checkpoints
         with suppress(FileNotFoundError):  # the first one
             newest.replace(previous)
         state = {"trial": self.job.trial.model_dump_json(), "trainer": trainer.state_dict()}
         write_checkpoint(newest, state)
         self._written_at = time.monotonic()
-        self._write_seconds = self._written_at - now
+        self._write_seconds = self._written_at - started
 
     def _resumed_trainer(self) -> DistillationTrainer:
         """A trainer with the state of the newest checkpoint that can be read, or a new trainer."""
@@ -332,7 +349,12 @@ class TrialRun:
     def _fresh_trainer(self) -> DistillationTrainer:
         target = None if self.job.target is None else shared_tensor(self.targets[self.job.target])
         return DistillationTrainer(
-            self.job.trial, self._training_data(), target, self.images.device, self._onednn_is_faster
+            self.job.trial,
+            self._training_data(),
+            target,
+            self.images.device,
+            self._onednn_is_faster,
+            stream=self.stream,
         )
 
     @cached_property

@@ -53,7 +53,8 @@ DistillationTrainer(trial(epochs=1), data, logits_for(data)).run_epoch()
 import pathlib, tempfile
 from models import zoo
 from study.data.dataset import Dataset, Split
-from study.running.trial import DeviceImages, TrialJob, TrialRun
+from study.running.job import DeviceImages, TrialJob
+from study.running.trial import TrialRun
 build = zoo.build
 zoo.build = lambda *of: Looks(build(*of))
 pixels, labels = (tensor.numpy() for tensor in (images(45, 1)._images, images(45, 1)._labels))

@@ -18,9 +18,10 @@ from study.distill.teachers import combined
 from study.distill.trainer import DistillationTrainer, TrainingData
 from study.planning import plan
 from study.planning.keys import logits_key, teacher_key
+from study.running.job import DeviceImages, TrialJob
 from study.running.journal import StageJournal
 from study.running.sources import Planned
-from study.running.trial import DeviceImages, TrialJob, TrialRun
+from study.running.trial import TrialRun
 from study.tracking.names import Cost, chain_name, run_name, run_params
 
 TEN: dict[str, Any] = {"network": "ten"}

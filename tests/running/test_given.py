@@ -15,8 +15,8 @@ from study.distill.logit_store import LogitStore
 from study.errors import UserError
 from study.planning.check import check_study
 from study.planning.keys import teacher_key, training_key, validation_key
+from study.running.job import DeviceImages
 from study.running.taught import TaughtLogits
-from study.running.trial import DeviceImages
 from study.tracking.names import run_params
 
 pytest_plugins = ("support.small_trials",)

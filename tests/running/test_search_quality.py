@@ -20,11 +20,11 @@ from study.planning.proposals import proposed_arm
 from study.results.read import epochs_trained, read_study
 from study.running import stage
 from study.running.engine import Capacity, ray_engine
+from study.running.job import TrialJob
 from study.running.journal import StageJournal, open_storage
 from study.running.sources import Searched
 from study.running.stage import Placement, StageRun, run_stage
 from study.running.trainable import NodeRefs
-from study.running.trial import TrialJob
 from study.running.watcher import Watcher
 from study.tracking import schema
 from study.tracking.client import TrackingClient

@@ -13,8 +13,9 @@ import torch
 from study.config import TrialConfig
 from study.records import TrialReport
 from study.running import trainable
+from study.running.job import TrialJob
 from study.running.trainable import JOB, DistillationTrainable, NodeRefs
-from study.running.trial import TrialJob, TrialRun
+from study.running.trial import TrialRun
 
 ROOT = Path(__file__).parents[2]
 LIKE_A_WORKER = "import ray.tune; import study.running.trainable"

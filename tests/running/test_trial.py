@@ -27,7 +27,8 @@ from study.distill.processor import MeasuredProcessor
 from study.distill.teachers import logits_of
 from study.distill.trainer import DistillationTrainer, TrainingData, initial_network
 from study.records import EpochRecord
-from study.running.trial import DeviceImages, FloatArray
+from study.running.job import DeviceImages
+from study.running.trial import FloatArray
 
 pytest_plugins = ("support.small_trials",)
 

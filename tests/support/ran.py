@@ -22,7 +22,8 @@ from study.export.weights import OpenedStudent, open_student
 from study.planning import plan
 from study.planning.keys import logits_key, training_key
 from study.results.read import TrackedStudy, read_study
-from study.running.trial import DeviceImages, TrialJob, TrialRun
+from study.running.job import DeviceImages, TrialJob
+from study.running.trial import TrialRun
 from study.storage import StartRecord, StudyFolder
 from study.tracking.client import TrackingClient
 from study.tracking.events import RunBegan, RunEnded, StudyBegan, StudyEnded

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from study.config import Outcome, TrialConfig
 from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
+from study.running.job import TrialJob
 from study.running.journal import StageJournal
 from study.running.stage import StageRun
-from study.running.trial import TrialJob
 from study.running.watcher import Watcher
 from study.tracking.events import Event
 

@@ -15,7 +15,8 @@ from study.config import TrialConfig
 from study.data.dataset import Dataset, Split
 from study.distill.logit_store import LogitStore
 from study.records import TrainingSummary, TrialReport
-from study.running.trial import DeviceImages, FloatArray, TrialJob, TrialRun
+from study.running.job import DeviceImages, TrialJob
+from study.running.trial import FloatArray, TrialRun
 
 CLASSES, TRAIN_IMAGES = 3, 48
 TARGET, LOGITS = "the-target", "the-logits"

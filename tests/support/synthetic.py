@@ -9,8 +9,8 @@ from typing import Any
 
 from study.config import TrialConfig
 from study.records import EpochRecord, TrainingSummary, TrialReport
+from study.running.job import TrialJob
 from study.running.trainable import JOB, DistillationTrainable, result_of
-from study.running.trial import TrialJob
 
 SIGMA, ALPHA = 0.8, 0.35
 """Where the error is lowest."""
