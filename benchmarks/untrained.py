@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 from study.config import StudyConfig, TrialConfig, parse_study
 from study.records import EpochRecord, TrainingSummary, TrialReport
-from study.running import stage
+from study.running import tune_stage
 from study.running.service import Settings, start
 from study.running.trainable import DistillationTrainable, result_of
 from study.running.watcher import Watcher
@@ -142,7 +142,7 @@ def run(config: StudyConfig, watcher: Watcher, trained: bool = False) -> float:
     former, trainable = os.getcwd(), DistillationTrainable if trained else Untrained
     with (
         tempfile.TemporaryDirectory() as folder,
-        patch.object(stage, "DistillationTrainable", trainable),
+        patch.object(tune_stage, "DistillationTrainable", trainable),
         patch.dict(
             os.environ, PYTHONPATH=os.pathsep.join(sys.path)
         ),  # workers import this module, which no package has

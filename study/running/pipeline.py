@@ -37,9 +37,10 @@ from study.running.engine import Capacity
 from study.running.job import TrialJob
 from study.running.journal import StageJournal
 from study.running.rounds import RoundsOfStage
+from study.running.run_stage import run_stage
 from study.running.sources import Planned, Searched, TrialSource, keys_of_plan
 from study.running.spent import over_budget, spent
-from study.running.stage import Placement, StageRun, run_stage
+from study.running.stage import Placement, StageRun
 from study.running.taught import TaughtLogits
 from study.running.trainable import NodeRefs
 from study.running.trial import WEIGHTS, FloatArray
@@ -299,9 +300,9 @@ class Pipeline:
 
     def _placement(self) -> Placement:
         asked = self._config.resources
-        fit = self._context.capacity.workers(asked.cpus_per_trial, asked.gpus_per_trial)
+        fit = self._context.capacity.workers(asked.cpus_per_trial, asked.gpus_per_trial) * asked.students_per_gpu
         workers = fit if asked.workers == "auto" else asked.workers
-        return Placement(workers, asked.cpus_per_trial, asked.gpus_per_trial)
+        return Placement(workers, asked.cpus_per_trial, asked.gpus_per_trial, asked.students_per_gpu)
 
     def _teacher_placement(self, trials: Sequence[TrialConfig]) -> Placement:
         """What each teacher gets: the CPUs that the largest teacher can use, and a whole GPU if trials use GPUs."""

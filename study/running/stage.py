@@ -1,41 +1,32 @@
-"""One stage of a study as a Ray Tune run.
+"""One stage of a study, as the driver sees it: which trials run, and what is done with their reports.
 
-Every start and every resume makes a new `Tuner`. The searcher below first suggests the trials that are RUNNING in the
-journal, then asks for new ones. A resume needs nothing from Ray. The end of a trial is written to the outbox first and
-to the journal second: after a crash in between it is written to both again, so it is never lost. Optuna's pruner stops
-trials early. It reads only the journal; Ray sees it as a scheduler.
+Knows nothing of where trials run; `run_stage` does. A resume needs nothing from Ray: it first runs the trials that are
+RUNNING in the journal, then asks for new ones. The end of a trial is written to the outbox first and to the journal
+second: after a crash in between it is written to both again, so it is never lost. Optuna's pruner stops trials early.
+It reads only the journal.
 """
 
-import errno
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from ray import tune
-from ray.tune import Stopper
-from ray.tune.experiment import Trial
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
-from ray.tune.search import Searcher
-
-from study.adapters.ray_workers import let_workers_start
 from study.config import TrialConfig
-from study.errors import StorageFull, StudyFailed
+from study.errors import StudyFailed
 from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
 from study.running.job import TrialJob
 from study.running.journal import StageJournal
 from study.running.machine_limits import kernel_memory_kills
-from study.running.nodes import alive_nodes, copies
 from study.running.result import RESULT
-from study.running.temporary import temporary_folder
-from study.running.trainable import JOB, REPORT, DistillationTrainable, NodeRefs
 from study.running.trial import discard_checkpoints
 from study.running.watcher import Watcher
 from study.tracking.ended import EndedRun
 from study.tracking.events import EpochsPassed, Event, RunBegan, RunEnded, now_ms
 from study.tracking.names import run_name
+
+FINISHED = "FINISHED"
+"""What `next_job` returns when there are no more trials, as Ray Tune's searchers do."""
 
 MAX_LOSSES = 5
 """How many times in a row a trial may lose its worker before it has trained one more epoch. Then it counts as
@@ -44,11 +35,18 @@ failed."""
 
 @dataclass(frozen=True)
 class Placement:
-    """How many workers a stage has, and the CPUs and GPUs of each trial."""
+    """How many trials of a stage run at once, and the CPUs and GPUs of each process that trains.
+
+    Attributes:
+        workers: trials that run at once.
+        cpus, gpus: of one process.
+        lanes: trials that one process trains side by side.
+    """
 
     workers: int
     cpus: int
     gpus: float
+    lanes: int = 1
 
     @property
     def device(self) -> str:
@@ -91,9 +89,9 @@ class StageRun:
         self._again = self.journal.unfinished()
 
     def next_job(self, ray_trial: str) -> TrialJob | str | None:
-        """The next trial's job; None: ask again later; `Searcher.FINISHED`: there are no more trials."""
+        """The next trial's job, known by the name `ray_trial`; None: ask again later; `FINISHED`: there is no other."""
         if self.error is not None:
-            return str(Searcher.FINISHED)
+            return FINISHED
         if len(self._live) >= self.workers:
             return None
         while (next_trial := self._next_trial()) is not None:
@@ -106,7 +104,7 @@ class StageRun:
             self._end_trial(report, summary)
             self.watcher.trial_reports(self.journal.trial_id(number), trial, report)
         # A running trial may still lose its worker and need another one.
-        return None if self._live else str(Searcher.FINISHED)
+        return None if self._live else FINISHED
 
     def _next_trial(self) -> tuple[int, TrialConfig] | None:
         return self._again.pop(0) if self._again else self.journal.ask()
@@ -223,161 +221,6 @@ class StageRun:
         passed = self._histories.get(number, {})
         summary = summary_without_result("failed", [passed[epoch] for epoch in sorted(passed)], reason)
         self.on_report(ray_trial, TrialReport(number=number, summary=summary))
-
-
-class JournalSearcher(Searcher):
-    """Ray Tune's searcher, which takes its trials from the journal. It limits how many run at once and has no state."""
-
-    def __init__(self, stage: StageRun) -> None:
-        super().__init__(metric="val_error", mode="min")
-        self._stage = stage
-
-    def suggest(self, trial_id: str) -> Any:
-        """A configuration; None: ask again later; `Searcher.FINISHED`: there are no more trials."""
-        job: TrialJob | str | None = Searcher.FINISHED
-        with self._stage.stopping_on_errors():
-            job = self._stage.next_job(trial_id)
-        return {JOB: job} if isinstance(job, TrialJob) else job
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Handle a trial's last result, which Ray does not pass to the scheduler."""
-        with self._stage.stopping_on_errors():
-            if error or result is None or REPORT not in result:
-                self._stage.on_worker_lost(trial_id)
-            else:
-                self._stage.trials_of_nodes[str(result.get("node_ip"))] += 1
-                self._stage.on_report(trial_id, TrialReport.model_validate_json(result[REPORT]))
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles its configuration for a restore that never comes."""
-        return {}
-
-    def save(self, checkpoint_path: str) -> None:
-        """The journal is the state."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """The journal is the state."""
-
-    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """The journal is the state."""
-
-
-class JournalScheduler(FIFOScheduler):
-    """Handles every report of a trial except the last one, and stops the trials that the journal's pruner stops."""
-
-    def __init__(self, stage: StageRun) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._stage = stage
-
-    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        with self._stage.stopping_on_errors():
-            self._stage.on_report(trial.trial_id, TrialReport.model_validate_json(result[REPORT]))
-        return str(TrialScheduler.STOP if self._stage.is_over(trial.trial_id) else TrialScheduler.CONTINUE)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles its configuration for a restore that never comes."""
-        return {}
-
-
-class StopOnError(Stopper):
-    """Stops every trial once the stage has an error."""
-
-    def __init__(self, stage: StageRun) -> None:
-        self._stage: StageRun | None = stage
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return self.stop_all()
-
-    def stop_all(self) -> bool:
-        return self._stage is not None and self._stage.error is not None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles its run configuration for a restore that never comes."""
-        return {"_stage": None}
-
-
-def run_stage(stage: StageRun, placement: Placement, node_data: NodeRefs) -> None:
-    """Run a stage until all its trials have ended.
-
-    Raises:
-        StudyFailed: no trial can train any more (a full disk).
-        Exception: any error that the journal or the tracking raised in the driver.
-    """
-    total, finished = stage.journal.source.total, stage.journal.finished()
-    stage.watcher.stage_begins(stage.journal.name, total, finished, placement.workers)
-    if finished >= total:
-        return
-    let_workers_start()
-    with temporary_folder("noisy-study-ray-", "TMPDIR") as scratch:
-        trainable = tune.with_resources(
-            tune.with_parameters(DistillationTrainable, node_refs=node_data, device=placement.device),
-            tune.PlacementGroupFactory([{"CPU": placement.cpus, "GPU": placement.gpus}], strategy="SPREAD"),
-        )
-        tuner = tune.Tuner(
-            trainable,
-            tune_config=tune.TuneConfig(
-                search_alg=JournalSearcher(stage),
-                scheduler=JournalScheduler(stage),
-                num_samples=-1,
-                reuse_actors=True,
-            ),
-            run_config=tune.RunConfig(
-                name=stage.journal.name,
-                storage_path=str(scratch),
-                stop=StopOnError(stage),
-                # The searcher handles lost workers: it suggests the same trial again.
-                failure_config=tune.FailureConfig(max_failures=0),
-                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-                verbose=0,
-                # The default in a notebook clears the cell's output, also the lines printed before.
-                progress_reporter=tune.CLIReporter(),
-            ),
-        )
-        with _machine_in_one_line(scratch):
-            tuner.fit()
-    if stage.error is not None:
-        raise stage.error
-    if len(alive_nodes()) > 1:
-        stage.watcher.says(_spread(stage, node_data))
-    stage.watcher.stage_ends(stage.journal.name)
-
-
-@contextmanager
-def _machine_in_one_line(scratch: Path) -> Iterator[None]:
-    """Turn Ray Tune's errors about a full memory and a full folder of temporary files into one line.
-
-    Ray ends a worker when a node's memory is nearly full.
-
-    Raises:
-        StudyFailed: Ray ended a worker for that reason.
-        StorageFull: Ray Tune's files have no room.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise StorageFull(
-            f"{scratch.parent}: the disk of temporary files is full; make room there, or choose another folder with "
-            "TMPDIR"
-        ) from None
-    except RuntimeError as error:
-        if "running low on memory" not in str(error):
-            raise
-        raise StudyFailed(
-            "Ray ended a worker because its machine had almost no memory left; free some, or lower resources.workers"
-        ) from None
-
-
-def _spread(stage: StageRun, node_data: NodeRefs) -> str:
-    """One line: on which nodes a stage's trials ran, and how many copies of the data the nodes hold."""
-    trials = ", ".join(f"{node}: {count}" for node, count in sorted(stage.trials_of_nodes.items()))
-    images, logits = copies(node_data.dataset), copies(node_data.targets)
-    count, nodes = stage.trials_of_nodes.total(), len(stage.trials_of_nodes)
-    return (
-        f"{stage.journal.name}: {count} trials on {nodes} nodes ({trials}); "
-        f"copies in the nodes' memory: {images or '?'} of the images, {logits or '?'} of the teachers' logits"
-    )
 
 
 def _end(report: TrialReport) -> int:

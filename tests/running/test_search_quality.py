@@ -18,12 +18,13 @@ from search_spaces.spaces import sigma_alpha
 from study.config import StudyConfig, TrialConfig, parse_study
 from study.planning.proposals import proposed_arm
 from study.results.read import epochs_trained, read_study
-from study.running import stage
+from study.running import tune_stage
 from study.running.engine import Capacity, ray_engine
 from study.running.job import TrialJob
 from study.running.journal import StageJournal, open_storage
+from study.running.run_stage import run_stage
 from study.running.sources import Searched
-from study.running.stage import Placement, StageRun, run_stage
+from study.running.stage import Placement, StageRun
 from study.running.trainable import NodeRefs
 from study.running.watcher import Watcher
 from study.tracking import schema
@@ -105,7 +106,7 @@ class Search:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "DistillationTrainable", SyntheticTrainable)
+    monkeypatch.setattr(tune_stage, "DistillationTrainable", SyntheticTrainable)
 
 
 def test_tpe_finds_the_neighbourhood_of_the_optimum(tmp_path: Path, capacity: Capacity) -> None:

@@ -1,0 +1,119 @@
+"""A stage whose trials run side by side: some in each of a few workers, of which each has a GPU or its share of one.
+
+Works on a stage and on Ray's actors. Knows nothing of trainings. All trials of a worker train one epoch in each round;
+then the driver handles their reports and gives a new trial to each lane that is free. A worker that is lost costs each
+of its trials the epochs after its last checkpoint.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from study.records import TrialReport
+from study.running.job import TrialJob
+from study.running.lanes import LaneReports, Lanes
+from study.running.stage import Placement, StageRun
+from study.running.trainable import NodeRefs
+
+GRACE = 6.0
+"""Seconds that workers have to write the checkpoints of all trials after a signal. The whole shutdown has 8."""
+
+
+@dataclass
+class _Worker:
+    """One worker.
+
+    Attributes:
+        actor: the Ray actor.
+        lanes: names by which the stage knows its trials, by their numbers.
+        stopped: numbers of trials that the pruner stopped, and that the worker still has.
+        round: the answer that is awaited; None between two rounds.
+    """
+
+    actor: Any
+    lanes: dict[int, str] = field(default_factory=dict)
+    stopped: list[int] = field(default_factory=list)
+    round: Any = None
+
+
+def run_in_lanes(stage: StageRun, placement: Placement, node_data: NodeRefs) -> None:
+    """Run the trials of a stage until all have ended, or the stage has an error."""
+    workers = [_Worker(_new_actor(placement, node_data)) for _ in range(-(-placement.workers // placement.lanes))]
+    names = (f"lane-{number}" for number in count())
+    try:
+        with stage.stopping_on_errors():
+            while stage.error is None:
+                for worker in workers:
+                    if worker.round is None:
+                        _begin_round(stage, worker, _share(stage, placement, len(workers)), names)
+                waiting = [worker.round for worker in workers if worker.round is not None]
+                if not waiting:
+                    return
+                done, _ = ray.wait(waiting, num_returns=1)
+                worker = next(each for each in workers if each.round == done[0])
+                if not _end_round(stage, worker):
+                    worker.actor = _new_actor(placement, node_data)
+    except KeyboardInterrupt:
+        _keep(workers)
+        raise
+    finally:
+        for worker in workers:
+            ray.kill(worker.actor)
+
+
+def _new_actor(placement: Placement, node_data: NodeRefs) -> Any:
+    remote = ray.remote(num_cpus=placement.cpus, num_gpus=placement.gpus, scheduling_strategy="SPREAD")(Lanes)
+    return remote.remote(node_data, placement.device)
+
+
+def _share(stage: StageRun, placement: Placement, workers: int) -> int:
+    """How many trials a worker has: its lanes, or fewer when the stage ends, so that all workers have some."""
+    left = stage.journal.source.total - stage.journal.finished()
+    return min(placement.lanes, -(-left // workers))
+
+
+def _begin_round(stage: StageRun, worker: _Worker, lanes: int, names: Any) -> None:
+    """Give new trials to the free lanes, and let all trials of the worker train one epoch."""
+    jobs = []
+    while len(worker.lanes) < max(lanes, 1):
+        name = next(names)
+        job = stage.next_job(name)
+        if not isinstance(job, TrialJob):
+            break
+        worker.lanes[job.number] = name
+        jobs.append(job)
+    if worker.lanes:
+        worker.round = worker.actor.train.remote(jobs, worker.stopped)
+        worker.stopped = []
+
+
+def _end_round(stage: StageRun, worker: _Worker) -> bool:
+    """Handle what came of a round; whether the worker still lives."""
+    answer, worker.round = worker.round, None
+    try:
+        came: LaneReports = ray.get(answer)
+    except RayError:
+        for name in worker.lanes.values():
+            stage.on_worker_lost(name)
+        worker.lanes, worker.stopped = {}, []
+        return False
+    for text in came.reports:
+        report = TrialReport.model_validate_json(text)
+        name = worker.lanes[report.number]
+        stage.on_report(name, report)
+        if stage.is_over(name):
+            stage.trials_of_nodes[came.node] += 1
+            del worker.lanes[report.number]
+            if report.summary is None and report.fatal is None:
+                worker.stopped.append(report.number)
+    return True
+
+
+def _keep(workers: list[_Worker]) -> None:
+    """Let every worker write the checkpoints of its trials, as far as the time suffices."""
+    with suppress(RayError):  # a worker that is gone has nothing left to write
+        ray.wait([worker.actor.keep.remote() for worker in workers], num_returns=len(workers), timeout=GRACE)
