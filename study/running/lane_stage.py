@@ -46,17 +46,22 @@ def run_in_lanes(stage: StageRun, placement: Placement, node_data: NodeRefs) -> 
     names = (f"lane-{number}" for number in count())
     try:
         with stage.stopping_on_errors():
-            while stage.error is None:
-                for worker in workers:
-                    if worker.round is None:
-                        _begin_round(stage, worker, _share(stage, placement, len(workers)), names)
-                waiting = [worker.round for worker in workers if worker.round is not None]
-                if not waiting:
-                    return
+            for worker in workers:
+                _begin_round(stage, worker, _share(stage, placement, len(workers)), names)
+            while stage.error is None and (waiting := [each.round for each in workers if each.round is not None]):
                 done, _ = ray.wait(waiting, num_returns=1)
                 worker = next(each for each in workers if each.round == done[0])
-                if not _end_round(stage, worker):
+                came = _came(stage, worker)
+                if came is None:
                     worker.actor = _new_actor(placement, node_data)
+                # The reports of trials that have ended free their lanes. The driver handles the other reports while
+                # the worker trains the next epoch.
+                _handle(stage, worker, came, is_over=True)
+                _begin_round(stage, worker, _share(stage, placement, len(workers)), names)
+                _handle(stage, worker, came, is_over=False)
+                for idle in workers:
+                    if idle.round is None:
+                        _begin_round(stage, idle, _share(stage, placement, len(workers)), names)
     except KeyboardInterrupt:
         _keep(workers)
         raise
@@ -91,8 +96,8 @@ def _begin_round(stage: StageRun, worker: _Worker, lanes: int, names: Any) -> No
         worker.stopped = []
 
 
-def _end_round(stage: StageRun, worker: _Worker) -> bool:
-    """Handle what came of a round; whether the worker still lives."""
+def _came(stage: StageRun, worker: _Worker) -> LaneReports | None:
+    """What came of a round that is done; None if the worker is lost. Then its trials are queued again."""
     answer, worker.round = worker.round, None
     try:
         came: LaneReports = ray.get(answer)
@@ -100,17 +105,25 @@ def _end_round(stage: StageRun, worker: _Worker) -> bool:
         for name in worker.lanes.values():
             stage.on_worker_lost(name)
         worker.lanes, worker.stopped = {}, []
-        return False
-    for text in came.reports:
+        return None
+    return came
+
+
+def _handle(stage: StageRun, worker: _Worker, came: LaneReports | None, is_over: bool) -> None:
+    """Give the reports of the trials that have ended, or those of the others, to the stage."""
+    if came is None:
+        return
+    for text in came.ended if is_over else came.running:
         report = TrialReport.model_validate_json(text)
-        name = worker.lanes[report.number]
+        name = worker.lanes.get(report.number)
+        if name is None:  # the pruner stopped it while the worker trained its next epoch
+            continue
         stage.on_report(name, report)
         if stage.is_over(name):
             stage.trials_of_nodes[came.node] += 1
             del worker.lanes[report.number]
-            if report.summary is None and report.fatal is None:
+            if not is_over:
                 worker.stopped.append(report.number)
-    return True
 
 
 def _keep(workers: list[_Worker]) -> None:

@@ -26,11 +26,13 @@ class LaneReports:
 
     Attributes:
         node: the address of its node.
-        reports: as JSON, one of each trial.
+        ended: reports of the trials that have ended here, as JSON.
+        running: reports of the other trials.
     """
 
     node: str
-    reports: tuple[str, ...]
+    ended: tuple[str, ...]
+    running: tuple[str, ...]
 
 
 class Lanes:
@@ -51,7 +53,8 @@ class Lanes:
             stopped: numbers of trials that the pruner has stopped.
         """
         for number in stopped:
-            self._runs.pop(number).close()
+            if (run := self._runs.pop(number, None)) is not None:  # else it has just ended here
+                run.close()
         for job in jobs:
             torch.set_num_threads(job.threads)
             use_copies(job.code)
@@ -61,11 +64,12 @@ class Lanes:
         reports = [one for one in begun.values() if isinstance(one, TrialReport)]
         for number, epoch in zip(trainers, run_epochs(list(trainers.values())), strict=True):
             reports.append(self._runs[number].end(epoch, beside=len(trainers)))
-        for report in reports:
-            if report.summary is not None or report.fatal is not None:
-                del self._runs[report.number]
+        over = {one.number for one in reports if one.summary is not None or one.fatal is not None}
+        for number in over:
+            del self._runs[number]
         node = str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
-        return LaneReports(node, tuple(report.model_dump_json() for report in reports))
+        ended = tuple(one.model_dump_json() for one in reports if one.number in over)
+        return LaneReports(node, ended, tuple(one.model_dump_json() for one in reports if one.number not in over))
 
     def keep(self) -> int:
         """Write a checkpoint of every trial here, because the worker is about to end. Returns how many there are."""
