@@ -20,8 +20,8 @@ pytest_plugins = ("support.small_trials",)
 
 @pytest.fixture
 def lanes(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lanes]:
-    monkeypatch.setattr(lanes_of_workers.ray, "get", lambda reference: reference)
-    monkeypatch.setattr(lanes_of_workers.ray.util, "get_node_ip_address", lambda: "here")
+    monkeypatch.setattr("study.running.lanes.ray.get", lambda reference: reference)
+    monkeypatch.setattr("study.running.lanes.ray.util.get_node_ip_address", lambda: "here")
     monkeypatch.setattr(lanes_of_workers, "keep_freed_memory", lambda: True)
     monkeypatch.setattr(lanes_of_workers, "DeviceImages", lambda dataset, device: trials.images)
     before = torch.get_num_threads()
