@@ -196,7 +196,7 @@ def in_processes(network: str, count: int, way: str) -> Iterator[Speed]:
     """`count` processes with one student each, which train at the same time."""
     command = [sys.executable, "-m", "benchmarks.gpu", "--one-of-many", network]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    processes = [subprocess.Popen(command, cwd=ROOT, **pipes) for _ in range(count)]
+    processes: list[Any] = [subprocess.Popen(command, cwd=ROOT, **pipes) for _ in range(count)]
     try:
         for precision in PRECISIONS:
             for process in processes:
@@ -317,14 +317,8 @@ def table(lanes: int, folder: Path) -> float:
     file.write_text(TABLE.replace("gpu-table-3", f"gpu-table-3-lanes-{lanes}"))
     share = "1" if lanes > 1 else "0.125"
     settings = [f"resources.gpus_per_trial={share}", f"resources.students_per_gpu={lanes}"]
-    command = [
-        sys.executable,
-        "-c",
-        "from study.terminal.entry import main; main()",
-        "run",
-        str(file),
-        *(f"--set={each}" for each in settings),
-    ]
+    entry = "from study.terminal.entry import main; main()"
+    command = [sys.executable, "-c", entry, "run", str(file), *(f"--set={each}" for each in settings)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     started = time.perf_counter()
     subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL, timeout=150)
