@@ -3,6 +3,7 @@
 # make test          linter, type checker and tests; installs nothing outside of .venv
 # make lint          linter and type checker alone
 # make docs          the site, in build/docs
+# make reference     the pages of docs/reference, from the code
 # make browser       installs Chromium with apt-get (root on Debian), so that tests can look at pages in a browser
 # make test-pythons  many of the tests on Python 3.12 and 3.13, each in an environment of its own
 # make test-lowest   many of the tests with the lowest versions that pyproject.toml admits
@@ -24,7 +25,7 @@ STAMP := $(VENV)/.installed
 # By default, pip asks an index for its newest version; this turns that off. Its cache makes a second environment quick.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup quickstart test test-pythons test-lowest test-slow test-faults test-cluster lint browser screenshots docs \
+.PHONY: help setup quickstart test test-pythons test-lowest test-slow test-faults test-cluster lint browser screenshots docs reference \
 	audit docker-smoke bench clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -102,6 +103,9 @@ test-faults: setup
 
 test-cluster: setup
 	$(BIN)/pytest -m cluster
+
+reference: setup
+	$(BIN)/python docs/references.py
 
 docs: setup
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs

@@ -28,14 +28,14 @@ def test_every_page_is_on_the_site(site: Path) -> None:
 
 
 def test_the_study_file_reference_has_every_key(site: Path) -> None:
-    page = (site / "generated/study-file.html").read_text()
+    page = (site / "reference/study-file.html").read_text()
     for model in (StudyConfig, DataConfig, TrainConfig, TeacherConfig, ArmConfig, SearchConfig):
         for key in model.model_fields:
             assert f">{key}<" in page, key
 
 
 def test_the_command_reference_has_every_command(site: Path) -> None:
-    page = re.sub("<[^>]*>", "", (site / "generated/command-line.html").read_text())
+    page = re.sub("<[^>]*>", "", (site / "reference/commands.html").read_text())
     for name in ("ls", "cp", "validate", "run", "resume", "status", "sync", "table", "report", "export", "net", "ui"):
         assert f"noisy-study {name}" in page
 

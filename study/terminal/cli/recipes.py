@@ -41,8 +41,8 @@ def list_recipes(as_json: JsonOption = False) -> None:
 
 
 def copy_recipe(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", autocompletion=complete_recipe)],
-    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="a recipe's name", autocompletion=complete_recipe)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="the new file")],
 ) -> None:
     """Copy a recipe to a file that you can edit.
 
