@@ -39,7 +39,7 @@ def test_there_are_examples() -> None:
 def own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A working folder with the code of the how-to guide that its study files name."""
     text = (ROOT / "docs/how-to.md").read_text(encoding="utf-8")
-    code = re.findall(r"^<!-- example: .* in mine.py -->\n```python\n(.*?)^```", text, re.M | re.S)
+    code = re.findall(r"^<!-- example: [^\n]* in mine.py -->\n```python\n(.*?)^```", text, re.M | re.S)
     (tmp_path / "mine.py").write_text("\n".join(code), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
 
