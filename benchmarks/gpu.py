@@ -328,7 +328,7 @@ def table(lanes: int, folder: Path) -> float:
 # ------------------------------------------------------------------------------------------------------------ command
 
 
-def measure(seconds: float, with_table: bool, out: Path) -> None:
+def measure(seconds: float, with_table: bool, only: str | None, out: Path) -> None:
     """Measure everything that fits into the time, and store every number at once."""
     started = time.perf_counter()
     numbers: dict[str, Any] = {
@@ -358,7 +358,7 @@ def measure(seconds: float, with_table: bool, out: Path) -> None:
             numbers["speeds"].append(asdict(speed))
             print(*asdict(speed).values(), flush=True)
 
-    for network in (*STUDENTS, TEACHER):
+    for network in (*STUDENTS, TEACHER) if only != "together" else ():
         for precision in PRECISIONS:
             name = f"{network} {precision}"
             numbers["same_bits"][name] = run(f"bits {name}", partial(same_bits, network, precision))
@@ -366,17 +366,12 @@ def measure(seconds: float, with_table: bool, out: Path) -> None:
             for captures in (False, True):
                 way = "captured" if captures else "plain"
                 keep(f"{way} {name}", partial(measured_alone, network, precision, captures))
-    if with_table:
-        with tempfile.TemporaryDirectory() as folder:
-            for lanes in (32, 1):
-                numbers["table_seconds"][lanes] = run(f"table {lanes}", partial(table, lanes, Path(folder)))
-                print("table, lanes", lanes, numbers["table_seconds"][lanes], flush=True)
     for count in LANES[1:]:
-        for network in STUDENTS:
+        for network in STUDENTS if only != "alone" else ():
             for precision in PRECISIONS:
                 name = f"lanes {count} {network} {precision}"
                 keep(name, partial(measured_lanes, network, precision, count))
-    for network in STUDENTS:
+    for network in STUDENTS if only != "alone" else ():
         for count in PROCESSES:
             keep(f"processes {count} {network}", partial(in_processes, network, count, f"processes {count}"))
     for network in STUDENTS:
@@ -385,6 +380,11 @@ def measure(seconds: float, with_table: bool, out: Path) -> None:
         numbers["mps"] = has_mps
         for network in STUDENTS if has_mps else ():
             keep(f"MPS {network}", partial(in_processes, network, 8, "processes 8, MPS"))
+    if with_table:
+        with tempfile.TemporaryDirectory() as folder:
+            for lanes in (32, 1):
+                numbers["table_seconds"][lanes] = run(f"table {lanes}", partial(table, lanes, Path(folder)))
+                print("table, lanes", lanes, numbers["table_seconds"][lanes], flush=True)
     out.write_text(json.dumps(numbers, indent=1) + "\n")
     print("missing:", *numbers["missing"], sep="\n  ")
 
@@ -393,6 +393,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=420)
     parser.add_argument("--no-table", action="store_true")
+    parser.add_argument("--only", choices=("alone", "together"), help="one half of the speeds")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "gpu.json")
     parser.add_argument("--one-of-many", metavar="NETWORK", choices=SHAPES, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -401,7 +402,7 @@ def main() -> None:
     elif not torch.cuda.is_available():
         sys.exit("benchmarks.gpu: this machine has no GPU that PyTorch can use")
     else:
-        measure(asked.seconds, not asked.no_table, asked.out)
+        measure(asked.seconds, not asked.no_table, asked.only, asked.out)
 
 
 if __name__ == "__main__":

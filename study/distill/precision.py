@@ -1,4 +1,4 @@
-"""The precision of float32 products on a GPU, and the choice of algorithms that give the same bits each time.
+"""The precision of float32 products on a GPU.
 
 Works on PyTorch's settings by operator (`fp32_precision`), the newer of its two interfaces. It does not use the older
 one (`allow_tf32`), because PyTorch refuses a mixture. By default PyTorch runs convolutions in TF32, whose factors have
@@ -17,17 +17,12 @@ _OPERATORS: tuple[Any, ...] = (torch.backends.cuda.matmul, _CUDNN.conv, _CUDNN.r
 
 @contextmanager
 def fp32_products(tf32: bool = False) -> Iterator[None]:
-    """Multiply float32 in full precision inside, or in TF32 if the GPU has it. Also a decorator. A CPU ignores it.
-
-    cuDNN uses only deterministic algorithms inside, so a seed gives the same bits in every run on one kind of GPU.
-    """
-    before, deterministic = [operator.fp32_precision for operator in _OPERATORS], _CUDNN.deterministic
-    _CUDNN.deterministic = True
+    """Multiply float32 in full precision inside, or in TF32 if the GPU has it. Also a decorator. A CPU ignores it."""
+    before = [operator.fp32_precision for operator in _OPERATORS]
     for operator in _OPERATORS:
         operator.fp32_precision = "tf32" if tf32 else "ieee"
     try:
         yield
     finally:
-        _CUDNN.deterministic = deterministic
         for operator, precision in zip(_OPERATORS, before, strict=True):
             operator.fp32_precision = precision

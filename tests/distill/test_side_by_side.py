@@ -52,8 +52,10 @@ GROUPS: dict[str, list[TrialConfig]] = {
     "dropout": [trial("noisy_teacher", seed, network=DROPOUT, **NOISE) for seed in range(3)],
     "numbers of steps": [trial(batch_size=4), trial(batch_size=16), trial(batch_size=45), trial(batch_size=64)],
     "precisions": [trial(network=CONVOLUTIONAL, precision=precision) for precision in ("fp32", "tf32", "bf16")],
-    "networks": [trial(network=NETWORK), trial(network=CONVOLUTIONAL), trial(network="resnet8")],
+    "networks": [trial(network=NETWORK), trial(network=CONVOLUTIONAL)],
 }
+# cuDNN's fastest algorithms give resnet8 other last bits in each run on a GPU, also alone and uncaptured.
+ON_A_CPU = {"resnet8": [trial(network="resnet8"), trial(network="resnet8", seed=1)]}
 
 
 def _trainer(config: TrialConfig, device: str, stream: Any = None, captures: bool = True) -> DistillationTrainer:
@@ -76,6 +78,11 @@ def _alone(config: TrialConfig, device: str, captures: bool = True) -> Distillat
     for _ in range(3):
         trainer.run_epoch()
     return trainer
+
+
+@pytest.mark.parametrize("configs", ON_A_CPU.values(), ids=ON_A_CPU)
+def test_each_is_the_training_alone_on_a_cpu(configs: list[TrialConfig]) -> None:
+    test_each_is_the_training_alone(configs, "cpu")
 
 
 @pytest.mark.parametrize("device", DEVICES)
