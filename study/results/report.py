@@ -13,6 +13,7 @@ from study.errors import UserError
 from study.results.figures.chosen import ByValidation, by_validation
 from study.results.formats.html import fragment as html_fragment
 from study.results.history import read_histories
+from study.results.more_seeds import introduction, more_seeds
 from study.results.read import TrackedStudy, read_study
 from study.results.row_words import arm_words
 from study.results.rows import Row, Table
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 PAGE = "index.html"
 ARTIFACT_FOLDER = "report"
 """The folder of the same files in the artifacts of the study's parent run."""
+
+SWEEPS = ("error-over-", "teacher-or-student-noise", "improvement-map")
+"""Figures that people decide by: the first of them that a report has is beside the verdict."""
 
 Conclusion = Tested | Literal["mixed", "unknown"]
 
@@ -223,6 +227,9 @@ def page(tracked: TrackedStudy, table: Table, said: Verdict, drawn: "Pictures") 
 
     from study.results.figures.style import theme
 
+    # These SVGs were drawn here. They have only shapes, no text and no comments, so they need no escaping.
+    pictures = [(picture, Markup(picture.inline())) for picture in drawn.pictures]
+    sweep = next((one for one in pictures if one[0].name.startswith(SWEEPS)), None)
     environment = Environment(
         loader=PackageLoader("study.results", "."),
         autoescape=True,
@@ -235,8 +242,11 @@ def page(tracked: TrackedStudy, table: Table, said: Verdict, drawn: "Pictures") 
         verdict=said,
         facts=_facts(tracked),
         table=Markup(html_fragment(table)),  # which escapes its cells itself
-        # These SVGs were drawn here. They have only shapes, no text and no comments, so they need no escaping.
-        pictures=[(picture, Markup(picture.inline())) for picture in drawn.pictures],
+        introduction=introduction(table),
+        seeds=more_seeds(tracked),
+        sweep=sweep,
+        pictures=[one for one in pictures if one is not sweep],
+        files=[picture.name for picture in drawn.pictures],
         left_out=drawn.left_out,
         methods=table.methods if table.rows else "",
         light=theme(dark=False),
