@@ -6,7 +6,7 @@ Build it with `make docs`; a warning is an error.
 project = "noisy-teacher-study"
 author = "the noisy-teacher-study authors"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "generated"]  # the second one is of earlier versions
 html_theme = "furo"
 html_title = "noisy-teacher-study"
 myst_heading_anchors = 3
