@@ -5,6 +5,7 @@ Build it with `make docs`; a warning is an error.
 
 project = "noisy-teacher-study"
 author = "the noisy-teacher-study authors"
+copyright = author
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build", "generated"]  # the second one is of earlier versions
 html_theme = "furo"

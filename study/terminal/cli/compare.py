@@ -9,8 +9,8 @@ from study.terminal.cli.table import TableFormat, say_deleted
 
 
 def compare(
-    names: Annotated[list[str], typer.Argument(metavar="NAME NAME ...", help="Studies of the same data.")],
-    format: Annotated[TableFormat, typer.Option("--format")] = TableFormat.text,
+    names: Annotated[list[str], typer.Argument(metavar="NAME NAME ...", help="two or more studies of the same data")],
+    format: Annotated[TableFormat, typer.Option("--format", help="the format to print")] = TableFormat.text,
 ) -> None:
     """Print one table over several studies of the same data.
 

@@ -24,7 +24,7 @@ def export(
     name: NameArgument,
     out: Annotated[Path, typer.Option("--out", help="the folder to write to")],
     format: Annotated[ExportFormat, typer.Option("--format")] = ExportFormat.onnx,
-    int8: Annotated[bool, typer.Option("--int8", help="an ONNX file with 8-bit weights too")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="write an ONNX file with 8-bit weights too")] = False,
     data_root: DataRootOption = None,
 ) -> None:
     """Write the best student, tried on the whole test set, and its model card.

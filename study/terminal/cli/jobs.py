@@ -31,9 +31,9 @@ def submit(
     settings: SetOption = None,
     address: JobsAddressOption = DEFAULT_ADDRESS,
     extends: Annotated[
-        bool, typer.Option("--extend", help="extend the study that was started there with a smaller study file")
+        bool, typer.Option("--extend", help="extend the study that was started there, by this larger study file")
     ] = False,
-    follow: Annotated[bool, typer.Option("--follow/--no-wait", help="show what the job prints until it ends")] = True,
+    follow: Annotated[bool, typer.Option("--follow/--no-wait", help="print what the job prints until it ends")] = True,
 ) -> None:
     """Run a study on a Ray cluster, or resume or extend it there.
 
@@ -76,7 +76,9 @@ def list_jobs(address: JobsAddressOption = DEFAULT_ADDRESS, as_json: JsonOption 
 def logs(
     job_id: JobArgument,
     address: JobsAddressOption = DEFAULT_ADDRESS,
-    follow: Annotated[bool, typer.Option("--follow", help="until it ends; then with its exit status")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="print until the job ends, and end with its exit status")
+    ] = False,
 ) -> None:
     """Print the log of a job.
 

@@ -13,10 +13,13 @@ from study.terminal.cli.output import print_json, standard_output
 
 def net(
     network: Annotated[str, typer.Argument(metavar="NETWORK", help="a name, a line of notation, or FILE.py:NAME")],
-    teacher: Annotated[str | None, typer.Option(help="a network to compare with")] = None,
+    teacher: Annotated[str | None, typer.Option(help="a network to compare the costs with")] = None,
     shape: Annotated[
         str | None,
-        typer.Option("--input", help="CxHxW of an image, for a line of notation or a network of yours, e.g. 3x32x32"),
+        typer.Option(
+            "--input",
+            help="the shape of an image, CxHxW, for a line of notation or a network of yours",
+        ),
     ] = None,
     classes: Annotated[int, typer.Option(min=1, help="the number of classes, for a network of yours")] = 10,
     as_json: JsonOption = False,

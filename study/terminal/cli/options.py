@@ -29,21 +29,34 @@ OptionalStudyArgument = Annotated[
     typer.Argument(metavar="RECIPE|FILE", help="a recipe's name, or a study file", autocompletion=complete_recipe),
 ]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="a study's name", autocompletion=complete_study)]
-NameOption = Annotated[str | None, typer.Option(help="the study's name, instead of the file's")]
+NameOption = Annotated[str | None, typer.Option(help="a name for the study, instead of the one in the file")]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="a dotted key and a YAML value; may be given again"),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="change the study file: a dotted key and a YAML value; can be repeated",
+    ),
 ]
 DataRootOption = Annotated[
-    Path | None, typer.Option("--data-root", help="where data sets lie and are downloaded to [env: NOISY_STUDY_DATA]")
+    Path | None,
+    typer.Option(
+        "--data-root", help="the folder of data sets; missing ones are downloaded to it [env: NOISY_STUDY_DATA]"
+    ),
 ]
-AddressOption = Annotated[str | None, typer.Option(help="a running Ray cluster", envvar=RAY_ADDRESS)]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(help="a running Ray cluster; without it, a local Ray is started", envvar=RAY_ADDRESS),
+]
 JobsAddressOption = Annotated[
     str,
     typer.Option(
-        "--address", metavar="URL", help="a cluster's dashboard", envvar=[RAY_API_SERVER_ADDRESS, RAY_ADDRESS]
+        "--address",
+        metavar="URL",
+        help="a cluster's dashboard, http://HOST:8265",
+        envvar=[RAY_API_SERVER_ADDRESS, RAY_ADDRESS],
     ),
 ]
 JobArgument = Annotated[str, typer.Argument(metavar="ID", help="a job's id, as `submit` and `jobs` print it")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="show the messages of Ray and MLflow too")]
-JsonOption = Annotated[bool, typer.Option("--json", help="JSON alone on standard output")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]

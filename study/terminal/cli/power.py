@@ -14,7 +14,7 @@ from study.terminal.cli.output import say
 def power(
     reference: Annotated[str, typer.Argument(metavar="NAME|FILE", help="a study, a recipe or a study file")],
     effect: Annotated[
-        float, typer.Option("--effect", min=0.01, max=99, help="the improvement to detect, per cent")
+        float, typer.Option("--effect", min=0.01, max=99, help="the size of the improvement, in per cent")
     ] = 10.0,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:

@@ -12,7 +12,7 @@ from study.terminal.cli.output import errors
 
 def report(
     name: NameArgument,
-    out: Annotated[Path | None, typer.Option("--out", help="the folder to write to; NAME-report without")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="the folder to write to; without it, NAME-report")] = None,
 ) -> None:
     """Write verdict, table and figures as one HTML page, and log it with the study's run.
 

@@ -15,9 +15,9 @@ def rm(
     tracked: Annotated[
         bool, typer.Option("--tracked", help="delete its experiment on the tracking server too")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask for a confirmation")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="also where the tracking server does not have all results")
+        bool, typer.Option("--force", help="remove it even if the tracking server does not have all of its results")
     ] = False,
 ) -> None:
     """Remove a study's folder: its journal, checkpoints and weights. Shared teachers stay.

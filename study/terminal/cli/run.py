@@ -44,12 +44,14 @@ def run(
     settings: SetOption = None,
     data_root: DataRootOption = None,
     address: AddressOption = None,
-    from_run: Annotated[str | None, typer.Option("--from-run", help="take the study file of a tracked study")] = None,
+    from_run: Annotated[
+        str | None, typer.Option("--from-run", help="the id of a parent run: run its study file again")
+    ] = None,
     resume_existing: Annotated[
-        bool, typer.Option("--resume", help="resume the study if it has been started before")
+        bool, typer.Option("--resume", help="resume the study if it was started before")
     ] = False,
     extend_existing: Annotated[
-        bool, typer.Option("--extend", help="extend the study that was started with a smaller study file")
+        bool, typer.Option("--extend", help="extend the study that was started before, by this larger study file")
     ] = False,
     go_on: Annotated[bool, typer.Option("--go-on", hidden=True)] = False,  # the former name of --resume
     verbose: VerboseOption = False,

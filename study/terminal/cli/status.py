@@ -20,9 +20,11 @@ SHARED = ("teachers", "logits")
 def status(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="a study's name; all of them without", autocompletion=complete_study),
+        typer.Argument(metavar="NAME", help="a study's name; without it, all studies", autocompletion=complete_study),
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="again every two seconds, until it is finished")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="print the state every two seconds until the study ends")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show trials done, running, pruned and failed, the best so far, and the room on the disk.

@@ -24,7 +24,10 @@ class TableFormat(StrEnum):
     html = "html"
 
 
-def table(name: NameArgument, format: Annotated[TableFormat, typer.Option("--format")] = TableFormat.text) -> None:
+def table(
+    name: NameArgument,
+    format: Annotated[TableFormat, typer.Option("--format", help="the format to print")] = TableFormat.text,
+) -> None:
     """Print the table of improvements over the baseline, as text, Markdown, CSV, JSON, LaTeX or HTML.
 
     Example: noisy-study table quickstart --format md

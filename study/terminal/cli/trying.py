@@ -16,12 +16,18 @@ from study.terminal.cli.run import print_table
 
 
 def try_(
-    teacher: Annotated[str, typer.Option(help="a network: of the zoo, a line of notation, or mine.py:Big")],
-    student: Annotated[str, typer.Option(help="a network, as for --teacher")],
+    teacher: Annotated[
+        str, typer.Option(help="the teacher: a name of the zoo, a line of notation, or a network of yours, mine.py:Big")
+    ],
+    student: Annotated[str, typer.Option(help="the student, given as the teacher is")],
     data: Annotated[str, typer.Option(help="a folder or file of pictures or arrays, or the name of a data set")],
-    weights: Annotated[str | None, typer.Option(help="the teacher's weights; without them it is trained")] = None,
-    size: Annotated[int | None, typer.Option(help="resize and crop pictures to so many pixels")] = None,
-    hours: Annotated[float, typer.Option(min=0.001, help="hours of training, added up over all trainings")] = 2.0,
+    weights: Annotated[
+        str | None, typer.Option(help="a file with the teacher's weights; without it, the teacher is trained")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="resize and crop pictures to squares of so many pixels")] = None,
+    hours: Annotated[
+        float, typer.Option(min=0.001, help="the budget in hours of training, added up over all trainings")
+    ] = 2.0,
     name: NameOption = None,
     settings: SetOption = None,
     data_root: DataRootOption = None,

@@ -15,8 +15,8 @@ OPEN = "--no-auth: every user of this machine can now read and change every run 
 
 
 def ui(
-    host: Annotated[str, typer.Option(help="where to listen")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="the port", min=1, max=65535)] = 5000,
+    host: Annotated[str, typer.Option(help="the address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="the port to listen on", min=1, max=65535)] = 5000,
     auth: Annotated[
         bool | None,
         typer.Option(
