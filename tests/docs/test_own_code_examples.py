@@ -2,9 +2,11 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from support.own_process import try_here
 
 from study.data.load import describe_dataset, load_dataset
@@ -68,3 +70,14 @@ def test_a_study_of_ones_own_network_runs_to_its_plan(here: Path) -> None:
     assert study.student.network == "studies/mine.py:SmallNet"
     check_study(study, describe_dataset(study.data, here))
     assert [trial.role for trial in plan.grid_trials(study)] == ["baseline"] * 3 + ["arm"] * 6
+
+
+def test_a_normalised_teacher_normalises_its_images(tmp_path: Path) -> None:
+    """It has the weights of the network that it is made of, and no more."""
+    code = _write(tmp_path, "mine.py", "normalised teacher").read_text(encoding="utf-8")
+    names: dict[str, Any] = {"Big": torch.nn.Identity}
+    exec(code, names)
+    made = names["Normalised"]()
+    assert made.state_dict() == {}
+    white = made(torch.ones(2, 3, 4, 4)).mean(dim=(0, 2, 3)).tolist()
+    assert white == pytest.approx([(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225])
