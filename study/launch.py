@@ -16,21 +16,22 @@ from study.results.read import TrackedStudy, read_study
 from study.running import service
 from study.running.service import Settings
 from study.running.watcher import Watcher
+from study.tracking.address import tracking_uri
 
 
 def settings_of(
-    name: str, data_root: str | Path | None = None, address: str | None = None, verbose: bool = False
+    name: str | None, data_root: str | Path | None = None, address: str | None = None, verbose: bool = False
 ) -> Settings:
     """Where a study runs: what the caller gives, else what the environment says.
 
     Args:
-        name: of the study.
+        name: of the study; None where the address at which it is tracked does not matter.
         data_root: where data sets lie.
         address: a running Ray cluster; None for a local Ray.
         verbose: whether Ray and MLflow print their own messages.
     """
     return Settings(
-        tracking_uri_of(name),
+        tracking_uri() if name is None else tracking_uri_of(name),
         environment.data_root(data_root),
         environment.optuna_storage(),
         address=address,

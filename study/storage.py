@@ -241,11 +241,21 @@ class StudyFolder:
             raise UserError(f"{self._start_file}: cannot be read; bring it back from a backup") from None
 
     def tracking_uri(self) -> str | None:
-        """Where the study was tracked when it started; None for a study that is not here."""
-        former = self.path / "tracking-uri"  # of folder format 0, whose tables can still be read
+        """Where the study was tracked when it started; None for a study that is not here.
+
+        The tables of a study of another version of this package can still be read, so its format is not checked.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        former = self.path / "tracking-uri"  # of folder format 0
         if not self._start_file.exists():
             return former.read_text(encoding="utf-8") if former.exists() else None
-        return self.start_record().tracking_uri
+        try:
+            address = json.loads(self._start_file.read_bytes())["tracking_uri"]
+        except (OSError, ValueError, LookupError, TypeError):
+            address = None
+        return address if isinstance(address, str) else self.start_record().tracking_uri
 
 
 FOLDER_FORMAT = 1

@@ -15,7 +15,7 @@ from study.lookup import find_study
 from study.running.journal import open_storage
 from study.running.service import Settings, locked
 from study.running.started import check_journal, check_tracked_there
-from study.storage import StudyFolder
+from study.storage import StartRecord, StudyFolder
 from study.tracking.address import store_exists
 from study.tracking.client import TrackingClient
 from study.tracking.outbox import events_in
@@ -39,14 +39,21 @@ def remove(name: str, settings: Settings, *, tracked: bool = False, force: bool 
             results; the folder is unchanged.
     """
     folder = find_study(name, settings.root)
-    record = folder.start_record()
-    check_journal(folder, record, settings)
+    record = _readable_record(folder)
+    if record is not None:
+        check_journal(folder, record, settings)
+    elif tracked or settings.optuna_storage is not None:
+        what, without = ("an experiment", "--tracked") if tracked else ("stages in a shared journal", "OPTUNA_STORAGE")
+        raise UserError(
+            f"study {name} in {folder.path} was made by another version of this package, or its start.json is damaged, "
+            f"so it is not known whether {what} of this name is its own; remove the folder alone, without {without}"
+        )
     if tracked:
         check_tracked_there(folder, settings)
     with locked(folder):
         if not (force or tracked):
             _refuse_undelivered(folder)
-        if tracked and store_exists(settings.tracking_uri):
+        if tracked and record is not None and store_exists(settings.tracking_uri):
             TrackingClient(settings.tracking_uri, name, record.ownership).delete_study(
                 f"{name} (removed {time.strftime('%Y-%m-%d %H:%M:%S')}, {secrets.token_hex(2)})"
             )
@@ -59,6 +66,17 @@ def remove(name: str, settings: Settings, *, tracked: bool = False, force: bool 
         folder.path.rename(folder.path.with_name(f".{name}.{secrets.token_hex(4)}{_REMOVED}"))
     for left in folder.path.parent.glob(f".*{_REMOVED}"):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def _readable_record(folder: StudyFolder) -> StartRecord | None:
+    """What the study started with; None if another version of this package made the folder, or the record is damaged.
+
+    Such a folder can be removed: it is of no other use than for its tables, which the tracking server has.
+    """
+    try:
+        return folder.start_record()
+    except UserError:
+        return None
 
 
 def _refuse_undelivered(folder: StudyFolder) -> None:

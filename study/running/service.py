@@ -272,10 +272,11 @@ def _run_study(
             for each in folder.start_record().extensions:
                 track(StudyExtended(study_file=dump_study(config), extension=each))
             if is_new and not outbox.settle(PATIENCE) and outbox.trouble is not None:
-                if outbox.refused:
-                    folder.unclaim()  # another study of this name was started at the same moment
+                # Another study of this name was started at the same moment, or the address or permissions are wrong.
+                if outbox.refused or not _may_be_tracked(delivery.client):
+                    folder.unclaim()  # so that the same command works with another address
                     raise UserError(outbox.trouble)
-                raise StudyFailed(outbox.trouble)  # the address or the permissions are wrong: stop before training
+                raise StudyFailed(outbox.trouble)  # the server has the study, and fell silent: stop before training
             says.release()
             for note in dataset.notes if is_new else ():
                 watcher.says(note)
@@ -312,6 +313,14 @@ def _run_study(
     if failures:
         count = "1 trial failed and is" if len(failures) == 1 else f"{len(failures)} trials failed and are"
         raise StudyFailed(f"{count} not in the table; the first: {failures[0]}")
+
+
+def _may_be_tracked(client: TrackingClient) -> bool:
+    """Whether the tracking server has the study, as far as it answers."""
+    try:
+        return client.find_study() is not None
+    except UserError:
+        return True
 
 
 def _end(outbox: Outbox, status: StudyStatus, folder: StudyFolder, watcher: Watcher) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -16,7 +17,8 @@ from study.results.read import read_study
 from study.running.journal import open_storage
 from study.running.removal import remove
 from study.running.service import Settings
-from study.storage import StudyFolder
+from study.storage import DEFAULT_ROOT, StudyFolder
+from study.terminal.cli.rm import rm
 from study.tracking.events import Event, StudyEnded
 from study.tracking.outbox import Outbox
 
@@ -106,3 +108,39 @@ def test_a_killed_removal_is_finished_by_the_next(folder: StudyFolder, settings:
     (left / "journal.db").write_bytes(b"")
     remove("mine", settings)
     assert list(folder.path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [None, '{"format": 99, "tracking_uri": "sqlite:///mlflow.db"}', "{"])
+def test_a_study_whose_record_cannot_be_read_is_removed(
+    folder: StudyFolder, settings: Settings, content: str | None
+) -> None:
+    """Folders of the first version have no record, and one of a later version or a damaged one is not understood."""
+    record = folder.path / "start.json"
+    if content is None:
+        record.unlink()
+    else:
+        record.write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=r"was made by another version .* its own; remove the folder alone, without --"):
+        remove("mine", settings, tracked=True)
+    with pytest.raises(UserError, match=r"stages in a shared journal .* remove the folder alone, without OPTUNA"):
+        remove("mine", replace(settings, optuna_storage="sqlite:///shared.db"))
+    assert folder.exists()
+    remove("mine", settings)
+    assert local_studies(settings.root) == []
+    assert read_study(settings.tracking_uri, "mine").tags, "the runs stay"
+
+
+def test_the_command_removes_a_study_of_a_damaged_record(folder: StudyFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.path.parents[1].rename(DEFAULT_ROOT)
+    damaged = StudyFolder(DEFAULT_ROOT, "mine")
+    (damaged.path / "start.json").write_text("{", encoding="utf-8")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    rm("mine", yes=True)
+    assert not damaged.exists()
+
+
+def test_a_study_of_another_version_says_where_it_is_tracked(folder: StudyFolder, settings: Settings) -> None:
+    """So that its table can be read."""
+    record = folder.path / "start.json"
+    record.write_text(record.read_text().replace('"format": 1', '"format": 99'), encoding="utf-8")
+    assert folder.tracking_uri() == settings.tracking_uri

@@ -37,7 +37,8 @@ def rm(
         if not sys.stdin.isatty():
             raise UserError(f"this removes {what}; confirm it with --yes")
         typer.confirm(f"remove {what}?", abort=True, err=True)
-    remove(name, settings_of(name), tracked=tracked, force=force)
+    # The record of a study that only its folder is removed of may be damaged.
+    remove(name, settings_of(name if tracked else None), tracked=tracked, force=force)
     say(f"removed {what}")
     if not tracked:
         say(f"its runs are still on the tracking server, so a new study needs another name: noisy-study table {name}")

@@ -1,0 +1,72 @@
+"""The first start of a study whose tracking server answers, and then takes nothing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from support.started import STUDY
+
+from study.config import parse_study
+from study.errors import StudyFailed, TrackingUnavailable, UserError
+from study.running import service
+from study.running.service import Settings, start
+from study.running.watcher import Watcher
+from study.storage import StudyFolder
+from study.tracking.client import TrackingClient
+
+AWAY = "the tracking server does not answer (permission denied for table experiments)"
+
+
+class Trained(Exception):
+    """The study was started, and would train now."""
+
+
+@pytest.fixture
+def settings(workspace: Path, own_store: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Where a study would run: Ray is not started, and nothing is trained."""
+
+    @contextmanager
+    def no_ray(*_: object) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(check_fits=lambda resources: None)
+
+    def trained(context: object) -> None:
+        raise Trained
+
+    monkeypatch.setattr(service, "ray_engine", no_ray)
+    monkeypatch.setattr(service, "check_storage", lambda *_: None)
+    monkeypatch.setattr(service, "Pipeline", trained)
+    return Settings(own_store, workspace, root=workspace / "root")
+
+
+def _takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(client: TrackingClient, events: Any) -> None:
+        raise TrackingUnavailable(AWAY)
+
+    monkeypatch.setattr(TrackingClient, "apply", refuse)
+
+
+def test_another_address_can_be_given_with_the_same_name(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was tracked or trained, so no study was created."""
+    config = parse_study(STUDY, "study.yaml")
+    with monkeypatch.context() as only_here:
+        _takes_nothing(only_here)
+        with pytest.raises(UserError, match="permission denied") as refused:
+            start(config, settings, Watcher())
+    assert not isinstance(refused.value, StudyFailed)
+    assert not StudyFolder(settings.root, config.name).path.exists()
+    with pytest.raises(Trained):
+        start(config, settings, Watcher())
+
+
+def test_a_study_that_the_server_has_is_kept(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can be resumed when the server answers again."""
+    config = parse_study(STUDY, "study.yaml")
+    monkeypatch.setattr(service, "_refuse_tracked_name", lambda *_: None)
+    monkeypatch.setattr(TrackingClient, "find_study", lambda client: "a run")
+    _takes_nothing(monkeypatch)
+    with pytest.raises(StudyFailed, match="permission denied"):
+        start(config, settings, Watcher())
+    assert StudyFolder(settings.root, config.name).exists()
