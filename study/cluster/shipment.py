@@ -74,6 +74,8 @@ def pack(study: StudyConfig, folder: Path) -> Shipment:
     Raises:
         UserError: a file cannot be sent; the message names it.
     """
+    from study.planning.proposals import code_to_keep  # loads Optuna
+
     files: dict[Path, Path] = {}
     notes: list[str] = []
     for what, name in dict.fromkeys(given_files(study)):
@@ -83,7 +85,7 @@ def pack(study: StudyConfig, folder: Path) -> Shipment:
             notes.append(f"{what} {name} are not sent: every node must have them at this path")
         else:
             files[Path(name)] = _inside(folder, name, what)
-    for reference in plan.own_code(study):
+    for reference in code_to_keep(study):
         code = _code(reference)
         if code.travels:
             for file in code.files:

@@ -7,18 +7,15 @@ student among them. Knows nothing of tensors: costs and shapes are counted.
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-
-import optuna
 
 from models import cost, zoo
 from models.notation import NotationError
 from models.own_code import is_own
-from search_spaces.grid import edge_points, grid_points
+from search_spaces.grid import edge_points
 from search_spaces.published import published_table
-from search_spaces.spaces import get_space
 from study.config import ArmConfig, Role, StudyConfig, TrialConfig
 from study.data.dataset import DatasetFacts
 from study.errors import UserError
@@ -28,10 +25,7 @@ from study.noise.own import try_form
 from study.noise.settings import Noise
 from study.planning import plan
 from study.planning.growth import first_round
-from study.planning.proposals import proposed_arm, proposed_baseline
-
-RANDOM_PROPOSALS = 10
-"""How often a search's space is asked at random, beside the edges of its ranges."""
+from study.planning.proposals import RANDOM_PROPOSALS, probed, proposed_baseline
 
 
 def check_study(config: StudyConfig, facts: DatasetFacts, runs_here: bool = True) -> None:
@@ -192,31 +186,14 @@ class Fits:
 
 def _check_search(config: StudyConfig, fits: Callable[[TrialConfig], None]) -> None:
     """Whether everything that the search may propose can be trained and confirmed, as far as asking it tells."""
-    search = config.search
-    assert search is not None
-    proposed: list[ArmConfig] = []
-    propose = proposed_arm(config, get_space(search.space), fits)
-
-    def noted(trial: optuna.trial.BaseTrial) -> None:
-        arm = propose(trial)
-        if len(proposed) < search.confirm.top:
-            proposed.append(arm)
-
-    accepted = len(edge_points(noted))
-    if search.sampler == "grid":
-        accepted = len(grid_points(propose, search.grid_points))
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # Of one study, so that parameters that change from trial to trial are found out.
-    asked = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    for _ in range(RANDOM_PROPOSALS):
-        with suppress(optuna.TrialPruned):  # the space rejects this point
-            noted(asked.ask())
-            accepted += search.sampler != "grid"
-    if not accepted:
+    assert config.search is not None
+    found = probed(config, fits)
+    if not found.accepted:
         raise UserError(
-            f"search.space: {search.space} rejects every point that was tried, those at the edges of its ranges and "
-            f"{RANDOM_PROPOSALS} at random; let it accept more"
+            f"search.space: {config.search.space} rejects every point that was tried, those at the edges of its ranges "
+            f"and {RANDOM_PROPOSALS} at random; let it accept more"
         )
+    proposed = found.arms[: config.search.confirm.top]
     for trial in plan.confirmation_trials(plan.over_one_seed(config), proposed, _baselines(config)[-1]):
         fits(trial)
 

@@ -86,10 +86,15 @@ def teacher_groups(config: StudyConfig) -> list[tuple[TeacherConfig, ...]]:
     return _unique([config.teachers, *(arm.teachers for arm in (config.baseline, *config.arms) if arm.teachers)])
 
 
-def own_code(config: StudyConfig) -> list[str]:
-    """Every reference to code of the user that the study file has, in order."""
+def own_code(config: StudyConfig, proposed: Sequence[ArmConfig] = ()) -> list[str]:
+    """Every reference to code of the user that the study file has, in order.
+
+    Args:
+        config: the study.
+        proposed: arms that its search proposes.
+    """
     found = [config.student.network]
-    for arm in (config.baseline, *config.arms):
+    for arm in (config.baseline, *config.arms, *proposed):
         found += [arm.method, *(arm.student.network if arm.student is not None else ()), *_forms(arm)]
     for teacher in (teacher for group in teacher_groups(config) for one in group for teacher in _with_own(one)):
         found += [teacher.network, teacher.method or "", *_forms(teacher)]

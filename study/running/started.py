@@ -18,6 +18,7 @@ from study.distill.logit_store import file_digest
 from study.errors import UserError
 from study.planning import plan
 from study.planning.extension import changes
+from study.planning.proposals import code_to_keep
 from study.storage import Extension, StartRecord, StudyFolder, write_whole
 from study.tracking.address import same_address
 from study.tracking.credentials import without_credentials
@@ -78,7 +79,7 @@ def keep_code(config: StudyConfig, folder: StudyFolder) -> None:
         UserError: the code cannot be read, or the folder cannot be written.
     """
     with _in_one_line():
-        for reference in plan.own_code(config):
+        for reference in code_to_keep(config):
             code = own_code.located(reference)
             if code.root.is_relative_to(folder.code):
                 continue  # it is kept already
@@ -90,7 +91,7 @@ def keep_code(config: StudyConfig, folder: StudyFolder) -> None:
 def code_digests(config: StudyConfig) -> dict[str, str]:
     """SHA-256 of the user's own code as this process imports it, by its reference."""
     with _in_one_line():
-        return {reference: own_code.located(reference).digest for reference in plan.own_code(config)}
+        return {reference: own_code.located(reference).digest for reference in code_to_keep(config)}
 
 
 def check_same_code(folder: StudyFolder, record: StartRecord, says: Callable[[str], None]) -> None:

@@ -33,10 +33,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+SPACE = "from search_spaces.spaces import sigma_alpha as narrow\n"
+
+
 @pytest.fixture
 def mine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A module of the working folder, imported."""
-    (folder / "spaces_of_mine.py").write_text("def narrow(trial, study): ...\n")
+    (folder / "spaces_of_mine.py").write_text(SPACE, encoding="utf-8")
     importlib.import_module("spaces_of_mine")
     yield "spaces_of_mine"
     monkeypatch.delitem(sys.modules, "spaces_of_mine")
@@ -91,7 +94,7 @@ def test_a_space_s_module_is_sent(folder: Path, mine: str) -> None:
 def test_a_space_s_package_is_sent_with_its_modules(folder: Path) -> None:
     (folder / "package_of_mine" / "inner").mkdir(parents=True)
     for name in ("__init__.py", "inner/__init__.py", "inner/spaces.py", "helpers.py"):
-        (folder / "package_of_mine" / name).touch()
+        (folder / "package_of_mine" / name).write_text(SPACE, encoding="utf-8")
     importlib.import_module("package_of_mine.inner.spaces")
     files = pack(quickstart(**{"search.space": "package_of_mine.inner.spaces:narrow"}), folder).files
     assert {str(name) for name in files} == {

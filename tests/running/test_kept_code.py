@@ -55,6 +55,31 @@ def test_references_of_every_part_of_a_study_are_found() -> None:
     assert plan.own_code(config) == ["b.py:X", "mine.py:Net", "c.py:X"]
 
 
+SPACE = """
+from study.config import ArmConfig
+
+
+def networks(trial, study):
+    network = trial.suggest_categorical("network", ("mine.py:Net", "digits-fc32"))
+    return ArmConfig(method="noisy_teacher", sigma=0.5, student={"network": network})
+"""
+
+
+def test_a_network_that_a_search_proposes_is_kept(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its code is copied, and its digest is part of the keys, as for a network of the study file."""
+    (code / "space_of_mine.py").write_text(SPACE, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(code))
+    text = (
+        "name: s\ndata: {name: digits}\nteachers: [{network: digits-cnn}]\nstudent: {network: digits-fc32}\n"
+        "search: {space: 'space_of_mine:networks', trials: 2}\n"
+    )
+    folder, record = _started(parse_study(text, "a test"), code)
+    assert record.code.keys() == {OWN}
+    (code / "mine.py").unlink()
+    with copies_in(folder.code):
+        assert vars(zoo.build(OWN, (1, 8, 8), 10))["in_features"] == 64
+
+
 def test_an_edited_file_is_one_line_and_the_copy_is_used(code: Path) -> None:
     folder, record = _started(_study(), code)
     assert _said(folder, record) == []
