@@ -119,7 +119,7 @@ docker-smoke: setup
 	docker/smoke-test.sh
 
 # Each writes benchmarks/NAME.json and its block of docs/performance.md.
-BENCHMARKS := throughput steps profile memory checkpoints overhead history tables ceiling
+BENCHMARKS := throughput steps profile memory reading checkpoints overhead history tables ceiling
 bench: setup
 	$(PIP) install --constraint constraints.txt --editable '.[bench]'
 	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name || exit 1; done

@@ -9,6 +9,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -267,6 +268,7 @@ def _check_no_class_is_empty(found: _Found) -> None:
             raise UserError(f"{found.source}: no image in {shown(folder)}; remove the folder or add images")
 
 
+@lru_cache(maxsize=10_000)  # there are many images of each class
 def _normalised(class_name: str) -> str:
     """A name in one spelling: macOS decomposes letters with accents, other systems do not."""
     return unicodedata.normalize("NFC", class_name)

@@ -5,6 +5,8 @@ Works on arrays of images. It writes chunk by chunk into one array of floats, so
 memory twice in float32. Knows nothing of data sets or splits.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,7 +19,10 @@ CHUNK_PIXELS = 2**18
 
 
 def local_contrast_normalization(
-    images: Pixels, indices: npt.NDArray[np.int64], max_value: float
+    images: Pixels,
+    indices: npt.NDArray[np.int64],
+    max_value: float,
+    done: Callable[[int, int], None] = lambda start, end: None,
 ) -> npt.NDArray[np.float32]:
     """Normalise `images[indices]` over all channels jointly.
 
@@ -30,6 +35,7 @@ def local_contrast_normalization(
         images: (N, C, H, W).
         indices: (M,), the positions of the images to normalise, in the order of the result.
         max_value: the value of a white pixel.
+        done: is called when a range of the result, from start to before end, is finished.
 
     Returns:
         (M, C, H, W) float32.
@@ -46,6 +52,7 @@ def local_contrast_normalization(
         sigma = np.sqrt(down @ np.square(v).mean(axis=1, keepdims=True) @ across)
         c = np.maximum(sigma.mean(axis=(2, 3), keepdims=True), FLOOR)
         np.divide(v, np.maximum(c, sigma), out=result[start : start + chunk])
+        done(start, min(start + chunk, len(indices)))
     return result
 
 

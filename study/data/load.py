@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from study.adapters import pages
 from study.config import DataConfig
 from study.data import lcn
-from study.data.dataset import Dataset, DatasetFacts, RawDataset, Split, content_digest
+from study.data.dataset import Dataset, DatasetFacts, Pixels, RawDataset, Split, content_digest
 from study.data.files.archive import shown
 from study.data.preprocess import in_order, mean_image
 from study.data.source import Source
@@ -123,16 +124,26 @@ def _taken(raw: RawDataset, indices: npt.NDArray[np.int64], config: DataConfig) 
 
 
 def _splits(raw: RawDataset, indices: SplitIndices, config: DataConfig) -> tuple[Split, Split, Split]:
-    """Training, validation and test images. The arrays of `raw` are used, not copied; their rows are moved."""
-    if _normalized(config):
-        everything = np.arange(len(raw.test))
-        test = lcn.local_contrast_normalization(raw.test.images, everything, raw.max_value)
-        train, validation = (_taken(raw, each, config) for each in (indices.train, indices.validation))
-        return train, validation, Split(test, raw.test.labels)
+    """Training, validation and test images. The arrays of `raw` are used, not copied: their rows are moved, or lost."""
     labels, border = raw.training.labels, len(indices.train)
     images = in_order(raw.training.images, np.concatenate([indices.train, indices.validation]))
-    return (
+    splits = (
         Split(images[:border], labels[indices.train]),
         Split(images[border:], labels[indices.validation]),
         raw.test,
     )
+    if not _normalized(config):
+        return splits
+    train, validation, test = (Split(_normalised(each.images, raw.max_value), each.labels) for each in splits)
+    return train, validation, test
+
+
+def _normalised(images: Pixels, max_value: float) -> npt.NDArray[np.float32]:
+    """Normalised images. The memory of the images is given back as they are normalised, so their pixels are lost."""
+    if not images.flags.writeable:
+        images = images.copy()
+
+    def release(start: int, end: int) -> None:
+        pages.release(images[start:end])
+
+    return lcn.local_contrast_normalization(images, np.arange(len(images)), max_value, release)

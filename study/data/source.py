@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from study.adapters import pages
 from study.config import DataConfig
 from study.data.dataset import DatasetFacts, RawDataset
 from study.data.splits import SplitIndices, stratified_share, stratified_split
@@ -35,11 +36,13 @@ def path_of(config: DataConfig, data_root: Path) -> Path:
 def memory_for_each_byte(config: DataConfig) -> float:
     """How many bytes are in memory at most for each byte of the images, while they are read and preprocessed.
 
-    Local contrast normalisation makes four bytes of each, while the others are still there. With a fraction, the
-    students have a copy of their share.
+    Local contrast normalisation makes a float of four bytes of each. The byte is given back then, where the system can
+    do that. With a fraction, the students have a copy of their share.
     """
     share = config.fraction if config.fraction < 1 else 0.0
-    return 1 + 4 * (1 + share) if "local_contrast_normalization" in config.preprocess else 1 + share
+    if "local_contrast_normalization" in config.preprocess:
+        return 4 * (1 + share) + (0 if pages.IS_AVAILABLE else 1)
+    return 1 + share
 
 
 @dataclass(frozen=True)

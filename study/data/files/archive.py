@@ -46,7 +46,7 @@ class Member:
     kind: Kind
     start: int
     size: int
-    read: Callable[[], bytes]
+    read: Callable[[], bytearray]
 
 
 def archive_members(path: Path, max_file_bytes: int, max_total_bytes: int) -> Iterator[Member]:
@@ -181,13 +181,18 @@ def _checked(path: Path, archive: tarfile.TarFile, member: tarfile.TarInfo, max_
         raise UserError(f"{path}: refused: its member {shown(member.name)} has more than {max_file_bytes // 2**20} MB")
     is_file = member.isreg() and not member.issparse()
 
-    def read() -> bytes:
+    def read() -> bytearray:
         if not is_file:
             raise UserError(f"{path}: refused: its member {shown(member.name)} is a link or a device, not a file")
         with _one_line(path):
             file = archive.extractfile(member)
             assert file is not None  # a regular file, as checked
-            content: bytes = file.read()
+            content, filled = bytearray(member.size), 0
+            while filled < member.size:
+                count = file.readinto(memoryview(content)[filled : filled + _CHUNK])  # type: ignore[attr-defined]  # a buffered reader
+                if not count:
+                    raise EOFError("it ends too early")
+                filled += count
             return content
 
     kind: Kind = "folder" if member.isdir() else "file" if is_file else "other"

@@ -40,12 +40,15 @@ class MatlabArray:
         kind: the class of its values, as MATLAB calls it.
         read: returns its values. It must be called before the next variable is read. The values have the type in which
             they are stored: MATLAB may store an array of small whole doubles in bytes.
+        read_bytes: reads values that are stored in bytes into memory of their size, in the order of the file: the first
+            index varies fastest. Called instead of `read`.
     """
 
     name: str
     shape: tuple[int, ...]
     kind: str
     read: Callable[[], npt.NDArray[Any]]
+    read_bytes: Callable[[memoryview], None]
 
 
 def matlab_arrays(path: Path) -> Iterator[MatlabArray]:
@@ -113,26 +116,38 @@ def _array(stream: _Stream, order: str) -> MatlabArray:
     shape = struct.unpack(f"{order}{len(dimensions) // 4}i", dimensions)
     kind = {**_CLASSES, **_NAMES}.get(word & 0xFF, "unknown")
 
-    def read() -> npt.NDArray[Any]:
+    def stored_as() -> tuple[np.dtype[Any], int, bytes]:
         if word & 0xFF not in _CLASSES or word & _COMPLEX or not shape or min(shape) < 0:
             raise DamagedMatlabFile(f"{name.decode('latin-1')!r} is not an array of real numbers")
         stored, length, inside = _tag(stream, order)
         dtype = np.dtype(f"{order}{_STORED_AS[stored]}") if stored in _STORED_AS else None
         if dtype is None or length != math.prod(shape) * dtype.itemsize:
             raise DamagedMatlabFile(f"{name.decode('latin-1')!r} is not stored as an array of its shape")
-        content = bytearray(length)
-        view = memoryview(content)
+        return dtype, length, inside
+
+    def fill(view: memoryview, inside: bytes) -> None:
         view[: len(inside)] = inside
         filled = len(inside)
-        while filled < length:
-            piece = stream.read(min(_CHUNK, length - filled))
+        while filled < len(view):
+            piece = stream.read(min(_CHUNK, len(view) - filled))
             if not piece:
                 raise DamagedMatlabFile(f"it ends within {name.decode('latin-1')!r}")
             view[filled : filled + len(piece)] = piece
             filled += len(piece)
+
+    def read() -> npt.NDArray[Any]:
+        dtype, length, inside = stored_as()
+        content = bytearray(length)
+        fill(memoryview(content), inside)
         return np.frombuffer(content, dtype=dtype).reshape(shape, order="F")
 
-    return MatlabArray(name.decode("latin-1"), shape, kind, read)
+    def read_bytes(view: memoryview) -> None:
+        dtype, length, inside = stored_as()
+        if dtype != np.uint8 or length != len(view):
+            raise DamagedMatlabFile(f"{name.decode('latin-1')!r} is stored as {dtype}, expected bytes")
+        fill(view, inside)
+
+    return MatlabArray(name.decode("latin-1"), shape, kind, read, read_bytes)
 
 
 def _tag(stream: _Stream, order: str) -> tuple[int, int, bytes]:

@@ -14,7 +14,6 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
@@ -65,7 +64,7 @@ Size = tuple[int, int]
 """Height and width."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Picture:
     """An opened picture, upright.
 
@@ -91,7 +90,7 @@ class Picture:
 
 def can_be_picture(file_name: str) -> bool:
     """Whether a file is a picture by its extension, and Pillow can read such pictures."""
-    extension = PurePosixPath(file_name).suffix.lower()
+    extension = os.path.splitext(file_name)[1].lower()
     return extension in COMMON_EXTENSIONS or _own_format(extension) is not None
 
 
@@ -146,7 +145,10 @@ def pixels_of(
     mode, image = "L" if channels == 1 else "RGB", picture.image
     try:
         is_transparent = False
-        with _without_lines_of_libtiff(image):
+        if image.format == "TIFF":
+            with _without_lines_of_libtiff():
+                image.load()
+        else:
             image.load()
         if picture.has_transparency:
             image, is_transparent = _on_background(image, background)
@@ -187,11 +189,8 @@ def pillow_warnings() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _without_lines_of_libtiff(image: Image.Image) -> Iterator[None]:
+def _without_lines_of_libtiff() -> Iterator[None]:
     """Keep libtiff's own lines from the terminal. It writes them to the process's standard error, past Python."""
-    if image.format != "TIFF":
-        yield
-        return
     try:
         terminal = os.dup(2)
     except OSError:  # there is no standard error

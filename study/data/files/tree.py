@@ -130,14 +130,15 @@ def _walk(root: Path) -> Iterator[Entry]:
 
 
 def _folder_contents(root: Path, entries: Sequence[Entry]) -> Iterator[tuple[int, bytes]]:
+    folder = os.path.join(root, "")
     for at, entry in enumerate(entries):
         try:
-            yield at, _read_bounded(root.joinpath(*entry.parts))
+            yield at, _read_bounded(folder + entry.name)  # a path as text: `Path` takes as long as the reading
         except OSError as error:
             raise UserError(f"{root}: {shown(entry.name)}: cannot be read: {error.strerror or error}") from None
 
 
-def _read_bounded(file: Path) -> bytes:
+def _read_bounded(file: str) -> bytes:
     try:
         status = os.stat(file)
     except FileNotFoundError:

@@ -4,13 +4,14 @@ Works on the extracted folders, or on the archives, which are read without unpac
 downloaded, because it needs no pickle: a record consists of the label bytes and 3,072 pixel bytes.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from study.adapters import pages
 from study.data.dataset import DatasetFacts, RawDataset, Split
 from study.data.files.archive import archive_members
 from study.data.files.download import DownloadError, RemoteFile, fetch_files
@@ -19,6 +20,7 @@ from study.data.source import Source
 from study.errors import UserError
 
 INPUT_SHAPE = (3, 32, 32)
+_CHUNK = 1024
 PIXELS = 3 * 32 * 32
 MAX_FILE_BYTES = 2**28
 """The largest official file, CIFAR-100's training images, has 2^27.2."""
@@ -130,14 +132,18 @@ def _read_binary(cifar: Cifar, location: Path) -> RawDataset:
 
     def read(name: str) -> Split:
         record = cifar.label_bytes + PIXELS
-        content = contents[name]
+        content = contents.pop(name)
         if not content or len(content) % record:
             raise UserError(
                 f"{location}: {name} has {len(content)} bytes, which is not a multiple of {record}; fetch it again"
             )
-        records = np.frombuffer(content, dtype=np.uint8).reshape(-1, record)
-        images = records[:, cifar.label_bytes :].reshape(-1, *INPUT_SHAPE)
-        return Split(images, records[:, cifar.label_bytes - 1].astype(np.int64))
+        whole = np.frombuffer(content, dtype=np.uint8)
+        records = whole.reshape(-1, record)
+        labels = records[:, cifar.label_bytes - 1].astype(np.int64)
+        images = whole[: len(records) * PIXELS].reshape(-1, PIXELS)
+        for start in range(0, len(records), _CHUNK):  # moves pixels to the front, over the labels
+            images[start : start + _CHUNK] = records[start : start + _CHUNK, cifar.label_bytes :].copy()
+        return Split(images.reshape(-1, *INPUT_SHAPE), labels)
 
     names = contents[cifar.binary.names].decode("utf-8", errors="replace").split()
     return _assemble(cifar, cifar.binary, location, names, read)
@@ -148,7 +154,7 @@ def _read_python(cifar: Cifar, location: Path) -> RawDataset:
 
     def unpickle(name: str) -> dict[str, Any]:
         try:
-            content = load_restricted(contents[name])
+            content = load_restricted(bytes(contents.pop(name)))
         except RefusedPickle as error:
             raise UserError(f"{location}: {name} is refused: {error}; fetch the official file") from None
         if not isinstance(content, dict):
@@ -178,7 +184,7 @@ def _assemble(
 ) -> RawDataset:
     if len(names) != cifar.class_count:
         raise UserError(f"{location}: {layout.names} has {len(names)} class names, not {cifar.class_count}")
-    training, test = _joined(read(name) for name in layout.train), _joined([read(layout.test)])
+    training, test = _joined([read(name) for name in layout.train]), read(layout.test)
     for labels in (training.labels, test.labels):
         if labels.min() < 0 or labels.max() >= cifar.class_count:
             raise UserError(
@@ -188,20 +194,31 @@ def _assemble(
     return RawDataset(classes=tuple(names), training=training, test=test, max_value=255.0)
 
 
-def _joined(splits: Iterable[Split]) -> Split:
-    splits = list(splits)
-    return Split(np.concatenate([split.images for split in splits]), np.concatenate([split.labels for split in splits]))
+def _joined(splits: list[Split]) -> Split:
+    """One split of several. The list is emptied, so that no image is in memory twice for long."""
+    if len(splits) == 1:
+        return splits[0]
+    labels = np.concatenate([split.labels for split in splits])
+    images = np.empty((len(labels), *INPUT_SHAPE), dtype=np.uint8)
+    end = len(labels)
+    while splits:
+        part = splits.pop().images
+        images[end - len(part) : end] = part
+        end -= len(part)
+        if part.flags.writeable:
+            pages.release(part)  # freed memory of this size may stay with the process
+    return Split(images, labels)
 
 
-def _read_files(layout: Layout, location: Path) -> dict[str, bytes]:
-    """The contents of a layout's files, from its folder or its archive."""
-    contents: dict[str, bytes] = {}
+def _read_files(layout: Layout, location: Path) -> dict[str, bytearray]:
+    """The contents of a layout's files, from its folder or its archive. They may be written to."""
+    contents: dict[str, bytearray] = {}
     try:
         if location.is_dir():
             for name in layout.files:
                 path = location / name
                 if path.is_file():
-                    contents[name] = _bounded(location, name, path.stat().st_size, path.read_bytes)
+                    contents[name] = _bounded(location, name, path)
         else:
             for member in archive_members(location, MAX_FILE_BYTES, MAX_TOTAL_BYTES):
                 *folder, name = member.parts or ("",)
@@ -217,10 +234,14 @@ def _read_files(layout: Layout, location: Path) -> dict[str, bytes]:
     return contents
 
 
-def _bounded(location: Path, name: str, size: int, read: Callable[[], bytes]) -> bytes:
+def _bounded(location: Path, name: str, path: Path) -> bytearray:
+    size = path.stat().st_size
     if size > MAX_FILE_BYTES:
         raise UserError(f"{location}: {name} has {size} bytes, more than any official file; fetch it again")
-    return read()
+    content = bytearray(size)
+    with path.open("rb") as file:
+        filled = file.readinto(content)
+    return content[:filled] if filled < size else content
 
 
 def _download(cifar: Cifar, data_root: Path) -> None:

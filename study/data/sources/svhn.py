@@ -5,9 +5,9 @@ twice as many images of the training set as of the extra set.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ INPUT_SHAPE = (3, 32, 32)
 CLASSES = tuple(str(digit) for digit in range(10))
 MAX_IMAGES = 1_000_000
 """Twice the largest of the three files; 3 GB."""
+_CHUNK = 1024
 FILES = {"train": "train_32x32.mat", "extra": "extra_32x32.mat", "test": "test_32x32.mat"}
 
 
@@ -41,13 +42,14 @@ def read_svhn(data_root: Path, parts: Sequence[str] = tuple(FILES)) -> RawDatase
         UserError: a file is missing and cannot be downloaded, or its content is wrong.
     """
     _download_missing(data_root, parts)
-    training = [_read_mat(data_root / FILES[part]) for part in parts if part != "test"]
+    labels = {part: _read_labels(data_root / FILES[part]) for part in parts}
+    of_training = [part for part in parts if part != "test"]
     return RawDataset(
         classes=CLASSES,
-        training=_joined(training),
-        test=_joined([_read_mat(data_root / FILES["test"])]),
+        training=_read_split(data_root, labels, of_training),
+        test=_read_split(data_root, labels, ["test"]),
         max_value=255.0,
-        extra=sum(len(split) for split in training[1:]),
+        extra=sum(len(labels[part]) for part in of_training[1:]),
     )
 
 
@@ -77,31 +79,62 @@ def split_with_extra(
     )
 
 
-def _read_mat(path: Path) -> Split:
-    """Images as a (N, 3, 32, 32) view of MATLAB's (32, 32, 3, N), and labels. The label 10 is the digit 0."""
-    content: dict[str, npt.NDArray[Any]] = {}
-    try:
+def _read_split(data_root: Path, labels: Mapping[str, Labels], parts: Sequence[str]) -> Split:
+    """The images of some files in one array, which is the only copy, and their labels."""
+    images = np.empty((sum(len(labels[part]) for part in parts), *INPUT_SHAPE), dtype=np.uint8)
+    start = 0
+    for part in parts:
+        end = start + len(labels[part])
+        _read_images(data_root / FILES[part], images[start:end])
+        start = end
+    return Split(images, np.concatenate([labels[part] for part in parts]))
+
+
+def _read_labels(path: Path) -> Labels:
+    """The labels of a file, after a check that it has as many images. The label 10 is the digit 0."""
+    shape, values = None, None
+    with _naming(path):
         for array in matlab_arrays(path):
             if array.name in ("X", "y"):
                 _check_header(path, array)
-                content[array.name] = array.read()
+            if array.name == "X":
+                shape = array.shape
+            elif array.name == "y":
+                values = array.read()
+    for name, found in (("X", shape), ("y", values)):
+        if found is None:
+            raise UserError(f"{path}: has no variable {name!r}; SVHN's files have X and y")
+    assert shape is not None
+    assert values is not None
+    if values.size != shape[3]:
+        raise UserError(f"{path}: {values.size} labels for {shape[3]} images")
+    if values.dtype.kind not in "iu" or values.min() < 1 or values.max() > 10:
+        raise UserError(f"{path}: labels from {values.min()} to {values.max()}; SVHN's labels are 1 to 10")
+    return values.reshape(-1).astype(np.int64) % 10
+
+
+def _read_images(path: Path, images: npt.NDArray[np.uint8]) -> None:
+    """Read the images of a file into an array (N, 3, 32, 32). The file has (32, 32, 3, N), the first index fastest."""
+    with _naming(path):
+        for array in matlab_arrays(path):
+            if array.name == "X":
+                array.read_bytes(images.reshape(-1).data)
+    for start in range(0, len(images), _CHUNK):  # each image is (channels, width, height) in the file
+        chunk = images[start : start + _CHUNK]
+        chunk[:] = chunk.transpose(0, 1, 3, 2).copy()
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """One line that names a file that cannot be read."""
+    try:
+        yield
     except DamagedMatlabFile as error:
         kind = kind_of(path)
         what = str(error) if kind in (None, "a MATLAB file") else f"it is {kind}"
         raise UserError(f"{path}: not a readable MATLAB file: {what}") from None
     except OSError as error:
         raise UserError(f"{path}: not a readable MATLAB file: {' '.join(str(error).split())}") from None
-    for name in ("X", "y"):
-        if name not in content:
-            raise UserError(f"{path}: has no variable {name!r}; SVHN's files have X and y")
-    pixels, labels = content["X"], content["y"]
-    if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[:3] != (32, 32, 3) or not pixels.size:
-        raise UserError(f"{path}: X is {pixels.shape} of {pixels.dtype}, not (32, 32, 3, N) of uint8")
-    if labels.size != pixels.shape[3]:
-        raise UserError(f"{path}: {labels.size} labels for {pixels.shape[3]} images")
-    if labels.dtype.kind not in "iu" or labels.min() < 1 or labels.max() > 10:
-        raise UserError(f"{path}: labels from {labels.min()} to {labels.max()}; SVHN's labels are 1 to 10")
-    return Split(pixels.transpose(3, 2, 0, 1), labels.reshape(-1).astype(np.int64) % 10)
 
 
 def _check_header(path: Path, array: MatlabArray) -> None:
@@ -115,14 +148,6 @@ def _check_header(path: Path, array: MatlabArray) -> None:
         expected = "N labels"
     if not fits:
         raise UserError(f"{path}: {array.name} is {shape} of {array.kind}, not {expected}")
-
-
-def _joined(splits: Iterable[Split]) -> Split:
-    splits = list(splits)
-    # The array is allocated here, because concatenate would keep MATLAB's order of the axes in memory.
-    images: npt.NDArray[np.uint8] = np.empty((sum(map(len, splits)), *INPUT_SHAPE), dtype=np.uint8)
-    np.concatenate([split.images for split in splits], out=images)
-    return Split(images, np.concatenate([split.labels for split in splits]))
 
 
 def _download_missing(data_root: Path, parts: Sequence[str]) -> None:
