@@ -110,7 +110,7 @@ reference: setup
 docs: setup
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
 
-# Strict: a package that the service knows nothing of is an error and not a pass.
+# Strict: a package that the service does not know is an error.
 SERVICE ?= pypi
 audit: setup
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict --vulnerability-service $(SERVICE)

@@ -93,3 +93,21 @@ def test_a_template_of_an_issue_is_a_form(name: str) -> None:
     assert len(ids) == len(set(ids)) > 1
     assert all(field["attributes"]["label"] for field in form["body"])
     assert any(field.get("validations", {}).get("required") for field in form["body"])
+
+
+def test_readme_shows_the_first_output_early() -> None:
+    """A picture, two commands and what they print come first, in two screens; the parts have the agreed order."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    before = text[: text.index("quickstart: improvement over the baseline")]
+    assert len(before.splitlines()) <= 40
+    assert before.index("![") < before.index("make quickstart") < before.index("make test")
+    assert re.findall(r"^## (.*)$", text, flags=re.M) == [
+        "Two commands",
+        "Your own study",
+        "What was found",
+        "Browse the trials",
+        "Scale to a cluster",
+        "More",
+    ]
+    found = text.split("## What was found\n")[1].split("\n## ")[0]
+    assert len(re.findall(r"^- \[.*\]\(docs/results/.*\): ", found, flags=re.M)) >= 3

@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, filterwarnings
 
 import matplotlib
@@ -21,7 +21,9 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-from matplotlib.typing import RcKeyType
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType  # since matplotlib 3.11
 
 WIDTH = 5.6
 """Inches. It is narrow, so that the text is legible on a phone."""
@@ -53,7 +55,7 @@ _LEGEND_WIDTH, _LEGEND_HANDLE = 80, 9  # in characters
 ORDERED_COLOURS = ("#fde725", "#90d743", "#35b779", "#21918c", "#31688e", "#443983")
 """From low to high, from light to dark (matplotlib's viridis), so that they can be read without seeing hues."""
 
-_SETTINGS: dict[RcKeyType, Any] = {
+_SETTINGS: dict["RcKeyType", Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": COLOURS["muted"][0],
     "axes.facecolor": "none",
