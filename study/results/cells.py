@@ -7,6 +7,7 @@ from study.results.arms import Setting
 from study.results.rows import Row
 from study.results.rule import LEVEL
 from study.results.statistics import Interval
+from study.results.wording import two_digits
 
 
 def sigma_text(sigma: float | Interval | None) -> str:
@@ -50,7 +51,7 @@ def detectable_text(row: Row) -> str:
     low, high = row.detectable_percent
     if low >= 100:
         return "over 100 %"
-    return f"{low:.2g} to {high:.2g} %" if high < 100 else f"{low:.2g} % to none"
+    return f"{two_digits(low)} to {two_digits(high)} %" if high < 100 else f"{two_digits(low)} % to none"
 
 
 def signed_percent(value: float | None, unit: str = " %") -> str:

@@ -19,7 +19,7 @@ from study.results.read import OUTCOMES, TrackedStudy, epochs_trained
 from study.results.rule import RULE, is_inside
 from study.results.statistics import mean
 from study.results.teachers import labels_apart, teacher_settings
-from study.results.wording import count, percent, some
+from study.results.wording import count, percent, some, two_digits
 from study.stages import CONFIRM, SEARCH
 from study.tracking import schema
 
@@ -309,11 +309,11 @@ def verdict_notes(findings: Mapping[Arm, Finding], smallest_effect: float | None
     if known:
         low, high = min(each[0] for each in known), max(each[1] for each in known)
         spread = max(found.spread[1] for found in findings.values() if found.spread is not None)
-        most = f"{high:.2g} %" if high < 100 else "more than 100 %"
+        most = f"{two_digits(high)} %" if high < 100 else "more than 100 %"
         notes.append(
-            f"With these seeds an improvement of {low:.2g} % to {most} is detected with a chance of 80 %. It is a "
-            "range because few seeds measure the spread roughly: a difference varies between seeds by up to "
-            f"{spread * 100:.2g} % of the baseline's error. Other arms may be better by less than that, too."
+            f"With these seeds an improvement of {two_digits(low)} % to {most} is detected with a chance of 80 %. It "
+            "is a range because few seeds measure the spread roughly: a difference varies between seeds by up to "
+            f"{two_digits(spread * 100)} % of the baseline's error. Other arms may be better by less than that, too."
         )
     unbounded = [
         str(arm)

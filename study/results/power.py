@@ -13,7 +13,7 @@ from study.results.families import families_of, findings_of
 from study.results.read import TrackedStudy
 from study.results.rule import Family
 from study.results.selection import baselines_of, ordered_arms
-from study.results.wording import count, plain
+from study.results.wording import count, plain, two_digits
 from study.tracking import schema
 
 DEFAULT_EFFECT = 10.0
@@ -132,7 +132,7 @@ def as_text(plans: Sequence[Plan]) -> str:
         lines += [
             f"{plan.subject}: {count(plan.family.planned, 'arm')} and the baseline, an improvement of "
             f"{plan.effect_percent:g} %",
-            f"  spread of a difference: {plan.spread.of_difference * 100:.2g} % of the baseline's error "
+            f"  spread of a difference: {two_digits(plan.spread.of_difference * 100)} % of the baseline's error "
             f"({plan.spread.source})",
             f"  {count(plan.seeds, 'seed')}: {_cost(plan, plan.seeds)}; chance to detect it {plan.chance:.0%}; "
             f"smallest improvement detected with a chance of 80 %: {_percent(plan.detectable_percent)}",
@@ -184,9 +184,9 @@ def warning(plans: Sequence[Plan]) -> str | None:
 
 def _cost(plan: Plan, seeds: int) -> str:
     hours = plan.hours(seeds)
-    time = "hours not known before a training ran" if hours is None else f"{hours:.2g} hours of training"
+    time = "hours not known before a training ran" if hours is None else f"{two_digits(hours)} hours of training"
     return f"{count(plan.trainings(seeds), 'training')}, {time}"
 
 
 def _percent(value: float) -> str:
-    return f"{value:.2g} %" if value < 100 else "none"
+    return f"{two_digits(value)} %" if value < 100 else "none"

@@ -30,6 +30,11 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def two_digits(number: float) -> str:
+    """Two significant digits, and no exponent for a large number: `0.034`, `7.8`, `140`."""
+    return f"{number:.2g}" if abs(number) < 99.5 else f"{number:.0f}"
+
+
 def seeds_each(numbers: Iterable[int]) -> str:
     """`n = 3 seeds`, `n = 2 to 5 seeds`: how many seeds each point has."""
     known = sorted(set(numbers)) or [0]
