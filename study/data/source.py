@@ -33,6 +33,10 @@ def path_of(config: DataConfig, data_root: Path) -> Path:
     return path if path.is_absolute() or os.path.exists(path) else data_root / path
 
 
+MACHINE_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+"""The memory of this machine."""
+
+
 def memory_for_each_byte(config: DataConfig) -> float:
     """How many bytes are in memory at most for each byte of the images, while they are read and preprocessed.
 

@@ -15,10 +15,10 @@ from study.data.files.tree import Tree, open_tree
 from study.data.layout import Layout, Nested, layout_of
 from study.data.listed import seems_listed
 from study.data.repeats import check_repeats
-from study.data.source import Source, memory_for_each_byte, path_of
+from study.data.source import MACHINE_BYTES, Source, memory_for_each_byte, path_of
 from study.errors import UserError
 
-MAX_TOTAL_BYTES = min(16 * 2**30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
+MAX_TOTAL_BYTES = min(16 * 2**30, MACHINE_BYTES // 2)
 """The most bytes of the decoded images, and of the files of an archive: half of the machine's memory."""
 
 

@@ -17,7 +17,7 @@ from study.data.dataset import DatasetFacts, Labels, RawDataset, Split
 from study.data.files.download import DownloadError, RemoteFile, fetch_files
 from study.data.files.kinds import kind_of
 from study.data.files.matlab import DamagedMatlabFile, MatlabArray, matlab_arrays
-from study.data.source import Source
+from study.data.source import MACHINE_BYTES, Source, memory_for_each_byte
 from study.data.splits import SplitIndices, stratified_split
 from study.errors import UserError
 
@@ -29,7 +29,7 @@ _CHUNK = 1024
 FILES = {"train": "train_32x32.mat", "extra": "extra_32x32.mat", "test": "test_32x32.mat"}
 
 
-def read_svhn(data_root: Path, parts: Sequence[str] = tuple(FILES)) -> RawDataset:
+def read_svhn(data_root: Path, parts: Sequence[str] = tuple(FILES), most_bytes: int = MACHINE_BYTES) -> RawDataset:
     """Read the files in `data_root`. Missing files are downloaded.
 
     The training images are those of the training set, followed by those of the extra set.
@@ -37,12 +37,21 @@ def read_svhn(data_root: Path, parts: Sequence[str] = tuple(FILES)) -> RawDatase
     Args:
         data_root: the folder of the files.
         parts: the keys of `FILES` to read: `train`, `test` and perhaps `extra`.
+        most_bytes: the most bytes that the images may have.
 
     Raises:
-        UserError: a file is missing and cannot be downloaded, or its content is wrong.
+        UserError: a file is missing and cannot be downloaded, its content is wrong, or the images are too large for the
+            memory.
     """
     _download_missing(data_root, parts)
     labels = {part: _read_labels(data_root / FILES[part]) for part in parts}
+    pixels = math.prod(INPUT_SHAPE) * sum(map(len, labels.values()))
+    if pixels > most_bytes:
+        smaller = "svhn_no_extra, " if "extra" in labels else ""
+        raise UserError(
+            f"{data_root}: the {sum(map(len, labels.values())):,} images of {', '.join(labels)} are too large for the "
+            f"memory of this machine; use {smaller}less preprocessing, or a larger machine"
+        )
     of_training = [part for part in parts if part != "test"]
     return RawDataset(
         classes=CLASSES,
@@ -173,6 +182,6 @@ def _split(raw: RawDataset, config: DataConfig, rng: np.random.Generator) -> Spl
 SOURCE = Source(
     name="svhn",
     facts=DatasetFacts(INPUT_SHAPE, len(CLASSES)),
-    read=lambda config, data_root: read_svhn(data_root),
+    read=lambda config, data_root: read_svhn(data_root, most_bytes=int(MACHINE_BYTES / memory_for_each_byte(config))),
     split=_split,
 )

@@ -4,11 +4,13 @@ Knows nothing of the protocol for validation images that `svhn` has: they are he
 """
 
 from study.data.dataset import DatasetFacts
-from study.data.source import Source
+from study.data.source import MACHINE_BYTES, Source, memory_for_each_byte
 from study.data.sources.svhn import CLASSES, INPUT_SHAPE, read_svhn
 
 SOURCE = Source(
     name="svhn_no_extra",
     facts=DatasetFacts(INPUT_SHAPE, len(CLASSES)),
-    read=lambda config, data_root: read_svhn(data_root, parts=("train", "test")),
+    read=lambda config, data_root: read_svhn(
+        data_root, ("train", "test"), int(MACHINE_BYTES / memory_for_each_byte(config))
+    ),
 )

@@ -9,7 +9,7 @@ from scipy.io import savemat
 from support.dataset_files import pictures, write_svhn
 
 from study.config import DataConfig
-from study.data.sources import svhn_no_extra
+from study.data.sources import svhn, svhn_no_extra
 from study.data.sources.svhn import read_svhn, split_with_extra
 from study.errors import UserError
 
@@ -93,6 +93,18 @@ def test_too_many_images_are_refused_by_the_header(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("study.data.sources.svhn.MAX_IMAGES", 35)
     with pytest.raises(UserError, match=r"train_32x32\.mat: X is \(32, 32, 3, 40\) of uint8"):
         read_svhn(tmp_path)
+
+
+def test_images_that_do_not_fit_into_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before they are read; with local contrast normalisation each byte becomes a float."""
+    write_svhn(tmp_path)
+    monkeypatch.setattr("study.data.sources.svhn.MACHINE_BYTES", 90 * 3072 * 2)
+    config = DataConfig(name="svhn", validation=6, preprocess=("subtract_pixel_mean",))
+    assert len(svhn.SOURCE.read(config, tmp_path).training) == 70
+    with pytest.raises(
+        UserError, match="the 90 images of train, extra, test are too large for the memory of this mach"
+    ):
+        svhn.SOURCE.read(config.model_copy(update={"preprocess": ("local_contrast_normalization",)}), tmp_path)
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
