@@ -16,21 +16,27 @@ RULES = {RULE, f"{RULE}-looks", "paired-t-holm"}
 """Names of the rules that tables were ever judged by (docs/statistics.md)."""
 
 
+MARK = ": improvement over the baseline\n"
+
+
 @pytest.fixture(params=PAGES, ids=lambda page: page.stem)
 def page(request: pytest.FixtureRequest) -> Path:
     found: Path = request.param
     return found
 
 
-def document_of(page: Path) -> dict[str, Any]:
-    made: dict[str, Any] = json.loads(page.with_suffix(".json").read_text("utf-8"))
-    return made
+def documents_of(page: Path) -> list[dict[str, Any]]:
+    """The JSON of every table of a page; of several tables, it is a list."""
+    made: dict[str, Any] | list[dict[str, Any]] = json.loads(page.with_suffix(".json").read_text("utf-8"))
+    return made if isinstance(made, list) else [made]
 
 
-def printed_rows(page: Path) -> list[dict[str, str]]:
-    """The cells of the page's table of improvements, by their headings."""
-    text = page.read_text("utf-8")
-    lines = text[text.index(": improvement over the baseline\n") :].splitlines()
+def printed_tables(page: Path) -> list[list[dict[str, str]]]:
+    """The cells of the page's tables of improvements, by their headings."""
+    return [_rows(part.splitlines()) for part in page.read_text("utf-8").split(MARK)[1:]]
+
+
+def _rows(lines: list[str]) -> list[dict[str, str]]:
     start = next(place for place, line in enumerate(lines) if line.startswith("|"))
     head, _, *body = lines[start : lines.index("", start)]
     return [dict(zip(cells(head), cells(row), strict=True)) for row in body]
@@ -49,15 +55,22 @@ def test_there_are_pages() -> None:
 
 
 def test_a_page_has_its_json_and_names_its_rule(page: Path) -> None:
-    document, text = document_of(page), page.read_text("utf-8")
-    assert document["rule"] in RULES
-    assert f"`{document['rule']}`" in text
+    text = page.read_text("utf-8")
     assert f"[{page.stem}.json]({page.stem}.json)" in text
-    assert f"`{document['rule']}`" in (FOLDER.parent / "statistics.md").read_text("utf-8")
+    for document in documents_of(page):
+        assert document["rule"] in RULES
+        assert f"`{document['rule']}`" in text
+        assert f"`{document['rule']}`" in (FOLDER.parent / "statistics.md").read_text("utf-8")
 
 
 def test_the_json_has_the_numbers_of_the_page(page: Path) -> None:
-    rows, printed = document_of(page)["rows"], printed_rows(page)
+    pairs = list(zip(documents_of(page), printed_tables(page), strict=True))
+    assert pairs
+    for document, printed in pairs:
+        _same(document["rows"], printed)
+
+
+def _same(rows: list[dict[str, Any]], printed: list[dict[str, str]]) -> None:
     assert len(rows) == len(printed) > 1
     for row, shown in zip(rows, printed, strict=True):
         assert row["verdict"] in get_args(Verdict)
@@ -78,9 +91,9 @@ def test_the_json_has_the_numbers_of_the_page(page: Path) -> None:
 
 def test_seed_errors_are_there_unless_declared_lost(page: Path) -> None:
     """The JSON has the errors of the seeds, unless the page says that they are not known."""
-    document = document_of(page)
-    read_off = any(note.startswith("Read off the page") for note in document["notes"])
-    for row in document["rows"]:
+    documents = documents_of(page)
+    read_off = any(note.startswith("Read off the page") for document in documents for note in document["notes"])
+    for row in (row for document in documents for row in document["rows"]):
         assert (row["errors"] is None) == read_off
         if row["errors"] and row["test_error_mean"] is not None:
             assert sum(row["errors"].values()) / len(row["errors"]) == pytest.approx(row["test_error_mean"])
