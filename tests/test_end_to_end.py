@@ -86,6 +86,7 @@ def test_neither_ray_nor_mlflow_prints(finished: Finished) -> None:
     assert [line for line in lines if not PROGRESS.match(line)] == [
         "the best student: quickstart-search-student version 1, champion",
         "",
+        "verdict and figures as a page: noisy-study report quickstart-search",
         "browse the trials: noisy-study ui   (experiment quickstart-search)",
         "",
     ]

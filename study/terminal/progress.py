@@ -146,7 +146,7 @@ class TerminalProgress(Watcher):
         self._printed = done
         left = self._time_left.seconds()
         facts = [self._best_in_words, "" if left is None or done == total else f"{_duration(left)} left"]
-        self.says(", ".join([f"{stage}: {done} of {total} trials", *filter(None, facts)]))
+        self.says(", ".join([f"{stage}: {done} of {total} trials of the study", *filter(None, facts)]))
 
     def _estimated(self, now: float) -> tuple[float | None, float | None]:
         """When the study ends, and how fast it is. An estimate goes through all trials to come, so where they are many

@@ -96,7 +96,7 @@ def test_a_log_has_a_line_for_each_stage_and_few_for_trials(config: StudyConfig)
     begins, *lines = console.file.getvalue().splitlines()
     assert begins == "grid: 100 trials, 3 of them done before, 2 at once"
     assert len(lines) == 20
-    assert lines[0].startswith("grid: 5 of 101 trials, best 25.00% (")
+    assert lines[0].startswith("grid: 5 of 101 trials of the study, best 25.00% (")
 
 
 def test_a_teacher_s_epochs_are_told_from_the_first_on(config: StudyConfig) -> None:

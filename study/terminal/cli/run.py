@@ -132,7 +132,8 @@ def _run_to_table(
         raise
     except StudyFailed as error:
         raise StudyFailed(f"{error}; after the cause is fixed: noisy-study resume {config.name}") from None
-    errors.print(f"\nbrowse the trials: noisy-study ui   (experiment {config.name})")
+    errors.print(f"\nverdict and figures as a page: noisy-study report {config.name}", soft_wrap=True)
+    errors.print(f"browse the trials: noisy-study ui   (experiment {config.name})", soft_wrap=True)
 
 
 def print_table(tracked: "TrackedStudy") -> None:
