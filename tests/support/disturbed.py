@@ -130,7 +130,11 @@ class Driver:
     def workers(self, busy: bool | None = None) -> list[psutil.Process]:
         """Those that hold a trial's actor; `busy` in a step, or between two."""
         titles = ((process, title_of(process)) for process in self.ray())
-        actors = [(process, title) for process, title in titles if title.startswith("ray::") and "Trainable" in title]
+        actors = [
+            (process, title)
+            for process, title in titles
+            if title.startswith("ray::") and re.search("Trainable|Lanes", title)
+        ]
         return [process for process, title in actors if busy is None or busy == (".train" in title)]
 
     def until(self, condition: Callable[[], object], what: str, every: float = 0.02) -> None:
