@@ -46,9 +46,22 @@ class Parameters:
     @torch.no_grad()
     def update(self, gradients: list[Tensor]) -> None:
         same = [one.contiguous() for one in gradients]
-        lists: Any = (self.values, same, self._first, self._second, [], self._steps)
-        options: dict[str, Any] = {"amsgrad": False, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "maximize": False}
-        adam(*lists, fused=True, lr=1e-3, weight_decay=0.0, **options)
+        adam(
+            self.values,
+            same,
+            self._first,
+            self._second,
+            [],
+            self._steps,
+            fused=True,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=1e-3,
+            weight_decay=0.0,
+            eps=1e-8,
+            maximize=False,
+        )
 
 
 def in_turns(name: str, students: int, batch: int, device: torch.device) -> Callable[[], None]:
