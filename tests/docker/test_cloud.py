@@ -268,7 +268,8 @@ def test_the_job_wants_a_token_and_grows_with_its_study() -> None:
     config = study_of("quickstart", settings)
     (container,) = worker["template"]["spec"]["containers"]
     gpus = worker["maxReplicas"] * int(container["resources"]["limits"]["nvidia.com/gpu"])
-    assert config.resources.workers == gpus / config.resources.gpus_per_trial
+    processes = gpus / config.resources.gpus_per_trial
+    assert config.resources.workers == processes * config.resources.students_per_gpu
 
 
 def test_the_job_names_the_version_of_ray_in_its_image() -> None:
