@@ -32,9 +32,9 @@ PAGES = [
     *(page for page in sorted((ROOT / "docs").rglob("*.md")) if page.parent.name != "reference"),
 ]
 OTHERS = {
-    *("apt-get", "aws", "cat", "cd", "chmod", "curl", "docker", "export", "gcloud", "git", "grep", "install"),
-    *("kubectl", "ln", "mkdir", "mlflow", "openssl", "pip", "pipx", "pytest", "python", "python3", "ray", "rm"),
-    *("sed", "source"),
+    *("apt-get", "aws", "cat", "cd", "chmod", "cp", "curl", "docker", "export", "gcloud", "git", "grep", "install"),
+    *("kubectl", "ln", "mkdir", "mlflow", "npm", "openssl", "pip", "pipx", "pytest", "python", "python3", "ray"),
+    *("rm", "sed", "source", "tar", "unzip"),
 }
 """Programs that are not ours."""
 
