@@ -16,8 +16,12 @@ from torch import Tensor, nn
 from torch._subclasses import FakeTensor, FakeTensorMode
 
 from study.config import TrialConfig
+from study.distill.captured import StepTables
+from study.distill.epoch import EpochSteps
+from study.distill.side_by_side import run_epochs
 from study.distill.teachers import logits_of
 from study.distill.trainer import DistillationTrainer, TrainingData
+from study.records import EpochRecord
 
 ROOT = Path(__file__).parents[2]
 GPU = torch.device("cuda", 0)
@@ -32,6 +36,7 @@ TRIALS = {
     "soft_targets": trial("soft_targets", epochs=1, network=NETWORK, **NOISE),
     "labels": trial("labels", epochs=1, network=NETWORK),
     "bf16": trial("noisy_teacher", epochs=1, network=NETWORK, precision="bf16", **NOISE),
+    "sgd": trial("noisy_teacher", epochs=1, network=NETWORK, optimizer="sgd", momentum=0.9, **NOISE),
 }
 
 
@@ -122,6 +127,34 @@ def test_an_epoch_stays_on_its_gpu_and_waits_for_it_twice(
     for part in ("network", "optimizer", "best_weights"):
         devices = {tensor.device for tensor in _tensors(state[part])}
         assert devices == {GPU}, part
+
+
+def test_side_by_side_they_wait_for_their_gpu_at_the_end(waits: Waits, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainers = [_trainer(config, monkeypatch) for config in TRIALS.values()]
+
+    def backward(loss: Tensor) -> None:
+        assert (loss.device, loss.dtype) == (GPU, torch.float32)
+        for trainer in trainers:
+            for parameter in trainer.network.parameters():
+                parameter.grad = torch.zeros_like(parameter)
+
+    monkeypatch.setattr(Tensor, "backward", backward)
+    ends = run_epochs(trainers)
+    assert [type(end) for end in ends] == [EpochRecord] * len(trainers)
+    assert waits.numbers == ["float", "int"] * len(trainers)
+
+
+def test_a_captured_step_reads_its_inputs_from_its_gpu(waits: Waits) -> None:
+    """The host never learns which step it is."""
+    epoch = EpochSteps.on(GPU, (16, 16, 13), torch.arange(45), torch.zeros(45, 3), (0.3, 0.2, 0.1))
+    tables = StepTables(epoch)
+    for _ in range(2):
+        indices, noise, rate = tables.read()
+        assert noise is not None
+        assert (indices.shape, noise.shape, rate.shape) == ((16,), (16, 3), ())
+        assert {indices.device, noise.device, rate.device} == {GPU}
+        tables.load(epoch)
+    assert waits.numbers == []
 
 
 def test_a_resumed_training_has_its_best_weights_on_its_gpu(waits: Waits, monkeypatch: pytest.MonkeyPatch) -> None:
