@@ -40,7 +40,7 @@ def _cells(row: Row) -> list[str]:
         _arm(row),
         "" if relative is None else f"{relative:.2f}",
         str(row["n"]),
-        f"{row['test_error_mean']:.2f}",
+        f"{100 * row['test_error_mean']:.2f}",
         "" if improvement is None else f"{improvement:+.1f}",
         "" if not interval else f"{interval[0]:.1f} to {interval[1]:.1f}",
         row["verdict"].replace("_", " "),
