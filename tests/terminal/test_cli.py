@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from models import zoo
+from models.notation import NotationError
 from models.zoo import names
 from search_spaces.library import recipe_names
 from study.config import dump_study, parse_study
@@ -299,6 +300,16 @@ def test_validate_prints_the_rounds(command: Command) -> None:
     assert status == 0, err
     assert "seeds: rounds that end with 3, 5, 8, 12, 20 seeds" in err
     assert parse_study(out, "printed").seed_list == tuple(range(20))
+
+
+def test_a_network_that_fails_while_a_study_runs_is_one_line(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was tried before the study began, and is tried again for a second study of the same command."""
+
+    def fails(standalone_mode: bool) -> None:
+        raise NotationError("mine.py:Small takes more than 60 s to be made")
+
+    monkeypatch.setattr("study.terminal.cli.app", fails)
+    assert command("try") == (1, "", "network mine.py:Small takes more than 60 s to be made\n")
 
 
 def test_version_prints_the_installed_version(command: Command) -> None:

@@ -16,6 +16,7 @@ from typing import Annotated, TextIO
 
 import typer
 
+from models.notation import NotationError
 from study.errors import Interrupted, StudyFailed, UserError
 from study.interrupts import INTERRUPTED, end_at_once
 from study.terminal.cli import (
@@ -106,6 +107,8 @@ def main() -> None:
     except typer.TyperException as error:
         message = error.format_message() if isinstance(error, typer.BadParameter) else str(error)
         exit_status = _ended(f"{message} (see noisy-study --help)" if message else "", 2)
+    except NotationError as error:  # a network of the user that was tried before, and cannot be made any more
+        exit_status = _ended(f"network {error}", 1)
     except StudyFailed as error:
         exit_status = _ended(str(error), 1)
     except Interrupted as error:
