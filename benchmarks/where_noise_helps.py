@@ -2,7 +2,7 @@
 
 Works on the JSON that `noisy-study table NAME --format json` printed for each study or part of one, in
 `docs/results/where-noise-helps`, and on the page `docs/results/where-noise-helps.md`. Every number comes from these
-files.
+files. The page's own JSON has the rows that the page shows, with the errors of every seed.
 
     python -m benchmarks.where_noise_helps
 """
@@ -16,35 +16,48 @@ from benchmarks.page import ROOT, table, with_block
 
 FOLDER = ROOT / "docs" / "results" / "where-noise-helps"
 PAGE = ROOT / "docs" / "results" / "where-noise-helps.md"
+PARTS = ("readings", "readings-h100", "learning-rate-h100")
+"""In the order of the page."""
 
 Row = dict[str, Any]
 
 
-def rows_of(part: str) -> list[Row]:
-    """The rows of one study that have all of their seeds; the baseline comes first."""
-    document = json.loads((FOLDER / f"{part}.json").read_text(encoding="utf-8"))
-    trained = [row for row in document["rows"] if row["n"] == row["n_planned"]]
-    return sorted(trained, key=lambda row: (row["verdict"] != "baseline", row["method"] != "logit_regression"))
+def document_of(part: str) -> dict[str, Any]:
+    """The table of one study, with the rows that have all of their seeds; the baseline comes first."""
+    document: dict[str, Any] = json.loads((FOLDER / f"{part}.json").read_text(encoding="utf-8"))
+    whole = [row for row in document["rows"] if row["n"] == row["n_planned"]]
+    first = sorted(whole, key=lambda row: (row["verdict"] != "baseline", row["method"] != "logit_regression"))
+    return {**document, "rows": first}
 
 
-def block(rows: Sequence[Row]) -> str:
+def block(part: str, rows: Sequence[Row]) -> str:
     """One study as a table."""
-    head = ["arm", "size of the noise", "n", "test error %", "improvement %", "95 % interval", "verdict"]
-    return table(head, [_cells(row) for row in rows])
+    head = ["arm", "size of the noise", "n", "test error %", "improvement", "p corr.", "verdict"]
+    shown = table(head, [_cells(row) for row in rows])
+    return f"### {part}: improvement over the baseline\n\n{shown}\n\n{verdicts(rows)}.\n"
 
 
 def _cells(row: Row) -> list[str]:
-    relative, improvement = row["relative_noise"], row["improvement_percent"]
-    interval = row["improvement_ci95"]
+    relative, corrected = row["relative_noise"], row["p_corrected"]
+    interval = [100 * bound for bound in row["test_error_ci95"]]
     return [
         _arm(row),
         "" if relative is None else f"{relative:.2f}",
         str(row["n"]),
-        f"{100 * row['test_error_mean']:.2f}",
-        "" if improvement is None else f"{improvement:+.1f}",
-        "" if not interval else f"{interval[0]:.1f} to {interval[1]:.1f}",
+        f"{100 * row['test_error_mean']:.2f} {_interval(interval, 2)}",
+        "" if row["improvement_percent"] is None else _improvement(row),
+        "" if corrected is None else ("\\<0.001" if corrected < 0.001 else f"{corrected:.3f}"),
         row["verdict"].replace("_", " "),
     ]
+
+
+def _improvement(row: Row) -> str:
+    value = f"{row['improvement_percent']:+.1f}".replace("-", "−")
+    return f"{value} {_interval(row['improvement_ci95'], 1)} %"
+
+
+def _interval(bounds: Sequence[float], digits: int) -> str:
+    return "\\[" + ", ".join(f"{bound:.{digits}f}".replace("-", "−") for bound in bounds) + "\\]"
 
 
 def _arm(row: Row) -> str:
@@ -69,10 +82,12 @@ def verdicts(rows: Sequence[Row]) -> str:
 
 def main() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    for part in sorted(path.stem for path in FOLDER.glob("*.json")):
-        rows = rows_of(part)
-        text = with_block(text, part, f"{block(rows)}\n\n{verdicts(rows)}.")
+    documents = []
+    for part in PARTS:
+        documents.append(document_of(part))
+        text = with_block(text, part, block(part, documents[-1]["rows"]))
     PAGE.write_text(text, encoding="utf-8")
+    PAGE.with_suffix(".json").write_text(json.dumps(documents, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
