@@ -5,7 +5,7 @@ or MLflow. The study's lock makes sure that one process at a time writes to the 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import islice
 from typing import Any
@@ -18,7 +18,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
-from study.adapters.optuna_storage import sole_writer
+from study.adapters.optuna_storage import sole_writer, together
 from study.config import Outcome, TrialConfig
 from study.errors import UserError
 from study.planning.keys import training_key
@@ -53,6 +53,8 @@ class _Open:
     """The last epoch that an earlier process wrote. That process may have died before it asked the pruner about it."""
     is_over: bool
     """Whether it ended before, and is trained again only because its files are damaged. The journal does not change."""
+    last: list[EpochRecord] = field(default_factory=list)
+    """Its last epochs, which are written with its end."""
 
 
 class StageJournal:
@@ -162,10 +164,8 @@ class StageJournal:
         return running.stopped
 
     def keep(self, number: int, epochs: Sequence[EpochRecord]) -> None:
-        """Write the epochs of a trial that has ended, without asking the pruner."""
-        running = self._open(number)
-        for record in epochs:
-            self._kept(running, record)
+        """Note the last epochs of a trial that has ended; `tell` writes them with its end. The pruner is not asked."""
+        self._open(number).last.extend(epochs)
 
     def _kept(self, running: _Open, record: EpochRecord) -> bool:
         """Write an epoch; whether it is new."""
@@ -207,7 +207,7 @@ class StageJournal:
         return f"{self.name}-{number:04d}"
 
     def tell(self, report: TrialReport, run: EndedRun | None = None) -> None:
-        """Write a trial's end to the journal: COMPLETE with its objectives, PRUNED, or FAIL.
+        """Write a trial's end to the journal in one transaction: COMPLETE with its objectives, PRUNED, or FAIL.
 
         A pruned trial gets no value, so Optuna treats it as partly trained. A diverged trial of a search is COMPLETE
         with the error of a network that guesses. Optuna's samplers ignore failed trials, so they would propose similar
@@ -224,21 +224,24 @@ class StageJournal:
             self._lost.discard(report.number)
             del self._opened[report.number]
             return
-        if run is not None:
-            self._storage.set_trial_user_attr(running.trial_id, RUN, run.model_dump_json())
-        self._storage.set_trial_user_attr(running.trial_id, OUTCOME, summary.outcome)
-        if summary.outcome in ("diverged", "failed"):
-            self._storage.set_trial_user_attr(running.trial_id, REASON, summary.reason or "")
-        if summary.repeats is not None:
-            self._storage.set_trial_user_attr(running.trial_id, REPEATS, summary.repeats)
         judged = summary.outcome in ("completed", "diverged")
         values = self.source.values(running.trial, summary) if judged else None
-        if values is not None:
-            self._study.tell(report.number, values)
-        elif summary.outcome == "pruned":
-            self._study.tell(report.number, state=TrialState.PRUNED)
-        else:
-            self._study.tell(report.number, state=TrialState.FAIL)
+        with together(self._storage, running.trial_id):
+            for record in running.last:
+                self._kept(running, record)
+            for name, value in (
+                (RUN, None if run is None else run.model_dump_json()),
+                (OUTCOME, summary.outcome),
+                (REASON, (summary.reason or "") if summary.outcome in ("diverged", "failed") else None),
+                (REPEATS, summary.repeats),
+            ):
+                if value is not None:
+                    self._storage.set_trial_user_attr(running.trial_id, name, value)
+            if values is not None:
+                self._study.tell(report.number, values)
+            else:
+                state = TrialState.PRUNED if summary.outcome == "pruned" else TrialState.FAIL
+                self._study.tell(report.number, state=state)
         del self._opened[report.number]
         if values is not None and self.stage == SEARCH:
             self._keep_result(self._results, self._storage.get_trial(running.trial_id))

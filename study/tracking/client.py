@@ -8,10 +8,12 @@ that are already there are left out. Knows nothing of waiting; the outbox retrie
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from study.adapters.mlflow_transaction import Abandoned, one_transaction
 from study.errors import TrackingUnavailable, UserError
 from study.records import EpochRecord
 from study.storage import Ownership
@@ -19,7 +21,7 @@ from study.tracking import schema, view
 from study.tracking.address import answering
 from study.tracking.artifacts import misplaced, place_of
 from study.tracking.ended import EndedRun
-from study.tracking.entities import LoggedMetric, as_input, portions
+from study.tracking.entities import LoggedMetric, as_input, portions, portions_of_tags
 from study.tracking.events import (
     EpochsPassed,
     Event,
@@ -31,6 +33,7 @@ from study.tracking.events import (
     StudyExtended,
     StudyParams,
     StudyTags,
+    WritesRows,
     now_ms,
 )
 from study.tracking.known import KnownRun, StudyOnServer, differ
@@ -46,10 +49,6 @@ class _Gathered:
 
     params: Mapping[str, str] = field(default_factory=dict)
     epochs: dict[int, EpochRecord] = field(default_factory=dict)
-
-
-MOST_TAGS = 100
-"""The most tags that MLflow takes in one request."""
 
 
 def _grown(known: Mapping[str, str], params: Mapping[str, str]) -> dict[str, str]:
@@ -85,7 +84,7 @@ class TrackingClient:
     ) -> None:
         self._there = StudyOnServer(uri, study, owner)
         self._parent_events, self._says = parent, says
-        self._stumbled = False
+        self._stumbled = self._one_by_one = False
         self._outdated: set[str] = set()  # trials whose events are older than their runs on the server
 
     def find_study(self) -> str | None:
@@ -118,8 +117,8 @@ class TrackingClient:
             self._apply(events)
         except TrackingUnavailable:
             raise
-        except UserError:
-            if not was_known:
+        except (UserError, Abandoned) as error:
+            if isinstance(error, UserError) and not was_known:
                 raise
             self._apply(events)
 
@@ -148,7 +147,6 @@ class TrackingClient:
         return [run for run in ended if not is_there(run)]
 
     def _apply(self, events: Sequence[Event]) -> None:
-        gathered: defaultdict[str, _Gathered] = defaultdict(_Gathered)
         try:
             with answering(self._there.uri):
                 self._there.find_experiment()
@@ -156,38 +154,45 @@ class TrackingClient:
                     self._there.read()
                 if self._there.parent is None and not isinstance(next(iter(events), None), StudyBegan):
                     events = (*self._parent_events(), *events)
-                for event in events:
-                    match event:
-                        case StudyBegan():
-                            self._begin_study(event)
-                        case StudyExtended():
-                            self._extend_study(event)
-                        case StudyTags():
-                            tags = list(event.tags.items())
-                            for start in range(0, len(tags), MOST_TAGS):
-                                self._log(self._begun_study(), tags=dict(tags[start : start + MOST_TAGS]))
-                        case StudyParams():
-                            self._describe_study(event.params)
-                        case MachineMeasured():
-                            self._measure(event)
-                        case StudyEnded():
-                            self._end_study(event)
-                        case RunBegan():
-                            self._begin(event)
-                            if not self._there.runs[event.trial_id].params:
-                                gathered[event.trial_id].params = event.params
-                        case EpochsPassed():
-                            # The first report of an epoch counts: it may have been trained again after a kill.
-                            epochs = gathered[event.trial_id].epochs
-                            epochs |= {record.epoch: record for record in event.epochs if record.epoch not in epochs}
-                        case RunEnded():
-                            self._end(event, gathered.pop(event.trial_id, _Gathered()))
-                for trial_id, what in gathered.items():
-                    self._send(trial_id, what)
-        except UserError:
-            self._stumbled = True
+                shared = not self._one_by_one and all(isinstance(event, WritesRows) for event in events)
+                with one_transaction(self._client) if shared else nullcontext():
+                    self._write(events)
+        except (UserError, Abandoned):
+            # The next attempt commits each write by itself, so that those before the one that fails arrive.
+            self._stumbled = self._one_by_one = True
             self._there.forget()
             raise
+        self._one_by_one = False
+
+    def _write(self, events: Sequence[Event]) -> None:
+        gathered: defaultdict[str, _Gathered] = defaultdict(_Gathered)
+        for event in events:
+            match event:
+                case StudyBegan():
+                    self._begin_study(event)
+                case StudyExtended():
+                    self._extend_study(event)
+                case StudyTags():
+                    for tags in portions_of_tags(event.tags):
+                        self._log(self._begun_study(), tags=tags)
+                case StudyParams():
+                    self._describe_study(event.params)
+                case MachineMeasured():
+                    self._measure(event)
+                case StudyEnded():
+                    self._end_study(event)
+                case RunBegan():
+                    self._begin(event)
+                    if not self._there.runs[event.trial_id].params:
+                        gathered[event.trial_id].params = event.params
+                case EpochsPassed():
+                    # The first report of an epoch counts: it may have been trained again after a kill.
+                    epochs = gathered[event.trial_id].epochs
+                    epochs |= {record.epoch: record for record in event.epochs if record.epoch not in epochs}
+                case RunEnded():
+                    self._end(event, gathered.pop(event.trial_id, _Gathered()))
+        for trial_id, what in gathered.items():
+            self._send(trial_id, what)
 
     # ---------------------------------------------------------------------------------------------- the parent run
 

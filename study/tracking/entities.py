@@ -4,7 +4,7 @@ Pure functions. Sends nothing.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 MAX_METRICS = 800
 """The most metrics in one `log_batch`. MLflow accepts 1,000 metrics, parameters and tags together."""
 
+MAX_TAGS = 100
+"""The most tags that MLflow takes in one request."""
+
 LoggedMetric = tuple[str, float, int, int]
 """Name, value, Unix time in milliseconds, step."""
 
@@ -24,6 +27,12 @@ LoggedMetric = tuple[str, float, int, int]
 def portions(metrics: Sequence[LoggedMetric]) -> list[Sequence[LoggedMetric]]:
     """The metrics in portions of `MAX_METRICS`, in order; one empty portion if there are none."""
     return [metrics[start : start + MAX_METRICS] for start in range(0, max(1, len(metrics)), MAX_METRICS)]
+
+
+def portions_of_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """The tags in portions of `MAX_TAGS`, in order."""
+    entries = list(tags.items())
+    return [dict(entries[start : start + MAX_TAGS]) for start in range(0, len(entries), MAX_TAGS)]
 
 
 def as_input(used: DatasetUsed) -> "DatasetInput":

@@ -135,6 +135,9 @@ Event = (
     | RunEnded
 )
 
+WritesRows = RunBegan | EpochsPassed | RunEnded | MachineMeasured
+"""Events that change rows of the tracking server, and no files: an attempt that failed can be repeated as a whole."""
+
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 

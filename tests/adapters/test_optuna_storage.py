@@ -9,8 +9,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import event
 
-from study.adapters.optuna_storage import SoleWriter
+from study.adapters.optuna_storage import SoleWriter, together
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -26,7 +27,8 @@ def without_times(trials: list[FrozenTrial]) -> list[dict[str, object]]:
     return [
         {
             **{name: getattr(trial, name) for name in ("number", "state", "values", "params", "distributions")},
-            **{name: getattr(trial, name) for name in ("user_attrs", "system_attrs", "intermediate_values")},
+            **{name: getattr(trial, name) for name in ("user_attrs", "system_attrs")},
+            "intermediate_values": {step: str(value) for step, value in trial.intermediate_values.items()},
             "times": (trial.datetime_start is not None, trial.datetime_complete is not None),
         }
         for trial in trials
@@ -45,6 +47,15 @@ def work(study: optuna.Study) -> None:
         for step in (1, 2):
             trial.report(error / step, step)
         study.tell(trial, error)
+    trial = study.ask()
+    trial.set_user_attr("outcome", "before")
+    with together(study._storage, trial._trial_id):
+        trial.report(float("nan"), 1)
+        trial.report(float("inf"), 2)
+        trial.set_user_attr("outcome", "after")
+        trial.set_user_attr("run", "{}")
+        study._storage.set_trial_system_attr(trial._trial_id, "more", [1.5])
+        study.tell(trial, float("inf"))
     study.tell(study.ask(), state=TrialState.FAIL)
     pruned = study.ask()
     pruned.report(0.5, 1)
@@ -91,6 +102,70 @@ def test_a_write_that_is_refused_is_not_remembered(tmp_path: Path) -> None:
     with pytest.raises(UpdateFinishedTrialError):
         study._storage.set_trial_user_attr(trial._trial_id, "outcome", "pruned")
     assert study.trials[0].user_attrs == {}
+
+
+def test_it_writes_what_optuna_itself_writes(tmp_path: Path) -> None:
+    storages = [SoleWriter(RDBStorage(f"sqlite:///{tmp_path / '1.db'}")), RDBStorage(f"sqlite:///{tmp_path / '2.db'}")]
+    for storage in storages:
+        work(optuna.create_study(storage=storage, study_name="it", sampler=optuna.samplers.RandomSampler(seed=0)))
+    ours, optunas = (
+        without_times(optuna.load_study(study_name="it", storage=RDBStorage(f"sqlite:///{tmp_path / name}")).trials)
+        for name in ("1.db", "2.db")
+    )
+    assert ours == optunas
+
+
+def test_what_is_written_together_is_one_transaction(tmp_path: Path) -> None:
+    database = RDBStorage(f"sqlite:///{tmp_path / 'journal.db'}")
+    study = optuna.create_study(storage=SoleWriter(database))
+    trial = study.ask()
+    commits: list[object] = []
+    event.listen(database.engine, "commit", commits.append)
+    with together(study._storage, trial._trial_id):
+        trial.report(0.5, 1)
+        trial.set_user_attr("outcome", "completed")
+        study.tell(trial, 0.5)
+        assert not commits
+    assert len(commits) == 1
+    assert (study.trials[0].state, study.trials[0].user_attrs) == (TrialState.COMPLETE, {"outcome": "completed"})
+
+
+@pytest.mark.parametrize("fails", ["block", "database"])
+def test_of_a_failed_transaction_nothing_is_left(address: str, fails: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = RDBStorage(address)
+    study = optuna.create_study(storage=SoleWriter(database), study_name="it")
+    trial = study.ask()
+
+    def fail(*_: object) -> None:
+        raise OSError("no space")
+
+    def end() -> None:
+        with together(study._storage, trial._trial_id):
+            trial.report(0.5, 1)
+            study.tell(trial, 0.5)
+            if fails == "block":
+                fail()
+
+    if fails == "database":
+        monkeypatch.setattr(database, "check_trial_is_updatable", fail)
+    with pytest.raises(OSError, match="no space"):
+        end()
+    monkeypatch.undo()
+    again = optuna.load_study(study_name="it", storage=RDBStorage(address))
+    for trials in (study.trials, again.trials):
+        assert (trials[0].state, trials[0].intermediate_values) == (TrialState.RUNNING, {})
+    study.tell(trial, 0.25)
+    assert without_times(study.trials) == without_times(again.trials)
+
+
+def test_a_trial_that_another_process_ended_is_refused(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path / 'journal.db'}"
+    study = optuna.create_study(storage=SoleWriter(RDBStorage(address)), study_name="it")
+    trial = study.ask()
+    optuna.load_study(study_name="it", storage=RDBStorage(address)).tell(trial.number, 0.25)
+    with pytest.raises(UpdateFinishedTrialError), together(study._storage, trial._trial_id):
+        study.tell(trial, 0.5)
+    assert optuna.load_study(study_name="it", storage=RDBStorage(address)).trials[0].value == 0.25
 
 
 def test_running_trials_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from torch import nn
 from study.adapters import (
     glibc,
     mlflow_history,
+    mlflow_transaction,
     onednn,
     optuna_gp,
     optuna_storage,
@@ -33,6 +34,7 @@ from study.adapters.versions import is_version
 
 CHECKS: list[tuple[Any, Callable[[], bool]]] = [
     (mlflow, mlflow_history.has_pages),
+    (mlflow, mlflow_transaction.has_sessions),
     (optuna, optuna_gp.judges_within_results),
     (optuna, optuna_storage.remembers_writes),
     (optuna, optuna_tpe.reads_once),
@@ -45,8 +47,10 @@ CHECKS: list[tuple[Any, Callable[[], bool]]] = [
 ]
 SHAPES: list[tuple[Callable[[], bool], str]] = [
     (mlflow_history.has_pages, "mlflow.store.tracking.abstract_store.AbstractStore.get_metric_history"),
+    (mlflow_transaction.has_sessions, "mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore.__init__"),
     (optuna_gp.judges_within_results, "optuna.samplers.GPSampler._sample_relative_impl"),
     (optuna_storage.remembers_writes, "study.adapters.optuna_storage._CachedStorage._get_cached_trial"),
+    (optuna_storage.remembers_writes, "study.adapters.optuna_storage.models"),
     (optuna_tpe.reads_once, "optuna.samplers.TPESampler._compare"),
     (ray_jobs.has_time_limits, "ray.dashboard.modules.dashboard_sdk.SubmissionClient._do_request"),
     (ray_local.can_forget_token, "study.adapters.ray_local.AuthenticationTokenLoader"),

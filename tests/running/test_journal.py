@@ -268,13 +268,20 @@ def test_decided_stop_survives_a_restart(
 
 def test_undecided_stop_survives_a_restart(
     storage: Reopened,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A trial is stopped even if the study died after its epochs were kept and before the scheduler was asked."""
+    """A trial is stopped even if the study died after its epochs were written and before the scheduler was asked."""
+
+    def dies(*_: object) -> bool:
+        raise KeyboardInterrupt
+
     study = config(trials=2, scheduler="asha", reduction_factor=2)
     journal = StageJournal(storage(), "s", "search", searched(study))
     drain(journal)
     assert not journal.report(0, epochs(0.1))
-    journal.keep(1, epochs(0.2))
+    monkeypatch.setattr(journal, "_is_to_be_stopped", dies)
+    with pytest.raises(KeyboardInterrupt):
+        journal.report(1, epochs(0.2))
     resumed = StageJournal(storage(), "s", "search", searched(study))
     assert [number for number, _ in resumed.unfinished()] == [0, 1]
     assert not resumed.report(0, epochs(0.1))
