@@ -1,6 +1,6 @@
 """Several writes to MLflow's database in one transaction.
 
-Works on MLflow's own store for SQL databases. MLflow opens a session and commits for every part of every write: seven
+Works on MLflow's own store for SQL databases. MLflow opens a session and commits for every part of every write: five
 times for a trial of one epoch, and every commit waits for the disk. Here the writes of a block share sessions, and a
 session is committed when it is as old as `SECONDS`, between two writes of MLflow. MLflow makes the rows itself, so they
 are the same. Knows nothing of studies.
