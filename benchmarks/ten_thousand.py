@@ -135,7 +135,7 @@ def seconds_of_others() -> float:
 def seconds_of_sender() -> float:
     """Processor seconds of the outbox's thread; 0 where there is none."""
     ids = {thread.native_id for thread in threading.enumerate() if thread.name == "outbox"}
-    return sum(each.user_time + each.system_time for each in psutil.Process().threads() if each.id in ids)
+    return float(sum(each.user_time + each.system_time for each in psutil.Process().threads() if each.id in ids))
 
 
 # -------------------------------------------------------------------------------------------------------------- a study

@@ -50,10 +50,9 @@ def has_sessions() -> bool:
     import mlflow
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    init: Any = getattr(SqlAlchemyStore, "__init__", None)
-    return is_version(mlflow.__version__, WRITTEN_FOR) and ATTRIBUTE in getattr(
-        getattr(init, "__code__", None), "co_names", ()
-    )
+    code = getattr(getattr(SqlAlchemyStore, "__init__", None), "__code__", None)
+    names: tuple[str, ...] = getattr(code, "co_names", ())
+    return is_version(mlflow.__version__, WRITTEN_FOR) and ATTRIBUTE in names
 
 
 @contextmanager
@@ -105,11 +104,12 @@ class _Sessions(threading.local):
 def _sessions_of(store: Any) -> _Sessions:
     """Put ours into a store. All clients of one address share a store, so it may be there already."""
     with _LOCK:
-        present = getattr(store, ATTRIBUTE)
-        if not isinstance(present, _Sessions):
-            present = _Sessions(present)
-            setattr(store, ATTRIBUTE, present)
-        return present
+        present: _MakesSessions | _Sessions = getattr(store, ATTRIBUTE)
+        if isinstance(present, _Sessions):
+            return present
+        sessions = _Sessions(present)
+        setattr(store, ATTRIBUTE, sessions)
+        return sessions
 
 
 class _Shared:

@@ -7,7 +7,7 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import event
 
@@ -105,7 +105,10 @@ def test_a_write_that_is_refused_is_not_remembered(tmp_path: Path) -> None:
 
 
 def test_it_writes_what_optuna_itself_writes(tmp_path: Path) -> None:
-    storages = [SoleWriter(RDBStorage(f"sqlite:///{tmp_path / '1.db'}")), RDBStorage(f"sqlite:///{tmp_path / '2.db'}")]
+    storages: list[BaseStorage] = [
+        SoleWriter(RDBStorage(f"sqlite:///{tmp_path / '1.db'}")),
+        RDBStorage(f"sqlite:///{tmp_path / '2.db'}"),
+    ]
     for storage in storages:
         work(optuna.create_study(storage=storage, study_name="it", sampler=optuna.samplers.RandomSampler(seed=0)))
     ours, optunas = (
