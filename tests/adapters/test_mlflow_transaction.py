@@ -21,6 +21,12 @@ def uri(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 
+@pytest.fixture(autouse=True)
+def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a block may take any time."""
+    monkeypatch.setattr(mlflow_transaction, "SECONDS", float("inf"))
+
+
 def store_of(client: MlflowClient) -> SqlAlchemyStore:
     store: SqlAlchemyStore = client._tracking_client.store
     return store
