@@ -137,7 +137,7 @@ class SoleWriter(_CachedStorage):
         try:
             with _create_scoped_session(self._backend.scoped_session) as session:
                 began = template_trial.datetime_start
-                row = models.TrialModel(
+                row: Any = models.TrialModel(
                     study_id=study_id, number=number, state=TrialState.RUNNING, datetime_start=began
                 )
                 session.add(row)
@@ -237,7 +237,7 @@ class SoleWriter(_CachedStorage):
         """Write all of it, or nothing."""
         before = writes.before
         with _create_scoped_session(self._backend.scoped_session) as session:
-            row = models.TrialModel.find_or_raise_by_id(before._trial_id, session)
+            row: Any = models.TrialModel.find_or_raise_by_id(before._trial_id, session)
             self._backend.check_trial_is_updatable(before._trial_id, row.state)
             _put_epochs(session, before, writes.intermediate_values)
             _put_attributes(session, models.TrialUserAttributeModel, before, before.user_attrs, writes.user_attrs)
