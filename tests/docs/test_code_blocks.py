@@ -24,12 +24,15 @@ from search_spaces.library import recipe_text
 from study.config import ArmConfig, StudyConfig, parse_study
 from study.terminal.cli import app
 
+GENERATED = ("reference", "generated")
+"""Folders of pages made from the code; earlier versions made the second one."""
+
 ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "docker/README.md",
-    *(page for page in sorted((ROOT / "docs").rglob("*.md")) if page.parent.name != "reference"),
+    *(page for page in sorted((ROOT / "docs").rglob("*.md")) if page.parent.name not in GENERATED),
 ]
 OTHERS = {
     *("apt-get", "aws", "cat", "cd", "chmod", "cp", "curl", "docker", "export", "gcloud", "git", "grep", "install"),

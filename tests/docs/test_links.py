@@ -7,7 +7,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("docs", "docker", ".github")
-PAGES = [*sorted(ROOT.glob("*.md")), *(page for folder in FOLDERS for page in sorted((ROOT / folder).rglob("*.md")))]
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *(page for folder in FOLDERS for page in sorted((ROOT / folder).rglob("*.md")) if page.parent.name != "generated"),
+]
 LINK = re.compile(r"(?<!\\)!?\[[^\]]*\]\((?!https?:|mailto:)([^)\s#]*)(?:#([^)\s]+))?\)")
 
 

@@ -10,6 +10,8 @@ import pytest
 from study.config import ArmConfig, DataConfig, SearchConfig, StudyConfig, TeacherConfig, TrainConfig
 
 ROOT = Path(__file__).parents[2]
+EARLIER = {Path("generated/study-file"), Path("generated/command-line")}
+"""Pages that earlier versions made; they may still be in a checkout."""
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_page_is_on_the_site(site: Path) -> None:
-    pages = {page.relative_to(ROOT / "docs").with_suffix("") for page in (ROOT / "docs").rglob("*.md")}
+    pages = {page.relative_to(ROOT / "docs").with_suffix("") for page in (ROOT / "docs").rglob("*.md")} - EARLIER
     assert pages == {page for page in pages if (site / page).with_suffix(".html").exists()}
     assert {"index", "tutorial", "how-to", "method", "tracking-schema"} <= {str(page) for page in pages}
 
