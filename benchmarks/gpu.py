@@ -1,7 +1,7 @@
 """What one GPU does with small students: one after another, in processes side by side, and side by side in one process.
 
-For whoever has a GPU. One command of a few minutes, which needs PyTorch, this package and, for the table, Ray and
-MLflow:
+Run it on a machine with a GPU. It is one command of a few minutes, and needs PyTorch and this package. The table needs
+Ray and MLflow, too:
 
     python -m benchmarks.gpu [--seconds 300] [--no-table] [--out FILE]
 

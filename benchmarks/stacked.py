@@ -122,17 +122,14 @@ def images_per_second(step: Callable[[], None], images: int) -> float:
 def beside_each_other(name: str, batch: int, count: int) -> float:
     """Images per second of `count` processes with one student and one thread each."""
     command = [sys.executable, "-m", "benchmarks.stacked", "--one", name, "--batch", str(batch)]
-    processes = [subprocess.Popen(command, cwd=ROOT, stdin=-1, stdout=-1, text=True) for _ in range(count)]
+    processes: list[Any] = [subprocess.Popen(command, cwd=ROOT, stdin=-1, stdout=-1, text=True) for _ in range(count)]
     for process in processes:
-        assert process.stdout is not None
         process.stdout.readline()
     answers = []
     for process in processes:
-        assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in processes:
-        assert process.stdout is not None
         answers.append(float(process.stdout.readline()))
         process.wait()
     return sum(answers)

@@ -5,6 +5,7 @@ Works on tensors. Knows nothing of how they are drawn, or of what a step does wi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import torch
@@ -41,7 +42,7 @@ class EpochSteps:
         there = None if noise is None else noise.to(device)
         return cls(tuple(sizes), order.to(device), there, torch.tensor(rates, dtype=exact).to(device))
 
-    @property
+    @cached_property
     def inputs(self) -> list[tuple[Tensor, Tensor | None, Tensor | float]]:
         """Indices, noise and learning rate of each step. The learning rate is a number on a CPU: it is exact."""
         on_cpu = self.rates.device.type == "cpu"

@@ -53,6 +53,7 @@ def run_in_lanes(stage: StageRun, placement: Placement, node_data: NodeRefs) -> 
                 worker = next(each for each in workers if each.round == done[0])
                 came = _came(stage, worker)
                 if came is None:
+                    ray.kill(worker.actor)  # it may still have its GPU: a call can fail in an actor that lives
                     worker.actor = _new_actor(placement, node_data)
                 # The reports of trials that have ended free their lanes. The driver handles the other reports while
                 # the worker trains the next epoch.
@@ -91,7 +92,7 @@ def _begin_round(stage: StageRun, worker: _Worker, lanes: int, names: Any) -> No
             break
         worker.lanes[job.number] = name
         jobs.append(job)
-    if worker.lanes:
+    if worker.lanes or worker.stopped:
         worker.round = worker.actor.train.remote(jobs, worker.stopped)
         worker.stopped = []
 

@@ -17,7 +17,7 @@ from study.distill.trainer import DistillationTrainer
 from study.records import TrialReport
 from study.running.job import DeviceImages, TrialJob
 from study.running.trainable import NodeRefs
-from study.running.trial import FloatArray, TrialRun
+from study.running.trial import FloatArray, TrialRun, discard_checkpoints
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Lanes:
         for number in stopped:
             if (run := self._runs.pop(number, None)) is not None:  # else it has just ended here
                 run.close()
+                discard_checkpoints(run.job.folder)  # it may have trained on after the driver discarded them
         for job in jobs:
             torch.set_num_threads(job.threads)
             use_copies(job.code)

@@ -14,6 +14,7 @@ from study.running import lanes as lanes_of_workers
 from study.running.job import TrialJob
 from study.running.lanes import Lanes
 from study.running.trainable import NodeRefs
+from study.running.trial import checkpoints
 
 pytest_plugins = ("support.small_trials",)
 
@@ -85,6 +86,15 @@ def test_a_stopped_trial_frees_its_folder(lanes: Lanes, trials: Trials) -> None:
     assert [TrialReport.model_validate_json(text).number for text in came.running] == [0]
     assert trials.run(TRIALS[1], "grid-0001").step().epochs  # no other process holds the lock
     lanes.train([], stopped=[1])
+
+
+def test_a_stopped_trial_leaves_no_checkpoint(lanes: Lanes, trials: Trials) -> None:
+    """The driver discards them when the pruner decides. The worker may have trained one more epoch since then."""
+    job = _job(trials, 0, TRIALS[0])
+    lanes.train([job])
+    assert any(file.exists() for file in checkpoints(job.folder))
+    lanes.train([], stopped=[0])
+    assert not any(file.exists() for file in checkpoints(job.folder))
 
 
 def test_a_killed_worker_resumes_from_each_checkpoint(lanes: Lanes, trials: Trials, tmp_path: Any) -> None:

@@ -1,9 +1,13 @@
 """Files that are not as they were written."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+
+from study.errors import UserError
 
 
 def flipped(content: bytes, place: int, bit: int = 0) -> bytes:
@@ -26,3 +30,23 @@ def write_as_before(file: Path, noise: float = 0.0) -> None:
         for name, each in load_file(file).items()
     }
     save_file(tensors, file)
+
+
+def named_in_one_line(path: Path, read: Callable[[Path], object], times: int = 60) -> int:
+    """Damage three bytes of a file at a time, and read it. Any other error than a `UserError` is raised.
+
+    Returns:
+        how many times the reader refused it in one line.
+    """
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    named = 0
+    for _ in range(times):
+        damaged = bytearray(whole)
+        for at in rng.integers(0, len(damaged), 3):
+            damaged[at] = rng.integers(0, 256)
+        path.write_bytes(damaged)
+        try:
+            read(path)
+        except UserError as error:
+            named += "\n" not in str(error)
+    return named

@@ -110,11 +110,9 @@ def _read_labels(path: Path) -> Labels:
                 shape = array.shape
             elif array.name == "y":
                 values = array.read()
-    for name, found in (("X", shape), ("y", values)):
-        if found is None:
-            raise UserError(f"{path}: has no variable {name!r}; SVHN's files have X and y")
-    assert shape is not None
-    assert values is not None
+    if shape is None or values is None:
+        missing = "X" if shape is None else "y"
+        raise UserError(f"{path}: has no variable {missing!r}; SVHN's files have X and y")
     if values.size != shape[3]:
         raise UserError(f"{path}: {values.size} labels for {shape[3]} images")
     if values.dtype.kind not in "iu" or values.min() < 1 or values.max() > 10:
