@@ -15,8 +15,9 @@ from typing import Any
 
 from support import plans
 
+from benchmarks.kills import bound
 from benchmarks.lanes import carry_out
-from benchmarks.page import ROOT
+from benchmarks.page import ROOT, table
 
 LINES = 40
 """So many kinds of printed lines the summary has, the most frequent first."""
@@ -43,6 +44,16 @@ def summary(lines: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def markdown(found: dict[str, Any]) -> str:
+    """The table of the page: how often each operation was injected, and what that bounds if nothing was harmed."""
+    wrong = f"{len(found['wrong'])} of {found['interleavings']} studies were harmed"
+    rows = [
+        (name, count, wrong if found["wrong"] else f"{100 * bound(count):.1f} %")
+        for name, count in found["injected"].items()
+    ]
+    return table(("operation", "times injected", "harmful in at most"), rows)
+
+
 def main() -> None:
     """Carry out the interleavings, and write the summary."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -55,6 +66,7 @@ def main() -> None:
     found = summary(carry_out(drawn, given.lanes, given.out.with_suffix(".jsonl")))
     given.out.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=2, ensure_ascii=False))
+    print(markdown(found))
 
 
 if __name__ == "__main__":

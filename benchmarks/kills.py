@@ -5,15 +5,19 @@
 A study takes one fault several times. An injection that could not happen (the study had ended) does not count, and
 further studies follow until the count is reached. Each study has a line in `OUT.jsonl` as soon as it ended. A run that
 was stopped continues where it was.
+
+Interleavings (`benchmarks.interleavings`) inject five of the faults often enough: `--without-interleaved` leaves those
+out.
 """
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from support import plans
-from support.plans import KILLS, START, Plan
+from support.plans import DRAWN, KILLS, START, Plan
 
 from benchmarks.lanes import carry_out
 from benchmarks.page import ROOT, table
@@ -27,6 +31,11 @@ HEAD = ("fault", "times injected", "trials lost", "trials doubled", "results cha
 def times_in_one(kind: str) -> int:
     """How often one study takes a fault: twice where each costs a start of the driver."""
     return 2 if START in KILLS[kind] else 3
+
+
+def not_interleaved() -> list[str]:
+    """The faults that no interleaving injects."""
+    return [kind for kind in KILLS if plans.injections(kind) not in DRAWN]
 
 
 def bound(injected: int, confidence: float = 0.95) -> float:
@@ -57,10 +66,10 @@ def carried_out(kinds: list[str], count: int, at_once: int, file: Path) -> list[
     return lines
 
 
-def summary(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def summary(lines: list[dict[str, Any]], kinds: Sequence[str] = tuple(KILLS)) -> list[dict[str, Any]]:
     """One row for each fault; `bound` is absent where something was harmed."""
     rows = []
-    for kind in KILLS:
+    for kind in kinds:
         mine = [line for line in lines if line["kind"] == kind]
         harm = {name: sum(line[name] for line in mine) for name in ("lost", "doubled", "changed")}
         wrong = [{"seed": line["seed"], "reason": line["reason"]} for line in mine if line["verdict"] != "same"]
@@ -86,10 +95,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=30, help="how often each fault is injected, at least")
     parser.add_argument("--lanes", type=int, default=2, help="how many studies run at the same time")
     parser.add_argument("--only", choices=list(KILLS), help="one fault alone")
+    parser.add_argument("--without-interleaved", action="store_true", help="leave out what interleavings inject")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "kills.json")
     given = parser.parse_args()
-    kinds = [given.only] if given.only else list(KILLS)
-    rows = summary(carried_out(kinds, given.count, given.lanes, given.out.with_suffix(".jsonl")))
+    every = not_interleaved() if given.without_interleaved else list(KILLS)
+    kinds = [given.only] if given.only else every
+    rows = summary(carried_out(kinds, given.count, given.lanes, given.out.with_suffix(".jsonl")), kinds)
     given.out.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(markdown(rows))
 

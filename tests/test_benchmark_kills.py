@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from support import plans
 
 from benchmarks import interleavings, kills
 
@@ -53,3 +54,24 @@ def test_soak_is_summarised_by_operation_and_seed() -> None:
     assert found["verdicts"] == {"same": 1, "wrong": 1}
     assert found["wrong"] == [{"seed": 1, "reason": "lost ['grid-0000']"}]
     assert found["printed"] == {"a line": 2}
+
+
+def test_five_faults_are_left_to_the_interleavings() -> None:
+    left = set(plans.KILLS) - set(kills.not_interleaved())
+    assert left == {
+        "`kill -9` of the driver",
+        "`kill -9` of a worker",
+        "the tracking server is killed and started again",
+        "the tracking server goes back to a backup",
+        "the driver is killed and its outbox lost",
+    }
+
+
+def test_interleavings_without_harm_bound_each_operation() -> None:
+    page = interleavings.markdown(interleavings.summary([LINE]))
+    assert "| kill a worker | 3 | 63.2 % |" in page
+
+
+def test_interleavings_with_harm_have_no_bound() -> None:
+    page = interleavings.markdown(interleavings.summary([LINE, WRONG]))
+    assert "| kill a worker | 6 | 1 of 2 studies were harmed |" in page
