@@ -30,15 +30,20 @@ T = TypeVar("T")
 
 MODULES = (
     "uvicorn",  # before MLflow's server, which asks whether it is there
+    "mlflow.pyfunc",
+    "mlflow.pytorch",
     "mlflow.server.fastapi_app",
     "ray.tune",
+    "sklearn.datasets",
     "study.export.registry",
     "study.export.weights",
+    "study.results.figures.chosen",
     "study.launch",
     "study.results.report",
     "study.running.trainable",
     "study.terminal.cli",
     "study.terminal.progress",
+    "torch.export._trace",  # what `torch.export.export` imports when it is called
 )
 """What a command, a server and a table import when they need it."""
 
