@@ -7,8 +7,9 @@
 # make browser       installs Chromium with apt-get (root on Debian), so that tests can look at pages in a browser
 # make test-pythons  many of the tests on Python 3.12 and 3.13, each in an environment of its own
 # make test-lowest   many of the tests with the lowest versions that pyproject.toml admits
-# make test-slow     every recipe at toy size through Ray and MLflow, and what the search is worth (half an hour)
-# make test-faults   kills processes, fills disks, a soak of 200 trials; every table must come out the same
+# make test-slow     every recipe at toy size, what the search is worth, 200 trials with killed workers (half an hour)
+# make test-faults   kills processes, fills disks; every table must come out the same
+# make soak          200 random interleavings of faults, and 30 injections of each other fault (hours; it continues)
 # make test-cluster  a study on three hosts in network namespaces; needs root and iproute2 (minutes, so not part of CI)
 # make screenshots   the pictures of the README, from a new run of the recipe `quickstart-search`
 # make audit         the pinned versions against the known vulnerabilities (asks PyPI, or SERVICE=osv)
@@ -25,7 +26,7 @@ STAMP := $(VENV)/.installed
 # By default, pip asks an index for its newest version; this turns that off. Its cache makes a second environment quick.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup quickstart test test-pythons test-lowest test-slow test-faults test-cluster lint browser screenshots docs reference \
+.PHONY: help setup quickstart test test-pythons test-lowest test-slow test-faults soak test-cluster lint browser screenshots docs reference \
 	audit docker-smoke bench clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -100,6 +101,12 @@ test-slow: setup
 
 test-faults: setup
 	$(BIN)/pytest -m faults --numprocesses 2 --dist loadfile
+
+# Both keep a line for each study at once, and continue with the studies that have none.
+soak: setup
+	@mkdir -p build
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.kills --without-interleaved --out build/kills.json
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.interleavings --out build/interleavings.json
 
 test-cluster: setup
 	$(BIN)/pytest -m cluster

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.disturbed import SMALL, Driver, Study, unharmed, wait_for
+from support.disturbed import SMALL, Driver, Study, command, unharmed, wait_for
 from support.undisturbed import Undisturbed
 
 SIGNALS: dict[str, Callable[[Driver], None]] = {
@@ -46,9 +46,9 @@ GROUPS: dict[str, Callable[[Driver], None]] = {
 @pytest.mark.faults
 @pytest.mark.parametrize("how", GROUPS)
 def test_a_signal_to_a_group_interrupts_the_study(tmp_path: Path, undisturbed: Undisturbed, how: str) -> None:
-    """Four of four: the study and each of three resumes. `timeout`, systemd, Slurm and a dropped ssh send it so."""
+    """Two of two: the study and its resume. `timeout`, systemd, Slurm and a dropped ssh send it so."""
     study = Study(tmp_path, SMALL)
-    for number in range(4):
+    for number in range(2):
         with study.command(*(("resume", "small") if number else ("run", "small.yaml"))) as driver:
             checkpoint = study.trials / f"grid-{number:04d}" / "checkpoint.pt"
             driver.until(checkpoint.exists, f"trial {number} has a checkpoint")
@@ -57,13 +57,13 @@ def test_a_signal_to_a_group_interrupts_the_study(tmp_path: Path, undisturbed: U
             assert driver.stderr.endswith(HOW_TO_GO_ON)
             assert "died" not in driver.stderr
     study.finish("resume", "small")
-    unharmed(study, undisturbed(SMALL), how, 4)
+    unharmed(study, undisturbed(SMALL), how, 2)
 
 
 @pytest.mark.faults
 def test_sighup_ignored_at_the_start_stays_ignored(tmp_path: Path, undisturbed: Undisturbed) -> None:
     """As under `nohup`: the study is not interrupted."""
-    study = Study(tmp_path, SMALL)
+    study = Study(tmp_path, SMALL, launch=command)
     former = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a child inherits this
     try:
         with study.start() as driver:
@@ -105,14 +105,14 @@ def test_a_wind_down_that_hangs_is_cut_off(tmp_path: Path) -> None:
 def test_interrupted_start_leaves_nothing_in_the_way(tmp_path: Path, undisturbed: Undisturbed) -> None:
     """While libraries and images load, Ray and the stores start, the teacher is trained and its logits computed."""
     started = time.monotonic()
-    first = Study(tmp_path / "measured", SMALL)
+    first = Study(tmp_path / "measured", SMALL, launch=command)
     with first.start(*ENDLESS) as driver:
         _until_training(first, driver)
-    whole, study = time.monotonic() - started, Study(tmp_path / "interrupted", SMALL)
+    whole, study = time.monotonic() - started, Study(tmp_path / "interrupted", SMALL, launch=command)
     injected = 0
-    for number in range(1, 9):
+    for number in range(1, 6):
         with study.command(*_words(study)) as driver:
-            moment = time.monotonic() + whole * number / 8
+            moment = time.monotonic() + whole * number / 5
             wait_for(lambda: time.monotonic() > moment or not driver.running, "the moment has come")  # noqa: B023
             if not driver.running:  # every start went a little further
                 break
@@ -124,7 +124,7 @@ def test_interrupted_start_leaves_nothing_in_the_way(tmp_path: Path, undisturbed
             # While Ray starts, its core has a handler of its own for SIGTERM, which speaks before it passes it on.
             *others, last = driver.stderr.splitlines(keepends=True)
             rays_own = [line for line in others if not line.startswith("the tracking server is slow")]
-            assert last in ("interrupted\n", HOW_TO_GO_ON), f"at {number / 8} of {whole} s: {driver.stderr}"
+            assert last in ("interrupted\n", HOW_TO_GO_ON), f"at {number / 5} of {whole} s: {driver.stderr}"
             assert not rays_own or rays_own[0].startswith("*** SIGTERM received"), driver.stderr
             if driver.stdout:  # its table, so it had ended
                 break

@@ -8,7 +8,7 @@ import pytest
 from support.disturbed import SMALL, Document, Study, kill, unharmed
 from support.undisturbed import Undisturbed
 
-pytestmark = pytest.mark.faults
+pytestmark = pytest.mark.slow
 SOAK: Document = {
     **SMALL,
     "name": "soak",

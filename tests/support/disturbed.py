@@ -76,6 +76,10 @@ def command(words: Sequence[str], folder: Path, environment: Mapping[str, str], 
     )
 
 
+launched: Launch = command
+"""How studies start their commands if they are not given a way. The tests of faults set a server that forks."""
+
+
 PROGRESS = re.compile(r"[a-z]+(-[0-9]+)?: [0-9]+ (of [0-9]+ )?trials?,? |teacher [^ ]+: epoch [0-9]+ of ")
 """The lines about progress that a command prints where there is no terminal."""
 
@@ -96,7 +100,7 @@ class Driver:
         self._out, self._err = (folder / f"{words[0]}-{time.monotonic_ns()}.{kind}" for kind in ("out", "err"))
         # Files and no pipes: whatever outlives the command would hold a pipe open.
         with open(self._out, "w") as out, open(self._err, "w") as err:
-            self._command = (launch or command)(words, folder, environment, out, err)
+            self._command = (launch or launched)(words, folder, environment, out, err)
         self.process = psutil.Process(self._command.pid)
         self._seen: set[psutil.Process] = set()
 

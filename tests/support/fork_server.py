@@ -1,0 +1,113 @@
+"""A process that has imported what `noisy-study` needs, and forks for each command that a test starts.
+
+Works on lines of JSON between a test process and the server. Imports are most of a command's start, and the tests of
+faults start some two hundred commands. A test process has threads of its own, so it cannot fork itself. The command
+runs the same code in a process and session of its own. Only the imports are shared.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+ROOT = Path(__file__).parents[2]
+
+_PROGRAM = (
+    f"import sys; sys.path += [{str(ROOT)!r}, {str(ROOT / 'tests')!r}]; from support.fork_server import serve; serve()"
+)
+
+
+class Forking:
+    """The server, seen from a test process. It starts with the first command, and ends with `close`."""
+
+    def __init__(self) -> None:
+        self._server: subprocess.Popen[str] | None = None
+
+    def command(
+        self, words: Sequence[str], folder: Path, environment: Mapping[str, str], out: IO[str], err: IO[str]
+    ) -> "Command":
+        """`noisy-study` with these words; a `support.disturbed.Launch`."""
+        names = {"words": list(words), "folder": str(folder), "environment": dict(environment)}
+        return Command(self, int(self.ask({**names, "out": out.name, "err": err.name})))
+
+    def ask(self, request: Mapping[str, Any]) -> Any:
+        """One request, and its answer."""
+        if self._server is None:
+            self._server = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM],
+                # Ray's own processes would inherit PYTHONPATH, and find the folders of tests beside their packages.
+                env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                start_new_session=True,  # Ctrl-C in the terminal of the tests is not for it
+            )
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.write(json.dumps(request) + "\n")
+        self._server.stdin.flush()
+        return json.loads(self._server.stdout.readline())
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.communicate()
+
+
+class Command:
+    """A command that the server forked for, with the methods of `subprocess.Popen` that drivers use."""
+
+    def __init__(self, server: Forking, pid: int) -> None:
+        self.pid, self._server = pid, server
+        self._status: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit status, or None while it runs."""
+        if self._status is None:
+            self._status = self._server.ask({"poll": self.pid})
+        return self._status
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit status.
+
+        Raises:
+            subprocess.TimeoutExpired: it still runs.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (status := self.poll()) is None:
+            if deadline is not None and time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0.0)
+            time.sleep(0.02)
+        return status
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def serve() -> None:
+    """Fork for each command, until standard input ends."""
+    from support import warm
+
+    # Children inherit standard output. What they print must not come between the answers.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    warm.warm_up()
+    commands: dict[int, warm.Forked] = {}
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "poll" in request:
+            answer = commands[request["poll"]].poll()
+        else:
+            with open(request["out"], "a") as out, open(request["err"], "a") as err:
+                command = warm.command(request["words"], Path(request["folder"]), request["environment"], out, err)
+            commands[command.pid], answer = command, command.pid
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
