@@ -1,4 +1,4 @@
-"""A process that has imported what `noisy-study` needs, and forks for each command that a test starts.
+"""A plugin of the tests: a process that has imported what `noisy-study` needs, and forks for each command of a study.
 
 Works on lines of JSON between a test process and the server. Imports are most of a command's start, and the tests of
 faults start some two hundred commands. A test process has threads of its own, so it cannot fork itself. The command
@@ -11,9 +11,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
+
+import pytest
+
+from support import disturbed
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,6 +60,16 @@ class Forking:
     def close(self) -> None:
         if self._server is not None:
             self._server.communicate()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forking() -> Iterator[None]:
+    """The commands of studies are forks of one process; it starts with the first one."""
+    server = Forking()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disturbed, "launched", server.command)
+        yield
+    server.close()
 
 
 class Command:
