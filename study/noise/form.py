@@ -1,4 +1,4 @@
-"""What a form of noise is: what it makes of ξ, and how that meets logits.
+"""What a form of noise is: which distribution ξ has, what it makes of ξ, and how that meets logits.
 
 Works on tensors. Knows nothing of which samples are perturbed, and of whose logits they are. Imports no PyTorch: study
 files are checked without it.
@@ -27,9 +27,18 @@ class Form(ABC):
     in_logit_units: ClassVar[bool] = False
 
     @staticmethod
+    def shaped(normal: "Tensor") -> "Tensor":
+        """ξ / σ from draws of N(0, 1), of shape (samples, classes) or (samples, 1); same shape.
+
+        By default ξ is normal. A function of the draws gives another distribution. If its mean is 0 and its variance
+        is 1, then σ is the standard deviation of ξ.
+        """
+        return normal
+
+    @staticmethod
     @abstractmethod
     def drawn(xi: "Tensor") -> "Tensor":
-        """What is kept of ξ ~ N(0, σ²), of shape (samples, classes) or (samples, 1); same shape."""
+        """What is kept of ξ, of shape (samples, classes) or (samples, 1); same shape."""
 
     @staticmethod
     @abstractmethod

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+LARGEST_DRAW = 5.5
+"""About one draw of N(0, 1) in 26 million lies beyond it, so a short training may not have one."""
+
+
 def own_form(reference: str) -> type[Form]:
     """The form that a reference names.
 
@@ -72,7 +76,15 @@ def _mistake(reference: str, form: type[Form], classes: int) -> str | None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(4, classes, generator=generator).requires_grad_()
     for columns in (classes, 1):  # one ξ for each class, and one that all classes share
-        xi = torch.randn(4, columns, generator=generator)
+        normal = torch.randn(4, columns, generator=generator)
+        normal[:3, 0] = torch.tensor([-LARGEST_DRAW, 0.0, LARGEST_DRAW])
+        xi: object = form.shaped(normal.clone())
+        if not isinstance(xi, torch.Tensor) or xi.shape != normal.shape or xi.dtype != normal.dtype:
+            return f"`shaped` of {reference} gives {_kind(xi)}; expected {_kind(normal)}, as it got"
+        if not bool(xi.isfinite().all()):
+            return f"`shaped` of {reference} gives values that are not finite, for draws up to ±{LARGEST_DRAW}"
+        if not torch.equal(xi, form.shaped(normal.clone())):
+            return f"`shaped` of {reference} gives two results for the same draws; expected a function of them"
         drawn: object = form.drawn(xi.clone())
         if not isinstance(drawn, torch.Tensor) or drawn.shape != xi.shape or drawn.dtype != xi.dtype:
             return f"`drawn` of {reference} gives {_kind(drawn)}; expected {_kind(xi)}, as it got"

@@ -113,7 +113,7 @@ class Perturbation:
     def _xi(self, sigmas: int, count: int) -> Tensor:
         std = self._draw_sigma(sigmas)
         columns = 1 if self._noise.across == "shared" else self._classes
-        return std * torch.randn(count, columns, generator=self._streams.noise)
+        return std * self.form.shaped(torch.randn(count, columns, generator=self._streams.noise))
 
     def _draw_sigma(self, count: int) -> Tensor:
         uniform = torch.rand(count, 1, generator=self._streams.sigma)

@@ -120,6 +120,19 @@ def test_its_draws_are_those_of_every_form(here: Path) -> None:
     assert torch.equal(own, torch.where(ours == 0, 1.0, ours.exp()))
 
 
+@pytest.mark.parametrize("per", ["sample", "image"])
+def test_it_may_give_xi_another_distribution(here: Path, per: str) -> None:
+    """The draws stay, and σ is multiplied afterwards."""
+    code = "class Signs(LogNormal):\n    shaped = staticmethod(lambda normal: normal.sign())\n"
+    with (here / "log_normal.py").open("a", encoding="utf-8") as file:
+        file.write(f"\n\n{code}")
+    ours, own = (
+        draw_factors(64, 5, 0.7, 0.5, Streams.of(1), Noise.model_validate({"form": form, "per": per}))
+        for form in ("additive", "log_normal.py:Signs")
+    )
+    assert torch.equal(own, torch.where(ours == 0, 1.0, (0.7 * ours.sign()).exp()))
+
+
 def test_it_is_found_beside_the_study_file(here: Path) -> None:
     (here / "studies").mkdir()
     (here / "log_normal.py").rename(here / "studies/log_normal.py")
@@ -150,6 +163,18 @@ def test_a_student_is_trained_with_it(here: Path) -> None:
     ("line", "says"),
     [
         ("unselected = None", "log_normal.py:Form has no `unselected`; expected the number for samples that"),
+        (
+            "shaped = staticmethod(lambda normal: normal.sum())",
+            "`shaped` of log_normal.py:Form gives a tensor () of torch.float32",
+        ),
+        (
+            "shaped = staticmethod(lambda normal: normal.bernoulli(0.5))",
+            "gives two results for the same draws; expected a function of them",
+        ),
+        (
+            "shaped = staticmethod(lambda normal: (1 - __import__('torch').special.ndtr(normal)).log())",
+            "`shaped` of log_normal.py:Form gives values that are not finite, for draws up to ±5.5",
+        ),
         (
             "drawn = staticmethod(lambda xi: xi.sum())",
             "`drawn` of log_normal.py:Form gives a tensor () of torch.float32",
