@@ -10,6 +10,7 @@ import functools
 import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from inspect import Parameter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +40,9 @@ class Tried:
 def build(reference: str, input_shape: Shape, classes: int) -> nn.Module:
     """The network that a class or function of the user makes, with fresh weights.
 
-    It is called with `(input_shape, classes)`; if it does not take two arguments, without any. It gets images whose
-    channels lie outermost in memory, so that it may use `view`.
+    Parameters named `input_shape`, `classes` and `num_classes` get these values, and others keep their defaults. Two
+    parameters without a default may have any name. It gets images whose channels lie outermost in memory, so that it
+    may use `view`.
 
     Raises:
         NotationError: it cannot be imported, is no class or function, or does not make a module.
@@ -54,8 +56,8 @@ def build(reference: str, input_shape: Shape, classes: int) -> nn.Module:
         raise NotationError(str(error)) from error.__cause__
     if isinstance(maker, nn.Module) or not callable(maker):
         raise NotationError(f"{reference} is no class or function that makes a network, but {type(maker).__name__}")
-    arguments = (tuple(input_shape), classes)
-    network = maker(*arguments) if _takes(maker, *arguments) else maker()
+    arguments, named = _arguments(reference, maker, tuple(input_shape), classes)
+    network = maker(*arguments, **named)
     if not isinstance(network, nn.Module):
         raise NotationError(f"{reference} makes {type(network).__name__}; expected a torch.nn.Module")
     network.register_forward_pre_hook(_contiguous)
@@ -172,13 +174,26 @@ def _check_logits(reference: str, logits: object, count: int, classes: int) -> N
         raise NotationError(f"{reference} gives logits that are not finite numbers, for images from 0 to 1")
 
 
-def _takes(maker: Any, *arguments: object) -> bool:
-    """Whether a class or function can be called with these arguments."""
+def _arguments(reference: str, maker: Any, input_shape: Shape, classes: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What a class or function is called with, by place and by name."""
     try:
-        inspect.signature(maker).bind(*arguments)
+        parameters = inspect.signature(maker).parameters
     except (TypeError, ValueError):
-        return False
-    return True
+        return (), {}
+    values = {"input_shape": input_shape, "classes": classes, "num_classes": classes}
+    by_name = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    named = {name: values[name] for name, each in parameters.items() if name in values and each.kind in by_name}
+    rest = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    needed = [name for name, each in parameters.items() if each.default is Parameter.empty and each.kind not in rest]
+    takes_any = any(each.kind is Parameter.VAR_POSITIONAL for each in parameters.values())
+    if set(needed) <= named.keys() and (named or not takes_any):
+        return (), named
+    if len(needed) == 2 or not needed:
+        return (input_shape, classes), {}
+    raise NotationError(
+        f"{reference} needs {', '.join(f'`{name}`' for name in needed)}; expected `input_shape` and `classes`, and a "
+        "default for every other parameter"
+    )
 
 
 def _contiguous(_network: nn.Module, images: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:

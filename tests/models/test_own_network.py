@@ -56,6 +56,30 @@ def test_a_class_is_called_with_shape_and_classes(here: Path) -> None:
     assert network(torch.zeros(3, *SHAPE)).shape == (3, 7)
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "input_shape, classes",
+        "shape, count",
+        "num_classes=10, width=64",
+        "width=64, *, classes, input_shape=None",
+        "num_classes, width=64",
+        "width=64, num_classes=10, **settings",
+    ],
+)
+def test_classes_are_given_by_name_or_as_the_second(here: Path, parameters: str) -> None:
+    """Networks of other projects often take the number of classes alone, beside settings of their own."""
+    code = f"def Net({parameters}):\n    given = locals()\n    width = given.get('width', 64)\n"
+    code += "    count = next(given[name] for name in ('classes', 'num_classes', 'count') if name in given)\n"
+    code += "    return nn.Sequential(nn.Flatten(), nn.Linear(width, count))\n"
+    assert zoo.build(_network(here, code), SHAPE, 7)(torch.zeros(3, *SHAPE)).shape == (3, 7)
+
+
+def test_a_wrapper_passes_shape_and_classes_on(here: Path) -> None:
+    code = "def Net(*given):\n    shape, count = given\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, count))\n"
+    assert zoo.build(_network(here, code), SHAPE, 7)(torch.zeros(3, *SHAPE)).shape == (3, 7)
+
+
 def test_a_function_may_take_nothing(here: Path) -> None:
     reference = _network(here, "def Net():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n")
     assert zoo.build(reference, SHAPE, 10)(torch.zeros(2, *SHAPE)).shape == (2, 10)
@@ -131,7 +155,8 @@ def test_batch_norm_of_one_value_needs_two_images(here: Path) -> None:
         (_module("return self.fc(x.flatten(1)) / 0"), "not finite"),
         (_module("return self.fc(x.flatten(1)).detach()"), "does not require grad"),
         (_module("return self.fc(x.flatten(1))", "self.fc = nn.Linear(64, 10).half()"), "expected torch.float32"),
-        ("def Net(a, b, c):\n    return nn.Linear(2, 2)\n", "missing 3 required positional arguments"),
+        ("def Net(a, b, c):\n    return nn.Linear(2, 2)\n", "needs `a`, `b`, `c`; expected `input_shape` and"),
+        ("def Net(width, num_classes=10):\n    return nn.Linear(2, 2)\n", "needs `width`; expected `input_shape` and"),
         ("def Net():\n    return 3\n", "makes int; expected a torch.nn.Module"),
         ("Net = nn.Linear(2, 2)\n", "no class or function that makes a network, but Linear"),
         ("Nut = 3\n", "mine.py has no `Net`; did you mean `Nut`?"),
