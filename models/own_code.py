@@ -15,7 +15,7 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,9 +100,9 @@ def beside(reference: str, folder: Path) -> str:
     return f"{file_beside(place, folder)}:{name}" if is_own(reference) and place.endswith(".py") else reference
 
 
-def file_beside(path: str, folder: Path) -> str:
+def file_beside(path: str, folder: Path, is_there: Callable[[Path], bool] = os.path.isfile) -> str:
     """A path in a study file in `folder`, as it is in the working folder. It stays if no such file lies in `folder`."""
-    if not os.path.isfile(folder / path):
+    if not is_there(folder / path):
         return path
     here, file = Path.cwd(), (folder / path).absolute()
     return str(file.relative_to(here) if file.is_relative_to(here) else file)

@@ -4,8 +4,10 @@ Knows nothing of what the values are for.
 """
 
 import difflib
+import os
 import reprlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
@@ -150,6 +152,16 @@ def _file_as_seen_from_here(path: str, info: ValidationInfo) -> str:
     folder = (info.context or {}).get(FOLDER)
     return path if folder is None else file_beside(path, folder)
 
+
+def _data_as_seen_from_here(path: str, info: ValidationInfo) -> str:
+    folder = (info.context or {}).get(FOLDER)
+    if folder is None or not path or path.startswith("~") or os.path.isabs(path) or folder.absolute() == Path.cwd():
+        return path
+    return file_beside(path, folder, os.path.exists)
+
+
+DataPath = Annotated[str, AfterValidator(_data_as_seen_from_here)]
+"""A file or folder of data. It is looked for beside the study file, then in the working folder and the data folder."""
 
 FilePath = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_file_as_seen_from_here)]
 """A file. It is looked for beside the study file first, then in the working folder."""

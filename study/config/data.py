@@ -11,6 +11,7 @@ from pydantic import (
 
 from study.datasets import DATA_DEFAULTS
 from study.values import (
+    DataPath,
     Model,
     Seed,
 )
@@ -36,10 +37,11 @@ class DataConfig(Model):
     """Which images a study has, how they are split and how they are preprocessed."""
 
     name: DatasetName
-    path: str | None = Field(
+    path: DataPath | None = Field(
         None,
         description="image_folder: a folder, tar or zip file of train/CLASS and test/CLASS, or of CLASS; arrays: an "
-        ".npz or Parquet file, or a folder with metadata.csv or Parquet files",
+        ".npz or Parquet file, or a folder with metadata.csv or Parquet files; looked for beside the study file, then "
+        "in the working folder, then in the data folder",
     )
     background: str | None = Field(
         None,

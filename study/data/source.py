@@ -14,6 +14,7 @@ from study.adapters import pages
 from study.config import DataConfig
 from study.data.dataset import DatasetFacts, RawDataset
 from study.data.splits import SplitIndices, stratified_share, stratified_split
+from study.errors import UserError
 
 
 def split_by_class(raw: RawDataset, config: DataConfig, rng: np.random.Generator) -> SplitIndices:
@@ -26,11 +27,22 @@ def split_by_class(raw: RawDataset, config: DataConfig, rng: np.random.Generator
 
 
 def path_of(config: DataConfig, data_root: Path) -> Path:
-    """The path of a data section. A relative one is looked for in the working directory, then in the data folder."""
+    """The path of a data section. A relative one is looked for in the working directory, then in the data folder.
+
+    Raises:
+        UserError: a relative one is in neither.
+    """
     assert config.path is not None  # DataConfig checks that a data set with a path has one
     # os.path, because `Path.exists` raises for a path that is too long, and `Path.expanduser` for an unknown user.
     path = Path(os.path.expanduser(config.path))
-    return path if path.is_absolute() or os.path.exists(path) else data_root / path
+    if path.is_absolute() or os.path.exists(path):
+        return path
+    if os.path.exists(data_root / path):
+        return data_root / path
+    raise UserError(
+        f"data.path: {path} does not exist beside the study file, in the working folder or in the data folder "
+        f"{data_root} (--data-root)"
+    )
 
 
 MACHINE_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,5 +1,7 @@
 """The values of a study file: overrides, defaults, grids, seeds, a searched baseline."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 from pydantic import ValidationError
@@ -21,6 +23,25 @@ from study.config import (
 def test_mappings_may_be_merged() -> None:
     text = study_file().replace("name: mine", "name: mine\ntrain: {<<: {epochs: 2, lr: 0.1}, epochs: 3}")
     assert parse_study(text, "f").train == TrainConfig(epochs=3, lr=0.1)
+
+
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [
+        ("photos", "studies/photos"),
+        ("photos/", "studies/photos"),
+        ("elsewhere", "elsewhere"),
+        ("absent.tar", "absent.tar"),
+        ("~/photos", "~/photos"),
+    ],
+)
+def test_data_are_looked_for_beside_the_study_file(workspace: Path, path: str, seen: str) -> None:
+    """Otherwise the path stays: it is looked for in the working folder and the data folder."""
+    for folder in ("studies/photos", "photos", "elsewhere"):
+        (workspace / folder).mkdir(parents=True)
+    text = study_file(data={"name": "image_folder", "path": path})
+    assert parse_study(text, "f", folder=workspace / "studies").data.path == seen
+    assert parse_study(text, "f", folder=workspace).data.path == path
 
 
 def test_overrides_are_applied_in_order() -> None:

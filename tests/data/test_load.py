@@ -25,6 +25,13 @@ def _load(data_root: Path = Path(), **settings: object) -> Dataset:
     return load_dataset(DataConfig.model_validate(settings), data_root)
 
 
+def test_a_path_that_is_nowhere_is_said_with_the_places(workspace: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"photos does not exist beside the study file, in the working folder or in the"
+    ):
+        _load(workspace / "data", name="image_folder", path="photos")
+
+
 def test_the_digits_are_split_by_class() -> None:
     dataset = _load(name="digits")
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (997, 300, 500)
