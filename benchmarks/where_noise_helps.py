@@ -8,11 +8,11 @@ files. The page's own JSON has the rows that the page shows, with the errors of 
 """
 
 import json
-import statistics
 from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.page import ROOT, table, with_block
+from study.noise.settings import READINGS
 
 FOLDER = ROOT / "docs" / "results" / "where-noise-helps"
 PAGE = ROOT / "docs" / "results" / "where-noise-helps.md"
@@ -23,11 +23,18 @@ Row = dict[str, Any]
 
 
 def document_of(part: str) -> dict[str, Any]:
-    """The table of one study, with the rows that have all of their seeds; the baseline comes first."""
+    """The table of one study, with the rows that have all of their seeds, reading by reading after the baseline."""
     document: dict[str, Any] = json.loads((FOLDER / f"{part}.json").read_text(encoding="utf-8"))
     whole = [row for row in document["rows"] if row["n"] == row["n_planned"]]
-    first = sorted(whole, key=lambda row: (row["verdict"] != "baseline", row["method"] != "logit_regression"))
-    return {**document, "rows": first}
+    return {**document, "rows": sorted(whole, key=_place)}
+
+
+def _place(row: Row) -> tuple[Any, ...]:
+    """Where a row stands: the baseline, other training without noise, the readings in their order, other methods."""
+    if row["method"] != "noisy_teacher":
+        return row["verdict"] != "baseline", row["method"] != "logit_regression", 1, row["method"]
+    reading = list(READINGS).index(row["reading"] or "equation_2")
+    return True, True, 0, reading, row.get("sigma_unit") or "", row["sigma"], row.get("lr") or 0.0
 
 
 def block(part: str, rows: Sequence[Row]) -> str:
@@ -75,9 +82,15 @@ def verdicts(rows: Sequence[Row]) -> str:
     noisy = [row for row in rows if row["method"] == "noisy_teacher"]
     counts = {name: sum(row["verdict"] == name for row in noisy) for name in ("better", "undecided", "worse")}
     detectable = [row["detectable_percent"] for row in noisy if row["detectable_percent"]]
-    least = [one[0] if isinstance(one, list) else one for one in detectable]
-    found = f"; with a chance of 80 % it finds {statistics.median(least):.0f} %" if least else ""
-    return f"{len(noisy)} arms with noise: " + ", ".join(f"{count} {name}" for name, count in counts.items()) + found
+    bounds = [bound for one in detectable for bound in (one if isinstance(one, list) else [one])]
+    found = f". An improvement of {_span(min(bounds), max(bounds))} % would have been found with a chance of 80 %"
+    arms = "1 arm" if len(noisy) == 1 else f"{len(noisy)} arms"
+    counted = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return f"{arms} with noise: {counted}{found if bounds else ''}"
+
+
+def _span(low: float, high: float) -> str:
+    return f"{low:.2g} to {high:.2g}"
 
 
 def main() -> None:

@@ -72,6 +72,23 @@ def test_citation_and_changelog_have_the_version() -> None:
     assert newest[1] == PROJECT["version"]
 
 
+def test_the_entry_to_cite_is_that_of_the_citation_file() -> None:
+    text = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```bibtex\n(.*?)^```$", text, flags=re.M | re.S)
+    citation = _yaml("CITATION.cff")
+    (paper,) = citation["references"]
+    fields = re.findall(r"^  (\w+) += \{(.*)\},?$", block, flags=re.M)
+    assert fields[:3] == [
+        ("author", f"{{{citation['authors'][0]['name']}}}"),
+        ("title", citation["title"]),
+        ("version", citation["version"]),
+    ]
+    assert ("title", paper["title"]) in fields
+    assert ("year", str(paper["year"])) in fields
+    assert all(author["family-names"] in block for author in paper["authors"])
+    assert paper["identifiers"][0]["value"] in block
+
+
 def test_the_changelog_has_three_lists_for_a_version() -> None:
     """Every line between two headings belongs to an entry, so that nothing was merged to a place without a list."""
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -7,6 +7,9 @@ from typing import Any, get_args
 
 import pytest
 
+from benchmarks import where_noise_helps
+from benchmarks.page import with_block
+from benchmarks.where_noise_helps import document_of
 from study.results.rule import RULE
 from study.results.verdicts import TESTED, Verdict
 
@@ -98,3 +101,12 @@ def test_seed_errors_are_there_unless_declared_lost(page: Path) -> None:
         if row["errors"] and row["test_error_mean"] is not None:
             assert sum(row["errors"].values()) / len(row["errors"]) == pytest.approx(row["test_error_mean"])
     assert read_off == ("read from this page" in " ".join(page.read_text("utf-8").split()))
+
+
+def test_the_page_of_the_readings_is_that_of_its_studies() -> None:
+    """`python -m benchmarks.where_noise_helps` changes neither the page nor its JSON."""
+    documents = [document_of(part) for part in where_noise_helps.PARTS]
+    text = where_noise_helps.PAGE.read_text("utf-8")
+    for part, document in zip(where_noise_helps.PARTS, documents, strict=True):
+        assert with_block(text, part, where_noise_helps.block(part, document["rows"])) == text
+    assert documents_of(where_noise_helps.PAGE) == documents
