@@ -14,14 +14,17 @@ from typing import Any, NamedTuple
 
 import optuna
 import pytest
+import torchvision
 import typer
 import yaml
 from mlflow import MlflowClient
 from optuna.trial import FixedTrial
+from PIL import Image
 from support.handwritten import Writer
 
 from search_spaces.library import recipe_text
-from study.config import ArmConfig, StudyConfig, parse_study
+from study.config import ArmConfig, DataConfig, StudyConfig, parse_study
+from study.data import load_dataset
 from study.terminal.cli import app
 
 GENERATED = ("reference", "generated")
@@ -68,7 +71,7 @@ def _of(*languages: str) -> list[Any]:
 
 def test_every_block_is_of_a_kind_that_is_checked() -> None:
     """`text` is for output and formulas: what a reader could type is of another kind."""
-    checked = {"sh", "console", "yaml", "python", "text", "{toctree}", "{eval-rst}"}
+    checked = {"sh", "console", "yaml", "python", "text", "bibtex", "{toctree}", "{eval-rst}"}
     assert [block for block in BLOCKS if block.language not in checked] == []
     assert not [
         block for block in BLOCKS if block.language == "text" and block.text.startswith(("noisy-study ", "make "))
@@ -166,6 +169,28 @@ def _storage(block: Block, workspace: Path) -> None:
     assert names["study"].study_name == "mine.search"
 
 
+class _Cifar10(list[tuple[Image.Image, int]]):
+    """Twelve grey pictures of three classes in place of torchvision's data set."""
+
+    classes = ("cat", "dog", "ship")
+
+    def __init__(self, root: str, train: bool, download: bool):
+        assert download
+        super().__init__((Image.new("RGB", (32, 32), (20 * at,) * 3), at % 3) for at in range(12 if train else 6))
+
+
+def _jpeg(block: Block, workspace: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torchvision.datasets, "CIFAR10", _Cifar10)
+        exec(block.text, {})
+    names = {str(path.relative_to(workspace / "data/cifar10-jpeg")) for path in workspace.rglob("*.jpg")}
+    assert len(names) == 18
+    assert {"train/cat/0000.jpg", "train/cat/0003.jpg", "test/ship/0001.jpg"} <= names
+    data = load_dataset(DataConfig(name="image_folder", path="data/cifar10-jpeg", validation=3), workspace)
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [9, 3, 6]
+    assert data.classes == _Cifar10.classes
+
+
 def _pictures(block: Block, workspace: Path) -> None:
     exec(block.text, {})
     assert len({path.parent for path in workspace.glob("pictures/*/*.png")}) == 10
@@ -175,7 +200,8 @@ PYTHON: dict[str, Callable[[Block, Path], Any]] = {
     "import mlflow": _pandas,
     "from study.config import ArmConfig": _space,
     "optuna.load_study(": _storage,
-    "from pathlib import Path": _pictures,
+    "from pathlib import Path\n\nfrom PIL": _pictures,
+    "from pathlib import Path\n\nfrom torchvision": _jpeg,
 }
 """How the blocks without a mark are run, by their first words."""
 

@@ -1,5 +1,6 @@
 """The examples of code of the user in docs/how-to.md are checked and planned as written."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from support.noise import draw_factors
 from support.own_process import try_here
 
 from study.data.load import describe_dataset, load_dataset
+from study.distill.streams import Streams
 from study.distill.teachers import check_given_files
 from study.lookup import study_of
+from study.noise.settings import Noise
 from study.planning import plan
 from study.planning.check import check_study
 
@@ -53,6 +58,23 @@ def test_a_study_of_ones_own_noise_runs_to_its_plan(here: Path) -> None:
     }
 
 
+def test_a_study_of_laplace_noise_runs_to_its_plan(here: Path) -> None:
+    """The example's noise has the tails and the standard deviation of its distribution, and is 0 if σ is 0."""
+    _write(here / "studies", "mine.py", "form of another distribution in mine.py")
+    mark = "study of a form of another distribution in mine.py"
+    study = study_of(str(_write(here / "studies", "study.yaml", mark)))
+    check_study(study, describe_dataset(study.data, here))
+    forms = {trial.noise.form for trial in plan.grid_trials(study) if trial.role == "arm"}
+    assert forms == {"studies/mine.py:Laplace", "additive"}
+    noise = Noise(form="studies/mine.py:Laplace")
+    drawn = draw_factors(20_000, 10, 0.7, 1.0, Streams.of(1), noise)
+    assert float(drawn.std()) == pytest.approx(0.7, rel=0.02)
+    scale = 0.7 / math.sqrt(2)  # of a Laplace distribution: P(ξ > x) = exp(−x / scale) / 2
+    for x in (0.0, 0.5, 2.0):
+        assert float((drawn > x).double().mean()) == pytest.approx(math.exp(-x / scale) / 2, abs=0.005)
+    assert not draw_factors(100, 10, 0.0, 1.0, Streams.of(1), noise).any()
+
+
 def test_a_study_of_given_logits_runs_to_its_plan(here: Path) -> None:
     study = study_of(str(_write(here / "studies", "study.yaml", "study of given logits")))
     images = load_dataset(study.data, here).read_images
@@ -70,6 +92,30 @@ def test_a_study_of_ones_own_network_runs_to_its_plan(here: Path) -> None:
     assert study.student.network == "studies/mine.py:SmallNet"
     check_study(study, describe_dataset(study.data, here))
     assert [trial.role for trial in plan.grid_trials(study)] == ["baseline"] * 3 + ["arm"] * 6
+
+
+def test_a_study_of_a_trained_network_runs_to_its_plan(here: Path) -> None:
+    """The example's weights are those of the network without the normalisation."""
+    names: dict[str, Any] = {}
+    code = _write(here / "mine", "photonet.py", "trained network in photonet.py").read_text(encoding="utf-8")
+    exec(code, names)
+    torch.save(names["PhotoNet"]().state_dict(), here / "mine/photonet.pt")
+    rng = np.random.default_rng(0)
+    files = {
+        f"{part}/{name}/{at}.png": rng.integers(0, 255, (40, 36, 3), dtype=np.uint8)
+        for part, count in (("train", 8), ("test", 2))
+        for name in "abcde"
+        for at in range(count)
+    }
+    for path, pixels in files.items():
+        (here / "mine/photos" / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(here / "mine/photos" / path)
+    study = study_of(str(_write(here / "mine", "photos.yaml", "study of a trained network in photos.yaml")))
+    assert study.data.path == "mine/photos"
+    facts = describe_dataset(study.data, here)
+    check_study(study, facts)
+    check_given_files(plan.teacher_trials(study), facts, load_dataset(study.data, here))
+    assert len(plan.grid_trials(study)) == 20
 
 
 def test_a_normalised_teacher_normalises_its_images(tmp_path: Path) -> None:
