@@ -1,7 +1,7 @@
 """Every block of code on the pages is checked: commands are parsed, Python runs, study files are read.
 
 `test_examples.py` reads the study files, `test_own_code_examples.py` and `test_contributing.py` use the marked
-examples, `test_tutorial.py` runs the tutorial, and `tests/test_api.py` the blocks about notebooks.
+examples, `test_tutorial.py` runs the tutorial, and `tests/test_notebooks.py` the example of docs/api.md.
 """
 
 import re
