@@ -1,4 +1,4 @@
-"""What more seeds would tell: the smallest improvement that a study finds with its seeds, and with two and four times
+"""What more seeds would detect: the smallest improvement that a study finds with its seeds, and with two and four times
 as many.
 
 Works on a study that was read from the tracking server. Knows nothing of pages.

@@ -1,4 +1,4 @@
-"""The first screen of a report in a real browser: verdict, sweep and what more seeds would tell, in both themes."""
+"""The first screen of a report in a real browser: verdict, sweep and what more seeds would detect, in both themes."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What more seeds would tell: the lines of the report's first screen."""
+"""What more seeds would detect: the lines of the report's first screen."""
 
 import re
 
@@ -39,7 +39,7 @@ def test_more_seeds_find_smaller_improvements() -> None:
 def test_a_study_without_a_spread_has_no_lines() -> None:
     assert more_seeds(Sheet().tracked()) == ()
     assert more_seeds(Sheet().grid({(0, 0): 0.10, (0.5, 0.15): 0.09}, seeds=[0]).tracked()) == ()
-    assert "What more seeds would tell" not in _page(Sheet().grid({(0, 0): 0.10}))
+    assert "What more seeds would detect" not in _page(Sheet().grid({(0, 0): 0.10}))
 
 
 def test_at_most_three_students_are_shown() -> None:
@@ -67,4 +67,4 @@ def test_the_introduction_says_what_is_open(errors: dict[tuple[float, float], fl
 def test_the_page_shows_them_before_the_table() -> None:
     text = _page(Sheet().grid({(0, 0): 0.10, (0.5, 0.15): 0.09}))
     assert re.search(r'<td class="n">3 \(now\)</td><td class="n">[\d.]+ %</td><td class="n">6</td>', text)
-    assert text.index("What more seeds would tell") < text.index("Improvement over the baseline")
+    assert text.index("What more seeds would detect") < text.index("Improvement over the baseline")
