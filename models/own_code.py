@@ -115,7 +115,7 @@ def located(reference: str) -> OwnCode:
         OwnCodeError: there is no such file or module, or a file of it is not Python.
     """
     match = _REFERENCE.fullmatch(reference)
-    assert match is not None, f"{reference} is no reference to code"
+    assert match is not None, f"{reference} is not a reference to code"
     place, name = match["place"], match["name"]
     file = Path(place) if place.endswith(".py") else _file_here(place)
     if file is None:
@@ -126,7 +126,7 @@ def located(reference: str) -> OwnCode:
     if _copies is not None and os.path.isfile(_copies / copy_of(root, main)):
         root = _copies / copy_of(root, Path())
     if not os.path.isfile(root / main):
-        raise OwnCodeError(f"{place}: no such file, beside the study file or in the working folder")
+        raise OwnCodeError(f"{place}: no such file beside the study file or in the working folder")
     return OwnCode(reference, place, name, root, _files_of(root, main), travels=True)
 
 

@@ -55,7 +55,7 @@ def build(reference: str, input_shape: Shape, classes: int) -> nn.Module:
     except own_code.OwnCodeError as error:
         raise NotationError(str(error)) from error.__cause__
     if isinstance(maker, nn.Module) or not callable(maker):
-        raise NotationError(f"{reference} is no class or function that makes a network, but {type(maker).__name__}")
+        raise NotationError(f"{reference} is not a class or function that makes a network, but {type(maker).__name__}")
     arguments, named = _arguments(reference, maker, tuple(input_shape), classes)
     network = maker(*arguments, **named)
     if not isinstance(network, nn.Module):
@@ -84,7 +84,7 @@ def tried(reference: str, input_shape: Shape, classes: int) -> Tried:
 def _tried(reference: str, digest: str, input_shape: Shape, classes: int, copies: Path | None) -> Tried:
     """As `tried`. `digest` and `copies` are arguments, so that code that was changed is tried again."""
     task = {"reference": reference, "input_shape": input_shape, "classes": classes}
-    doing = "to be made and to see three images"
+    doing = "to be created and called with three images"
     answer = own_process.asked("models.own_network:answer_to", task, reference, doing)
     if "error" in answer:
         raise NotationError(answer["error"])
@@ -147,7 +147,7 @@ def _check_weights(reference: str, network: nn.Module, again: nn.Module) -> None
     state, other = network.state_dict(), again.state_dict()
     for name, tensor in state.items():
         if not isinstance(tensor, torch.Tensor):
-            raise NotationError(f"{reference}: {name} of its state_dict is no tensor, so it cannot be stored")
+            raise NotationError(f"{reference}: {name} of its state_dict is not a tensor, so it cannot be stored")
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             raise NotationError(f"{reference}: {name} is {tensor.dtype}; expected torch.float32")
         if not torch.equal(tensor, other[name]):

@@ -29,7 +29,7 @@ def asked(function: str, task: Mapping[str, Any], reference: str, doing: str) ->
         function: `module:function` of this project. It takes the task and returns the answer, or `error` and one line.
         task: its argument.
         reference: to the code of the user, for messages.
-        doing: what the code does, for messages: `to be made`.
+        doing: what the code does, for messages: `to be created`.
 
     Returns:
         the answer; `error` and one line if the code hangs or ends the process.

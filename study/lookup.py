@@ -64,7 +64,7 @@ def find_study(name: str, root: Path = DEFAULT_ROOT) -> StudyFolder:
     """
     known = local_studies(root)
     if name not in known:
-        hint = nearest(name, known) if known else "; there is none here yet, `noisy-study run quickstart` makes one"
+        hint = nearest(name, known) if known else "; this folder has no study yet: noisy-study run quickstart"
         raise UserError(f"no study named {name} in {root / 'studies'}{hint}")
     return StudyFolder(root, name)
 

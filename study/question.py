@@ -190,8 +190,8 @@ def answer(
     if not file.exists():
         if left <= 0:
             raise UserError(
-                f"the pilot took {hours:.2g} of {question.hours:g} hours of training, so there is no time for the "
-                "study; give more --hours, or fewer epochs: --set train.epochs=20"
+                f"the pilot took {hours:.2g} of {question.hours:g} hours of training, so no time is left for the "
+                "study; raise --hours, or train fewer epochs: --set train.epochs=20"
             )
         text = question.study_file(left)
         write_whole(file, lambda path: path.write_text(text, encoding="utf-8"))

@@ -70,7 +70,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def _cannot_write(path: Path, error: OSError) -> UserError:
     kind = StorageFull if error.errno in _FULL else UserError
-    return kind(f"cannot write {path}: {error.strerror or error}; make room or choose another place")
+    return kind(f"cannot write {path}: {error.strerror or error}; free some space or choose another folder")
 
 
 def write_once(path: Path, write: Callable[[Path], object]) -> bool:
@@ -126,8 +126,8 @@ class StudyFolder:
             )
         if re.match(r"[a-z][a-z0-9]+:/", str(self.root)):
             raise UserError(
-                f"NOISY_STUDY_ROOT {self.root}: studies lie in a folder that every node mounts, not at an address "
-                "(artifacts may lie at s3://..., which is the tracking server's business)"
+                f"NOISY_STUDY_ROOT {self.root}: expected a folder that every node mounts, not an address (only the "
+                "tracking server's artifacts may be at an address such as s3://...)"
             )
 
     @property
@@ -228,7 +228,7 @@ class StudyFolder:
         except FileNotFoundError:
             version = 0  # such folders had no version and no such file
         except (OSError, ValueError, AttributeError):
-            raise UserError(f"{self._start_file}: cannot be read; bring it back from a backup") from None
+            raise UserError(f"{self._start_file}: cannot be read; restore it from a backup") from None
         if version != FOLDER_FORMAT:
             raise UserError(
                 f"study {self.name} in {self.path} was made by another version of this package (folder format "
@@ -238,7 +238,7 @@ class StudyFolder:
         try:
             return StartRecord.model_validate_json(content)
         except ValidationError:
-            raise UserError(f"{self._start_file}: cannot be read; bring it back from a backup") from None
+            raise UserError(f"{self._start_file}: cannot be read; restore it from a backup") from None
 
     def tracking_uri(self) -> str | None:
         """Where the study was tracked when it started; None for a study that is not here.

@@ -56,7 +56,7 @@ def test_lists_inside_of_noise_are_a_grid() -> None:
 @pytest.mark.parametrize(
     ("arm", "message"),
     [
-        ({"reading": "equation_2", "noise": {"form": "additive"}}, "`reading` and `noise` set the same thing"),
+        ({"reading": "equation_2", "noise": {"form": "additive"}}, "`reading` and `noise` set the same settings"),
         ({"reading": "equation_3"}, "input should be 'equation_2'"),
         ({"noise": {"select": "batch", "per": "image"}}, "`select: batch` with `per: image`"),
         ({"noise": "frosen"}, "expected a mapping of form, across, per, select, schedule"),

@@ -128,7 +128,7 @@ def _record(study_file: str) -> StartRecord:
 
 
 def test_a_root_that_is_an_address_is_refused() -> None:
-    with pytest.raises(UserError, match="studies lie in a folder that every node mounts, not at an address"):
+    with pytest.raises(UserError, match="expected a folder that every node mounts, not an address"):
         StudyFolder(Path("s3://bucket/studies"), "it")
 
 

@@ -93,5 +93,5 @@ class BaselineConfig(ArmConfig):
     """What the arms are compared with."""
 
     search: Literal["equal"] | None = Field(
-        None, description="equal: its training settings are searched with the budget that the arms' search has"
+        None, description="equal: its training settings are searched too, with the same budget as the arms"
     )

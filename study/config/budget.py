@@ -11,9 +11,9 @@ class BudgetConfig(Model):
     """What a study may cost. It stops after a whole round of seeds, and an extension may raise the budget."""
 
     hours: float | None = Field(
-        None, gt=0, le=1_000_000, description="of training, added up over all trainings and all starts"
+        None, gt=0, le=1_000_000, description="hours of training time, summed over all trainings and all starts"
     )
-    trainings: int | None = Field(None, ge=1, description="of students, those of a search included")
+    trainings: int | None = Field(None, ge=1, description="trainings of students, including the trials of a search")
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

@@ -51,22 +51,29 @@ class DataConfig(Model):
     size: ImageSize | None = Field(
         None,
         description="image_folder and arrays: `64` or `[height, width]`: pictures are resized until they just cover "
-        "it, then cropped to its centre; without it all pictures must have one size",
+        "it, then cropped to its centre; without it all pictures must have the same size",
     )
     nested: Literal["first", "path"] | None = Field(
         None,
-        description="image_folder only: which class images in folders of a class folder belong to: that of the `first` "
-        "folder, or one named by its whole `path`; without it they are refused",
+        description="image_folder only: what to do with folders inside class folders. first: their images belong to "
+        "the class folder; path: every folder is a class, named by its whole path; without it such folders are refused",
     )
     validation: int | float = Field(
-        0.1, gt=0, description="training images held out: a count, or below 1 a share; stratified by class"
+        0.1,
+        gt=0,
+        description="training images held out for validation: a count, or a share below 1; stratified by class",
     )
     fraction: float = Field(
-        1.0, gt=0, le=1, description="stratified share of the training images that students learn from; teachers: all"
+        1.0,
+        gt=0,
+        le=1,
+        description="share of the training images for the students, stratified by class; teachers learn from all",
     )
-    preprocess: tuple[Preprocessing, ...] = ()
-    augment: tuple[Literal["mirror"], ...] = Field((), description="mirror: every training image and its mirror image")
-    split_seed: Seed = 0
+    preprocess: tuple[Preprocessing, ...] = Field(
+        (), description="steps, in this order; its default depends on the data set"
+    )
+    augment: tuple[Literal["mirror"], ...] = Field((), description="mirror: train on every image and its mirror image")
+    split_seed: Seed = Field(0, description="fixes which images are for validation, and for a test set that is drawn")
 
     @model_validator(mode="before")
     @classmethod
@@ -83,16 +90,19 @@ class DataConfig(Model):
             raise ValueError(f"`path` ({expected or ' or '.join(_PATHS.values())}): {self.name} {needed} it")
         if len(set(self.preprocess)) < len(self.preprocess) or "local_contrast_normalization" in self.preprocess[1:]:
             raise ValueError(
-                f"preprocess: each step only once, and local_contrast_normalization first, not {list(self.preprocess)}"
+                "preprocess: expected each step once, and local_contrast_normalization first; got "
+                f"{list(self.preprocess)}"
             )
         if self.background is not None and expected is None:
             raise ValueError(f"`background` is for image_folder and arrays: {self.name} has no transparent pixels")
         if self.nested is not None and self.name != "image_folder":
             raise ValueError(f"`nested` is for image_folder: {self.name} has no folders")
         if self.size is not None and expected is None:
-            raise ValueError(f"`size` is for image_folder and arrays: the images of {self.name} have one size")
+            raise ValueError(f"`size` is for image_folder and arrays: all images of {self.name} have the same size")
         if self.validation >= 1 and self.validation != int(self.validation):
-            raise ValueError(f"validation is a count of images or a share below 1, not {self.validation}")
+            raise ValueError(
+                f"validation: expected a whole number of images, or a share below 1, not {self.validation}"
+            )
         return self
 
     @property

@@ -36,7 +36,7 @@ READING = "reading"
 _READING_MEANS = "a reading of the paper by name (docs/method.md), instead of `noise`"
 
 OWN = "settings"
-_OWN_MEANS = "settings of a method of yours; they may also be given beside the other keys"
+_OWN_MEANS = "settings of your own method; they may also be given beside the other keys"
 _TRACKED = ("dataset", "teacher", "teacher_key", "multiplications", "parameters")
 """Names of parameters of a run that are no keys of a study file, which a setting of a user cannot have."""
 
@@ -97,7 +97,7 @@ else:
             if self.method is not None and "noise" not in method_named(self.method).model_fields:
                 raise ValueError(f"`reading` is not a setting of {self.method}, but of {', '.join(owners_of('noise'))}")
             if self.noise is not None:
-                raise ValueError("`reading` and `noise` set the same thing, so only one of them may be given")
+                raise ValueError("`reading` and `noise` set the same settings; give only one of them")
             return self
 
     class _OfMethod(_ReadingOrNoise):

@@ -74,7 +74,7 @@ def _former_words(value: Any) -> Iterator[str]:
             if isinstance(word, str):
                 now = FORMER_WORDS[word].changes or {"per": "sample"}
                 written = ", ".join(f"{name}: {setting}" for name, setting in now.items())
-                yield f"`noise: {word}` is now `noise: {{{written}}}`; the former word is read until version 1.0"
+                yield f"`noise: {word}` is now `noise: {{{written}}}`; the old form is accepted until version 1.0"
         value = list(value.values())
     if isinstance(value, list):
         for part in value:

@@ -76,7 +76,7 @@ class ConfirmConfig(Model):
 
     top: int = Field(1, ge=1, le=1000, description="how many of the best points are confirmed")
     seeds: NumberOfSeeds | None = Field(
-        None, description="over how many seeds, or until every point is decided; absent: as the study's `seeds`"
+        None, description="number of seeds, or seeds until every point is decided; by default as in the study's `seeds`"
     )
 
 
@@ -88,22 +88,33 @@ class SearchConfig(Model):
         {}, description="training settings to search beside the space, for instance lr: {log_uniform: [0.0001, 0.01]}"
     )
     sampler: Sampler = "tpe"
-    trials: int = Field(60, ge=1, le=MAX_TRIALS, description="for every sampler but grid, which has one per point")
+    trials: int = Field(
+        60, ge=1, le=MAX_TRIALS, description="number of trials; the sampler grid has one for each of its points instead"
+    )
     startup_trials: int = Field(
         10,
         ge=1,
-        description="tpe, gp, cmaes: random trials before the model; median: completed trials before it stops one",
+        description="tpe, gp, cmaes: random trials before the sampler uses its model; median: completed trials before "
+        "the scheduler stops any",
     )
-    grid_points: int = Field(5, ge=1, le=10_000, description="sampler grid: values of every continuous parameter")
-    scheduler: Scheduler = Field("fifo", description="what stops trials early: nothing, successive halving, the median")
+    grid_points: int = Field(
+        5, ge=1, le=10_000, description="sampler grid: number of values of each continuous parameter"
+    )
+    scheduler: Scheduler = Field(
+        "fifo", description="fifo stops no trial early; asha: successive halving; median: stops a trial that is worse than the median"
+    )
     grace_epochs: int = Field(
-        1, ge=1, le=100_000, description="asha, median: epochs that every trial gets (asha: the lowest rung)"
+        1, ge=1, le=100_000, description="asha, median: epochs before a trial can be stopped (asha: the lowest rung)"
     )
-    reduction_factor: int = Field(4, ge=2, le=1000, description="asha: one of so many is promoted to the next rung")
+    reduction_factor: int = Field(
+        4, ge=2, le=1000, description="asha: one of this many trials is promoted to the next rung"
+    )
     objectives: tuple[Objective, ...] = Field(
         ("val_error",), min_length=1, description="what is minimised; with two, the Pareto front is confirmed"
     )
-    seed: Seed | None = Field(None, description="seed of the trainings and of the sampler; absent: one past `seeds`")
+    seed: Seed | None = Field(
+        None, description="seed of the trainings and of the sampler; by default the largest of `seeds` plus 1"
+    )
     confirm: ConfirmConfig = ConfirmConfig()
 
     @model_validator(mode="after")
@@ -111,11 +122,13 @@ class SearchConfig(Model):
         for key, setting in self.train.items():
             _check_searched(key, setting)
         if len(set(self.objectives)) != len(self.objectives) or "val_error" not in self.objectives:
-            raise ValueError(f"objectives: val_error, or val_error and multiplications, not {list(self.objectives)}")
+            raise ValueError(
+                f"objectives: expected val_error, or val_error and multiplications, not {list(self.objectives)}"
+            )
         if len(self.objectives) > 1 and self.scheduler != "fifo":
-            raise ValueError(f"scheduler: {self.scheduler} stops trials by one objective; with two it is fifo")
+            raise ValueError(f"scheduler: {self.scheduler} needs a single objective; use fifo with two")
         if len(self.objectives) > 1 and self.sampler == "cmaes":
-            raise ValueError("sampler: cmaes has one objective; for two take tpe, gp, random or qmc")
+            raise ValueError("sampler: cmaes needs a single objective; use tpe, gp, random or qmc with two")
         return self
 
     def without_effect(self) -> Idle:

@@ -25,8 +25,8 @@ class SeedsUntilDecided(Model):
     def _has_two_rounds(self) -> Self:
         if self.first >= self.at_most:
             raise ValueError(
-                f"first is {self.first} and at_most {self.at_most}; expected at_most above first. For a fixed number "
-                "of seeds give a list"
+                f"first is {self.first} and at_most {self.at_most}; expected at_most above first; for a fixed "
+                "number of seeds, give a list"
             )
         return self
 

@@ -67,15 +67,19 @@ class _Training(NamedTuple):
 class StudyConfig(Model):
     """One study: its data, its teachers, its arms over seeds, its search."""
 
-    name: str = Field(pattern=NAME_PATTERN)
-    published: str | None = Field(None, description="a table of search_spaces.published to print beside ours")
+    name: str = Field(pattern=NAME_PATTERN, description="of the study, its folder and its MLflow experiment")
+    published: str | None = Field(
+        None, description="a table of search_spaces.published: its numbers are printed beside those of the study"
+    )
     data: DataConfig
     teachers: tuple[TeacherConfig, ...] = Field(min_length=1, max_length=100)
     student: StudentConfig
     train: TrainConfig = TrainConfig()
     baseline: BaselineConfig = BaselineConfig(method="logit_regression")
-    arms: tuple[ArmConfig, ...] = Field((), max_length=1000)
-    seeds: Seeds = Field((0, 1, 2), description="a list, or in rounds until every arm is decided")
+    arms: tuple[ArmConfig, ...] = Field(
+        (), max_length=1000, description="what is compared with the baseline; each list of values is a grid"
+    )
+    seeds: Seeds = Field((0, 1, 2), description="a list of seeds, or rounds of seeds until every arm is decided")
     vary: tuple[Varied, ...] = Field(
         ("student",), min_length=1, description="what a seed trains: [student], or [student, teacher]"
     )
@@ -90,9 +94,11 @@ class StudyConfig(Model):
     @model_validator(mode="after")
     def _is_one_study(self) -> Self:
         if self.baseline.size > 1 or self.baseline.student is not None:
-            raise ValueError("baseline: one setting for every student, so it takes no list of values and no `student`")
+            raise ValueError(
+                "baseline: it has the same settings for every student; it takes no list of values and no `student`"
+            )
         if len(set(self.seed_list)) != len(self.seed_list):
-            raise ValueError(f"seeds: each seed only once, not {list(self.seed_list)}")
+            raise ValueError(f"seeds: expected each seed once, not {list(self.seed_list)}")
         self._check_varied()
         if self.baseline.search is not None:
             self._check_searched_baseline()
@@ -100,10 +106,12 @@ class StudyConfig(Model):
             raise ValueError("nothing to compare with the baseline: give `arms`, `search` or both")
         points = sum(arm.size for arm in self.arms) * len(self.seed_list)
         if points > MAX_TRIALS:
-            raise ValueError(f"arms: {points} trainings (points times seeds); at most {MAX_TRIALS} fit one study")
+            raise ValueError(
+                f"arms: {points} trainings (points times seeds); expected at most {MAX_TRIALS} in one study"
+            )
         for path, why in self.without_effect():
             if self._is_given(path):
-                raise ValueError(f"{'.'.join(map(str, path))}: has no effect {why}; leave it out")
+                raise ValueError(f"{'.'.join(map(str, path))}: has no effect {why}; remove it")
         return self
 
     def without_effect(self) -> Idle:
@@ -184,7 +192,7 @@ class StudyConfig(Model):
 
     def _check_searched_baseline(self) -> None:
         if self.search is None or not self.search.train:
-            raise ValueError("baseline.search: equal needs `search.train`, the settings that both are searched over")
+            raise ValueError("baseline.search: equal needs `search.train`, the settings to search for both")
         if self.search.sampler == "grid":
             raise ValueError(
                 "baseline.search: equal is not possible with the sampler grid, because the arms have more points than "
@@ -193,11 +201,11 @@ class StudyConfig(Model):
         if self.arms:
             raise ValueError(
                 "baseline.search: a searched baseline has settings that the `arms` do not have; put the arms into a "
-                "study of their own"
+                "separate study"
             )
         if taken := set(self.search.train) & set(self.baseline.training):
             where = "baseline.train" if min(taken) in (self.baseline.train or {}) else "baseline"
-            raise ValueError(f"{where}: {min(taken)} is searched, so it cannot be given as well")
+            raise ValueError(f"{where}: {min(taken)} is searched, so it cannot be set here too")
 
     @property
     def seed_list(self) -> tuple[int, ...]:

@@ -43,23 +43,26 @@ class TeacherConfig(TeacherSettings):
     """
 
     network: NetworkReference = Field(
-        description="a name, a line of notation or code of yours; with `logits` it may be left out"
+        description="a name of the zoo, a line of notation, or your own code; optional with `logits`"
     )
     weights: FilePath | None = Field(
-        None, description="a .safetensors, .pt or .pth file, or torchvision:ENUM.NAME; then nothing is trained"
+        None, description="a .safetensors, .pt or .pth file, or torchvision:ENUM.NAME; the teacher is then not trained"
     )
     strict: StrictBool = Field(
-        True, description="with `weights`; false: tensors that the network does not have are ignored"
+        True,
+        description="with `weights`. true: the file has exactly the tensors of the network; false: others are ignored",
     )
     logits: FilePath | None = Field(
-        None, description="a .npz or .safetensors file with the logits of a teacher that lives elsewhere"
+        None, description="a .npz or .safetensors file with the teacher's logits, if you do not have its network"
     )
     train: TrainConfig = TrainConfig()
     seed: Seed = 0
     teachers: (
         Annotated[tuple["TeacherConfig", ...], Field(min_length=1, max_length=MAX_TEACHERS, fail_fast=True)] | None
     ) = Field(None, description="its own teachers; without them it learns from the labels")
-    method: MethodName | None = Field(None, description="how it learns from them (soft_targets); below: as in an arm")
+    method: MethodName | None = Field(
+        None, description="how it learns from its own teachers (soft_targets); its settings are those of an arm"
+    )
     combine: Combination | None = None
 
     @model_validator(mode="wrap")
@@ -89,11 +92,11 @@ class TeacherConfig(TeacherSettings):
     def _is_one_training(self) -> Self:
         settings = settings_of(self)
         if self.weights is not None and self.logits is not None:
-            raise ValueError("`weights` and `logits` both say what the teacher knows, so only one of them may be given")
+            raise ValueError("give `weights` or `logits`, not both")
         if self.teachers is None:
             for name, value in {"method": self.method, "combine": self.combine, **settings}.items():
                 if value is not None:
-                    raise ValueError(f"`{name}` is for a teacher that has `teachers` of its own, and it has none")
+                    raise ValueError(f"`{name}` needs a teacher with `teachers` of its own, and this teacher has none")
             return self
         if self.file is not None:
             raise ValueError(f"a teacher that is read from `{self.file}` is not trained, so it takes no `teachers`")

@@ -36,19 +36,21 @@ class TrainConfig(Model):
     The paper has Adam, mini-batches of 64 and a stop by validation error. The other defaults are ours.
     """
 
-    epochs: int = Field(60, ge=1, le=100_000)
+    epochs: int = Field(60, ge=1, le=100_000, description="at most; `patience` may end a training earlier")
     batch_size: int = Field(64, ge=1, le=1_000_000)
     optimizer: Literal["adam", "sgd"] = "adam"
-    lr: float = Field(1e-3, gt=0, le=100)
+    lr: float = Field(1e-3, gt=0, le=100, description="learning rate")
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd only (Nesterov)")
     weight_decay: float = Field(0.0, ge=0, le=10)
     schedule: Literal["constant", "cosine"] = "constant"
-    patience: int = Field(15, ge=0, description="epochs without a better validation error before stopping; 0: never")
+    patience: int = Field(
+        15, ge=0, description="epochs without a better validation error before early stopping; 0: no early stopping"
+    )
     precision: Precision = Field(
-        "fp32", description="of products in training: fp32; tf32 (fp32 where there is no such GPU); bf16"
+        "fp32", description="of matrix products in training; tf32 has an effect only on GPUs that support it"
     )
     target_error: float | None = Field(
-        None, ge=0, lt=1, description="a validation error; epochs and seconds until it is reached are then tracked"
+        None, ge=0, lt=1, description="a validation error: the epochs and seconds until it is reached are tracked"
     )
 
     def without_effect(self) -> "Idle":

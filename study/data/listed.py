@@ -114,7 +114,7 @@ def _of_metadata(tree: Tree, lists: Sequence[Entry], visible: Sequence[Entry]) -
             elif entry in entries:
                 raise UserError(f"{where}: {shown(name)} is listed twice")
             elif not can_be_picture(entry.parts[-1]):
-                raise UserError(f"{where}: {shown(name)} is no picture by its name")
+                raise UserError(f"{where}: {shown(name)} does not have the name of a picture file")
             else:
                 entries[entry] = label
     if missing:

@@ -194,7 +194,7 @@ def _bytes(path: Path, name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.ui
     numbers = values.dtype.kind in "iufb" and bool(np.isfinite(values).all())
     if not numbers or values.min() < 0 or values.max() > 255 or not (values == values.astype(np.uint8)).all():
         raise UserError(
-            f"{path}: {name} is of {values.dtype} and has values that are no whole numbers from 0 to 255; save the "
+            f"{path}: {name} is of {values.dtype} and has values that are not whole numbers from 0 to 255; save the "
             "images as uint8"
         )
     return values.astype(np.uint8)

@@ -51,8 +51,8 @@ class GivenLogits:
         images, rows = dataset.read_images, len(self.train)
         if rows not in (images, 2 * images):
             raise UserError(
-                f"logits {self.file}: train has {rows} rows, and {dataset.name} has {images} training images, before "
-                "any is held out; one row for each is needed, and mirror images behind them"
+                f"logits {self.file}: train has {rows} rows; expected one for each of the {images} training images of "
+                f"{dataset.name}, before any is held out, or {2 * images} with rows for the mirror images behind them"
             )
         if dataset.mirror and rows == images:
             raise UserError(

@@ -50,7 +50,7 @@ def keep_results(
 def _report(tracking_uri: str, tracked: TrackedStudy) -> str | None:
     with tempfile.TemporaryDirectory(prefix="noisy-study-report-", ignore_cleanup_errors=True) as folder:
         why_not = write_report_of(tracking_uri, tracked, Path(folder)).not_logged
-    return None if why_not is None else f"the study's run does not keep the report: {why_not}"
+    return None if why_not is None else f"the report could not be logged to the study's run: {why_not}"
 
 
 def _tried(otherwise: str, act: Callable[[], str | None]) -> list[str]:

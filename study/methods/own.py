@@ -25,7 +25,7 @@ def own_method(reference: str) -> type[Method]:
     """
     found = load(reference)
     if not inspect.isclass(found) or not issubclass(found, Method):
-        raise ValueError(f"{reference} is no method; expected a subclass of study.methods.base.Method")
+        raise ValueError(f"{reference} is not a method; expected a subclass of study.methods.base.Method")
     if found.loss is Method.loss:
         raise ValueError(f"{reference} has no loss; expected a function `loss(self, batch)`")
     return found

@@ -31,7 +31,7 @@ def own_form(reference: str) -> type[Form]:
     """
     found = load(reference)
     if not inspect.isclass(found) or not issubclass(found, Form):
-        raise ValueError(f"{reference} is no form of noise; expected a subclass of study.noise.form.Form")
+        raise ValueError(f"{reference} is not a form of noise; expected a subclass of study.noise.form.Form")
     missing = sorted(getattr(found, "__abstractmethods__", ()))
     if missing:
         raise ValueError(f"{reference} has no `{missing[0]}`; expected static methods `drawn` and `applied`")
@@ -89,7 +89,7 @@ def _mistake(reference: str, form: type[Form], classes: int) -> str | None:
         if not isinstance(drawn, torch.Tensor) or drawn.shape != xi.shape or drawn.dtype != xi.dtype:
             return f"`drawn` of {reference} gives {_kind(drawn)}; expected {_kind(xi)}, as it got"
         if not torch.equal(drawn, form.drawn(xi.clone())):
-            return f"`drawn` of {reference} gives two results for one ξ; expected that all chance is in ξ"
+            return f"`drawn` of {reference} gives two results for the same ξ; it must not draw random numbers"
         noisy: object = form.applied(logits, drawn.expand(4, classes))
         if not isinstance(noisy, torch.Tensor) or noisy.shape != logits.shape or noisy.dtype != logits.dtype:
             return f"`applied` of {reference} gives {_kind(noisy)}; expected {_kind(logits)}, as it got"

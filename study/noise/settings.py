@@ -42,22 +42,22 @@ class Noise(Model):
 
     form: FormName = Field(
         FORMS[0].name,
-        description="how ξ meets the logits z: multiplicative z(1 + ξ), additive z + ξ, scaled z·ξ, or a form of "
-        "yours: `FILE.py:NAME` or `package.module:NAME`",
+        description="how ξ changes the logits z: multiplicative z(1 + ξ), additive z + ξ, scaled z·ξ, or your "
+        "own form: `FILE.py:NAME` or `package.module:NAME`",
     )
     across: Literal["classes", "shared"] = Field(
         "classes", description="one ξ for each class, or one ξ that all classes of a sample share"
     )
     per: Literal["sample", "batch", "image"] = Field(
         "sample",
-        description="sample: drawn for every sample of every mini-batch; batch: once for a mini-batch; image: once for "
-        "a training image, for the whole training",
+        description="sample: a new draw for every sample of every mini-batch; batch: one for a mini-batch; image: one "
+        "for a training image, for the whole training",
     )
     select: Literal["sample", "batch"] = Field(
-        "sample", description="whether α decides for each sample, or once for the mini-batch"
+        "sample", description="sample: each sample is selected with probability α; batch: the whole mini-batch is"
     )
     schedule: Literal["constant", "linear", "cosine"] = Field(
-        "constant", description="whether σ stays, or falls to 0 over the planned epochs"
+        "constant", description="constant: σ does not change; linear, cosine: it falls to 0 over the planned epochs"
     )
 
     @model_validator(mode="after")

@@ -37,11 +37,15 @@ def extended(old: StudyConfig, new: StudyConfig) -> StudyConfig:
                 raise _refused(
                     old,
                     change.key,
-                    "the seeds are not fixed (`until: decided`), and every look counts the arms and seeds that were "
-                    "planned before the first one",
+                    "the seeds are not fixed (`until: decided`), and every look is corrected for the arms and seeds "
+                    "that were planned before the first look",
                 )
     if isinstance(new.seeds, SeedsUntilDecided) != isinstance(old.seeds, SeedsUntilDecided):
-        raise _refused(old, "seeds", "a list stays a list; rounds are fixed before the first training")
+        raise _refused(
+            old,
+            "seeds",
+            "a list of seeds cannot become rounds; rounds are fixed before the first training",
+        )
     if missing := [seed for seed in old.seed_list if seed not in new.seed_list]:
         raise _refused(old, "seeds", f"{missing[0]} is missing; the new list must contain the old one")
     if (key := _missing_arm(old, new)) is not None:

@@ -26,7 +26,7 @@ def read_study_file(tracking_uri: str, run_id: str) -> str:
         client = MlflowClient(tracking_uri)
         run = client.get_run(run_id)
         if run.data.tags.get(schema.KIND) != "study":
-            raise UserError(f"run {run_id} is no study but a {run.data.tags.get(schema.KIND)}; give its parent run")
+            raise UserError(f"run {run_id} is not a study but a {run.data.tags.get(schema.KIND)}; give its parent run")
         # By the client and not by the artifact's address: where the server serves it, that does not say which server.
         with tempfile.TemporaryDirectory(prefix="noisy-study-artifact-") as folder:
             file = client.download_artifacts(run_id, schema.STUDY_FILE, folder)

@@ -114,6 +114,6 @@ def _baseline_notes(tables: Sequence[Table]) -> list[str]:
         if differing:
             notes.append(
                 f"The baselines of the student {plain(student)} differ between the studies in {', '.join(differing)}: "
-                "an improvement in one study is over another error than the same improvement in another study."
+                "improvements of different studies are relative to different errors."
             )
     return notes

@@ -19,11 +19,11 @@ NOT_YET = Judged(0, None, None, None, None, None, None, "undecided")
 """Of an arm before its first look."""
 
 _WORDS: Mapping[State, str] = {
-    "decided": "Decided with",
-    "futile": "Without more seeds, because the chance of a verdict was below 20 %, after",
-    "at_most": "Undecided with all",
-    "open": "Open after",
-    "lost": "Without more seeds, because a seed was lost, after",
+    "decided": "Decided with {}",
+    "futile": "Stopped after {}, because the chance of a verdict was below 20 %",
+    "at_most": "Undecided with all {}",
+    "open": "Open after {}",
+    "lost": "Stopped after {}, because a seed was lost",
 }
 
 
@@ -81,7 +81,7 @@ def look_notes(arms: Mapping[Arm, ArmSeeds], looks: Looks, is_compared: bool = F
                 if look is not None and look.state == state:
                     named.setdefault(ends[look.look - 1], []).append(str(arm))
             notes += [
-                f"{words} {count(number, 'seed')}{where}: {some(listed, len(listed))}."
+                f"{words.format(count(number, 'seed'))}{where}: {some(listed, len(listed))}."
                 for number, listed in sorted(named.items())
             ]
     if notes and is_compared:

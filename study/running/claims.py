@@ -50,7 +50,7 @@ def fix_seeds(stage: optuna.Study, seeds: Sequence[int]) -> None:
     if before != list(seeds[: len(before)]):
         raise UserError(
             f"the stage {stage.study_name} in the journal has the seeds {before}, and the study has {list(seeds)}; "
-            "bring back the study's folder or its journal from a backup"
+            "restore the study's folder or its journal from a backup"
         )
     if len(before) < len(seeds):
         stage.set_user_attr(SEEDS, list(seeds))

@@ -37,7 +37,7 @@ def read_ended_runs(journal: str, study: str) -> list[EndedRun]:
     name, file = without_credentials(journal), sqlite_file(journal)
     if file is not None and not file.exists():  # Optuna would make an empty one
         raise UserError(
-            f"the journal {name} is missing: bring it back from a backup, or resume the study: then its trials take "
+            f"the journal {name} is missing: restore it from a backup, or resume the study: then its trials take "
             "their results from the disk"
         )
     options = {"connect_args": {"timeout": 60}} if file is not None else {}

@@ -385,7 +385,7 @@ def open_storage(url: str, of_one_host: bool = True) -> BaseStorage:
     except (SQLAlchemyError, ImportError, ValueError, TypeError, OptunaError) as error:
         if isinstance(error, DatabaseError) and not isinstance(error, OperationalError):  # the file is no database
             raise UserError(
-                f"the journal {without_credentials(url)} is damaged ({redacted_message(error, url)}); bring it back "
+                f"the journal {without_credentials(url)} is damaged ({redacted_message(error, url)}); restore it "
                 "from a backup, or delete it and resume the study, which takes its results from their files"
             ) from None
         raise UserError(

@@ -47,7 +47,7 @@ def temporary_folder(prefix: str, variable: str, parent: str | None = None) -> I
         full = error.errno in (errno.ENOSPC, errno.EDQUOT) or parent is None
         where = parent or "the folder of temporary files"
         raise (StorageFull if full else UserError)(
-            f"no temporary folder can be made in {where}: {error.strerror or error}; make room there, or choose "
+            f"no temporary folder can be made in {where}: {error.strerror or error}; free some space there, or choose "
             f"another folder with {variable}"
         ) from None
     try:

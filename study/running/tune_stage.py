@@ -142,8 +142,8 @@ def _machine_in_one_line(scratch: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise StorageFull(
-            f"{scratch.parent}: the disk of temporary files is full; make room there, or choose another folder with "
-            "TMPDIR"
+            f"{scratch.parent}: the disk of temporary files is full; free some space there, or choose another folder "
+            "with TMPDIR"
         ) from None
     except RuntimeError as error:
         if "running low on memory" not in str(error):

@@ -135,7 +135,7 @@ def _sqlite_trouble(error: BaseException, uri: str) -> UserError | None:
         under = under.__cause__ or under.__context__
     code = getattr(under, "sqlite_errorcode", None)
     if code == sqlite3.SQLITE_FULL:
-        return StorageFull(f"the disk under {file} is full; make room on it")
+        return StorageFull(f"the disk under {file} is full; free some space on it")
     if code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):  # the low byte is the kind
         return TrackingUnavailable(f"another process has locked the database {file}; end it, or wait until it is done")
     return None

@@ -56,8 +56,8 @@ def misplaced(uri: str, location: str) -> str | None:
         if urlsplit(location).scheme in _ELSEWHERE:
             return None
         return (
-            f"the tracking server keeps artifacts in {location}, a place on this machine, which no server may choose; "
-            "start it so that it keeps artifacts itself (mlflow server --artifacts-destination)"
+            f"the tracking server keeps artifacts in {location}, a folder on this machine, which a server must not "
+            "choose; start it with an artifact store of its own (mlflow server --artifacts-destination)"
         )
     return _of_another_store(uri, location)
 

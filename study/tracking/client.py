@@ -237,7 +237,7 @@ class TrackingClient:
                 file.write_text(study_file, encoding="utf-8")
                 place_of(self._there.uri, location).log_artifact(str(file))
         else:
-            self._says(f"the study's run does not keep {schema.STUDY_FILE}: {why_not}")
+            self._says(f"the study's run has no {schema.STUDY_FILE}: {why_not}")
 
     def _extend_study(self, event: StudyExtended) -> None:
         # The tag is written last: if it is there, the study file of this extension, or of a later one, is there too.

@@ -2,9 +2,9 @@
 
 Works on text. Knows nothing of servers and databases.
 
-An address in which a password is not percent-encoded has several readings. One library ends the password at the first
-`@`, another one at the last, a third one at `/` or `#`. Then a part of the password becomes the name of a host, and is
-in every error message. So such an address is refused before anything uses it.
+An address in which a password is not percent-encoded can be read in several ways. One library ends the password at the
+first `@`, another one at the last, a third one at `/` or `#`. Then a part of the password becomes the name of a host,
+and is in every error message. So such an address is refused before anything uses it.
 """
 
 import re
@@ -43,7 +43,7 @@ def check_address(name: str, address: str) -> None:
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     user, at, hosts = authority.rpartition("@")
     if "@" in rest[len(authority) :] or not _USER_INFO.fullmatch(user):
-        raise UserError(f"{name}: this address has several readings; {ENCODE}")
+        raise UserError(f"{name}: this address can be read in several ways; {ENCODE}")
     if not all(map(_HOST.fullmatch, hosts.split(","))):
         hint = "" if at else f". If it is a password, write USER:PASSWORD@HOST; {ENCODE}"
         raise UserError(f"{name}: expected HOST or HOST:PORT in this address, where PORT is a number{hint}")

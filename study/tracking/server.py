@@ -111,8 +111,8 @@ def server_environment(uri: str, access: Access, token: str | None = None) -> di
     """
     if _APPS[access] not in entry_points(group="mlflow.app").names:
         raise UserError(
-            "this package was updated and not installed again, so MLflow does not find its login; run the command "
-            "again by which you installed it, for instance: pip install --editable ."
+            "this package was updated and not installed again, so MLflow does not find its login; install "
+            "it again, for instance: pip install --editable ."
         )
     variables = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     variables.pop(environment.UI_TOKEN, None)
@@ -216,7 +216,7 @@ def _auth_variables() -> dict[str, str]:
     if (makes_users or password) and len(password) < PASSWORD_LENGTH:
         raise UserError(
             f"--auth: set MLFLOW_AUTH_ADMIN_PASSWORD to {PASSWORD_LENGTH} characters or more; it becomes the password "
-            "of the user `admin` when the database of users, basic_auth.db, is made"
+            "of the user `admin` when the database of users, basic_auth.db, is created"
         )
     given = environment.user_password()
     if given is not None and len(given) < PASSWORD_LENGTH:

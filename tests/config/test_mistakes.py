@@ -53,14 +53,14 @@ from study.config import (
         ('name="a\\n"', "f: name: string should match pattern"),
         ("name=", "f: name: input should be a valid string, not None"),
         ("data.name=cifar", "f: data.name: input should be 'digits', 'mnist', 'fashion_mnist', 'kmnist', "),
-        ("data.validation=2.5", "f: data: validation is a count of images or a share below 1, not 2.5"),
+        ("data.validation=2.5", "f: data: validation: expected a whole number of images, or a share below 1, not 2.5"),
         (
             "data.preprocess=[subtract_pixel_mean, local_contrast_normalization]",
-            "f: data: preprocess: each step only once, and local_contrast_normalization first, not ['subtract_",
+            "f: data: preprocess: expected each step once, and local_contrast_normalization first; got ['subtract_",
         ),
         (
             "data.preprocess=[subtract_pixel_mean, subtract_pixel_mean]",
-            "f: data: preprocess: each step only once, and local_contrast_normalization first, not ",
+            "f: data: preprocess: expected each step once, and local_contrast_normalization first; got ",
         ),
         ("data.validation=many", "f: data.validation: input should be a valid integer, unable to parse string as an "),
         (
@@ -72,7 +72,7 @@ from study.config import (
             "f: data: `background` is for image_folder and arrays: digits has no transparent pixels",
         ),
         ("data.nested=first", "f: data: `nested` is for image_folder: digits has no folders"),
-        ("data.size=32", "f: data: `size` is for image_folder and arrays: the images of digits have one size"),
+        ("data.size=32", "f: data: `size` is for image_folder and arrays: all images of digits have the same size"),
         ("data={name: image_folder, path: a, size: 0}", "f: data.size: "),
         ("data={name: image_folder, path: a, size: [8, 8, 3]}", "f: data.size: "),
         (
@@ -81,15 +81,21 @@ from study.config import (
         ),
         ("data={name: image_folder}", "f: data: `path` (a folder or tar file with train/CLASS and test/CLASS): image"),
         ("teachers=[]", "f: teachers: expected at least 1 item, not []"),
-        ("seeds=[1, 1]", "f: seeds: each seed only once, not [1, 1]"),
+        ("seeds=[1, 1]", "f: seeds: expected each seed once, not [1, 1]"),
         ("seeds=[-1]", "f: seeds.0: input should be greater than or equal to 0, not -1"),
         ("resources.workers=0", "f: resources: workers is auto or at least 1, not 0"),
         (
             "resources.workers=few",
             "f: resources.workers: input should be a valid integer, unable to parse string as an ",
         ),
-        ("baseline={method: noisy_teacher, sigma: [0.1, 0.2]}", "f: baseline: one setting for every student"),
-        ("baseline={method: labels, student: {network: fc800}}", "f: baseline: one setting for every student"),
+        (
+            "baseline={method: noisy_teacher, sigma: [0.1, 0.2]}",
+            "f: baseline: it has the same settings for every student",
+        ),
+        (
+            "baseline={method: labels, student: {network: fc800}}",
+            "f: baseline: it has the same settings for every student",
+        ),
         # the search
         (
             "search.train={lr: {log_uniform: [0.1, 0.01]}}",
@@ -112,16 +118,16 @@ from study.config import (
         ),
         (
             "search={objectives: [val_error, multiplications], scheduler: asha}",
-            "f: search: scheduler: asha stops trials by one objective; with two it is fifo",
+            "f: search: scheduler: asha needs a single objective; use fifo with two",
         ),
         (
             "search={objectives: [val_error, multiplications], sampler: cmaes}",
-            "f: search: sampler: cmaes has one objective",
+            "f: search: sampler: cmaes needs a single objective",
         ),
         ("search.scheduler=hyperband", "f: search.scheduler: input should be 'fifo', 'asha' or 'median', not 'hyper"),
         (
             "baseline={method: logit_regression, search: equal}",
-            "f: baseline.search: equal needs `search.train`, the settings that both are searched over",
+            "f: baseline.search: equal needs `search.train`, the settings to search for both",
         ),
         # --set itself
         ("train.epochs", "--set train.epochs: expected key=value, for instance train.epochs=2"),

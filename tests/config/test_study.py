@@ -138,13 +138,13 @@ def test_a_baseline_may_be_searched_with_the_budget_of_the_arms() -> None:
 def test_searched_baseline_refuses_conflicts() -> None:
     """A searched baseline allows no unsearched arm, no grid sampler and no setting that is given twice."""
     arms = _with_searched_baseline(arms=[{"method": "labels"}])
-    with pytest.raises(ValidationError, match="put the arms into a study of their own"):
+    with pytest.raises(ValidationError, match="put the arms into a separate study"):
         StudyConfig.model_validate(arms)
     grid = {"train": {"lr": [0.1, 0.2]}, "sampler": "grid"}
     with pytest.raises(ValidationError, match="not possible with the sampler grid"):
         StudyConfig.model_validate(_with_searched_baseline(search=grid))
     baseline = {"method": "logit_regression", "search": "equal", "train": {"lr": 0.1}}
-    with pytest.raises(ValidationError, match="lr is searched, so it cannot be given as well"):
+    with pytest.raises(ValidationError, match="lr is searched, so it cannot be set here too"):
         StudyConfig.model_validate(_with_searched_baseline(baseline=baseline))
 
 
@@ -154,4 +154,4 @@ def test_searched_baseline_refuses_conflicts() -> None:
 def test_weight_decay_cannot_be_given_and_searched(baseline: Document) -> None:
     search = {"train": {"weight_decay": {"log_uniform": [0.0001, 0.01]}}}
     file = study_file(arms=[], search=search, baseline={"method": "logit_regression", "search": "equal", **baseline})
-    assert "weight_decay is searched, so it cannot be given as well" in mistake_in(file)
+    assert "weight_decay is searched, so it cannot be set here too" in mistake_in(file)

@@ -157,7 +157,7 @@ def _assistant(**settings: Any) -> list[Document]:
 def test_a_setting_without_effect_is_refused(changes: Document, key: str, why: str) -> None:
     said = mistake_in(study_file(**changes))
     assert said.startswith(f"f: {key}: has no effect {why}")
-    assert said.endswith("; leave it out")
+    assert said.endswith("; remove it")
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,9 @@ def test_rows_of_mirror_images_are_not_needed_without_them(tmp_path: Path, digit
 def test_another_number_of_rows_is_refused(tmp_path: Path, digits: Dataset) -> None:
     np.savez(tmp_path / "big.npz", train=_numbered(5))
     images, test = digits.read_images, len(digits.test)
-    assert f"train has 5 rows, and digits has {images} training images" in _refusal(tmp_path / "big.npz", digits)
+    assert f"train has 5 rows; expected one for each of the {images} training images of digits" in _refusal(
+        tmp_path / "big.npz", digits
+    )
     np.savez(tmp_path / "big.npz", train=_numbered(2 * digits.read_images), test=_numbered(5))
     assert f"test has 5 rows, and digits has {test} test images" in _refusal(tmp_path / "big.npz", digits)
 

@@ -197,7 +197,7 @@ def test_a_study_uses_the_copy_of_its_method(here: Path) -> None:
         ({"method": "mine.py:Needs"}, "mine.py:Needs needs `share`"),
         ({"method": "mine.py:Absent"}, "mine.py has no `Absent`"),
         ({"method": "absent.py:X"}, "absent.py: no such file"),
-        ({"method": "mine.py:function"}, "mine.py:function is no method; expected a subclass of"),
+        ({"method": "mine.py:function"}, "mine.py:function is not a method; expected a subclass of"),
         ({"method": "mine.py:NoLoss"}, "mine.py:NoLoss has no loss"),
         ({"method": "mine.py:Taken"}, "a setting cannot be called `lr`, which is another key"),
         ({"method": "mine.py:OtherSigma"}, "`sigma` is a setting of noisy_teacher, noisy_student, soft_targets with"),

@@ -114,7 +114,7 @@ def test_a_file_lies_beside_the_study_file_or_in_the_working_folder(here: Path) 
     assert beside("mine.py:Net", Path("studies")) == "studies/mine.py:Net"
     assert beside("other.py:Net", Path("studies")) == "other.py:Net"
     assert beside("nin", Path("studies")) == "nin"
-    with pytest.raises(OwnCodeError, match=r"other\.py: no such file, beside the study file or in the working folder"):
+    with pytest.raises(OwnCodeError, match=r"other\.py: no such file beside the study file or in the working folder"):
         located("other.py:Net")
 
 

@@ -181,7 +181,7 @@ def test_a_student_is_trained_with_it(here: Path) -> None:
         ),
         (
             "drawn = staticmethod(lambda xi: 1 + xi.bernoulli(0.5))",
-            "gives two results for one ξ; expected that all chanc",
+            "gives two results for the same ξ; it must not draw r",
         ),
         (
             "applied = staticmethod(lambda logits, drawn: logits[:1])",
@@ -215,8 +215,8 @@ def test_what_is_no_noise_is_one_line(here: Path, line: str, says: str) -> None:
     ("form", "says"),
     [
         ("log_normal.py:Absent", "log_normal.py has no `Absent`"),
-        ("absent.py:Form", "absent.py: no such file, beside the study file or in the working folder"),
-        ("log_normal.py:TYPE_CHECKING", "log_normal.py:TYPE_CHECKING is no form of noise; expected a subclass of"),
+        ("absent.py:Form", "absent.py: no such file beside the study file or in the working folder"),
+        ("log_normal.py:TYPE_CHECKING", "log_normal.py:TYPE_CHECKING is not a form of noise; expected a subclass of"),
         ("log_normal.py:Form", "log_normal.py:Form has no `applied`; expected static methods `drawn` and `applied`"),
         (
             "log_normal",

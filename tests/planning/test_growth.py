@@ -96,5 +96,5 @@ def test_a_budget_may_grow() -> None:
 
 
 def test_a_list_does_not_become_rounds() -> None:
-    with pytest.raises(UserError, match="`seeds`: a list stays a list"):
+    with pytest.raises(UserError, match="`seeds`: a list of seeds cannot become rounds"):
         extended(_study(seeds=[0, 1, 2]), _study())

@@ -68,8 +68,11 @@ def test_a_teacher_without_teachers_learns_from_labels() -> None:
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        ({**TEN, "temperature": 2}, "`temperature` is for a teacher that has `teachers` of its own, and it has none"),
-        ({**TEN, "method": "labels"}, "`method` is for a teacher that has `teachers` of its own"),
+        (
+            {**TEN, "temperature": 2},
+            "`temperature` needs a teacher with `teachers` of its own, and this teacher has none",
+        ),
+        ({**TEN, "method": "labels"}, "`method` needs a teacher with `teachers` of its own"),
         ({**EIGHT, "method": "labels"}, "cannot learn from labels"),
         ({**EIGHT, "method": "noisy_teacher"}, "noisy_teacher needs `sigma`"),
         (

@@ -69,7 +69,7 @@ def _content(folder: StudyFolder) -> dict[str, bytes]:
         ("arms.0.sigma=[0.2]", "`arms.0`: a point of it is missing"),
         ("search.trials=4", "`search.trials`: 4 is less than the 8"),
         ("arms=[{method: noisy_teacher, sigma: [0.2, 0.5]}, {method: labels, student: {network: absent}}]", "absent"),
-        ("seeds=[0, 1, 1]", "seeds: each seed only once"),
+        ("seeds=[0, 1, 1]", "seeds: expected each seed once"),
     ],
 )
 def test_what_is_refused_leaves_nothing_half_done(workspace: Path, change: str, said: str) -> None:
@@ -213,7 +213,7 @@ def test_seeds_in_the_journal_do_not_move() -> None:
     StageJournal(storage, "s", "confirm", source, seeds=(0, 1, 3))
     with pytest.raises(UserError, match=r"has the seeds \[0, 1, 3\], and the study has \[0, 1\]"):
         StageJournal(storage, "s", "confirm", source, seeds=(0, 1))
-    with pytest.raises(UserError, match="bring back the study's folder or its journal"):
+    with pytest.raises(UserError, match="restore the study's folder or its journal"):
         StageJournal(storage, "s", "confirm", source, seeds=(1, 0, 3))
 
 

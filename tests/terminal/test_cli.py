@@ -306,10 +306,10 @@ def test_a_network_that_fails_while_a_study_runs_is_one_line(command: Command, m
     """It was tried before the study began, and is tried again for a second study of the same command."""
 
     def fails(standalone_mode: bool) -> None:
-        raise NotationError("mine.py:Small takes more than 60 s to be made")
+        raise NotationError("mine.py:Small takes more than 60 s to be created")
 
     monkeypatch.setattr("study.terminal.cli.app", fails)
-    assert command("try") == (1, "", "network mine.py:Small takes more than 60 s to be made\n")
+    assert command("try") == (1, "", "network mine.py:Small takes more than 60 s to be created\n")
 
 
 def test_version_prints_the_installed_version(command: Command) -> None:

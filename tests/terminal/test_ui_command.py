@@ -42,7 +42,7 @@ def test_the_printed_link_has_the_token_of_this_start(
     first, second = started
     assert first["text"] != second["text"]
     assert len(first["text"]) >= 43  # 256 bits
-    assert f"MLflow on http://127.0.0.1:{port}/?token={first['text']} (Ctrl-C ends it)" in capsys.readouterr().err
+    assert f"MLflow on http://127.0.0.1:{port}/?token={first['text']} (Ctrl-C stops it)" in capsys.readouterr().err
     assert first["variables"][environment.UI_TOKEN] == first["text"]
 
 

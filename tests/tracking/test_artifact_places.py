@@ -67,8 +67,8 @@ def test_a_server_names_no_place_on_this_machine(location: str) -> None:
     """Also not through a scheme that leads to another run, whose place the server names too."""
     why = misplaced("http://server:5000", location)
     assert why is not None
-    assert "a place on this machine" in why
-    with pytest.raises(UserError, match="a place on this machine"):
+    assert "a folder on this machine" in why
+    with pytest.raises(UserError, match="a folder on this machine"):
         place_of("https://server:5000", location)
 
 

@@ -1,4 +1,4 @@
-"""Passwords in addresses: none is shown, not even a part, and an address with several readings is refused."""
+"""Passwords in addresses: no part of them is shown, and an address that can be read in several ways is refused."""
 
 import subprocess
 from pathlib import Path
@@ -97,7 +97,7 @@ def test_a_command_refuses_such_an_address_in_one_line(tmp_path: Path, variable:
         [disturbed.NOISY_STUDY, *command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert ran.returncode == 2
-    assert ran.stderr.startswith(f"{variable}: this address has several readings; percent-encode the password")
+    assert ran.stderr.startswith(f"{variable}: this address can be read in several ways; percent-encode the password")
     assert "secret" not in ran.stdout + ran.stderr
     assert ran.stderr.count("\n") == 1
 

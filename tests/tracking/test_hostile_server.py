@@ -87,7 +87,7 @@ def test_a_server_writes_no_file_of_ours(tmp_path: Path, permitted: int) -> None
         TrackingClient(asked.uri, "it", says=said.append).apply([BEGAN])
     assert asked.paths["runs/get"] > 0
     assert not list(tmp_path.iterdir())
-    assert permitted or "a place on this machine, which no server may choose" in said[0]
+    assert permitted or "a folder on this machine, which a server must not choose" in said[0]
 
 
 def test_a_model_or_a_report_goes_to_no_file_of_ours(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def export(
     int8: Annotated[bool, typer.Option("--int8", help="write an ONNX file with 8-bit weights too")] = False,
     data_root: DataRootOption = None,
 ) -> None:
-    """Write the best student, tried on the whole test set, and its model card.
+    """Test the best student on the whole test set, and write it with its model card.
 
     Example: noisy-study export quickstart --out student
     """

@@ -31,9 +31,11 @@ def submit(
     settings: SetOption = None,
     address: JobsAddressOption = DEFAULT_ADDRESS,
     extends: Annotated[
-        bool, typer.Option("--extend", help="extend the study that was started there, by this larger study file")
+        bool, typer.Option("--extend", help="extend the study of this name to this larger study file")
     ] = False,
-    follow: Annotated[bool, typer.Option("--follow/--no-wait", help="print what the job prints until it ends")] = True,
+    follow: Annotated[
+        bool, typer.Option("--follow/--no-wait", help="print the output of the job until it ends")
+    ] = True,
 ) -> None:
     """Run a study on a Ray cluster, or resume or extend it there.
 
@@ -77,7 +79,7 @@ def logs(
     job_id: JobArgument,
     address: JobsAddressOption = DEFAULT_ADDRESS,
     follow: Annotated[
-        bool, typer.Option("--follow", help="print until the job ends, and end with its exit status")
+        bool, typer.Option("--follow", help="print until the job ends, and return its exit status")
     ] = False,
 ) -> None:
     """Print the log of a job.

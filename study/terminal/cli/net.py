@@ -18,10 +18,10 @@ def net(
         str | None,
         typer.Option(
             "--input",
-            help="the shape of an image, CxHxW, for a line of notation or a network of yours",
+            help="the shape of an image, CxHxW, for a line of notation or your own network",
         ),
     ] = None,
-    classes: Annotated[int, typer.Option(min=1, help="the number of classes, for a network of yours")] = 10,
+    classes: Annotated[int, typer.Option(min=1, help="the number of classes, for your own network")] = 10,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a network is: layers, shapes, parameters, multiplications, compression.

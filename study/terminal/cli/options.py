@@ -29,7 +29,7 @@ OptionalStudyArgument = Annotated[
     typer.Argument(metavar="RECIPE|FILE", help="a recipe's name, or a study file", autocompletion=complete_recipe),
 ]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="a study's name", autocompletion=complete_study)]
-NameOption = Annotated[str | None, typer.Option(help="a name for the study, instead of the one in the file")]
+NameOption = Annotated[str | None, typer.Option(help="a name for the study, instead of the name in the file")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -23,6 +23,6 @@ def report(
     written = write_report(tracking_uri_of(name), name, out or default_folder(name))
     lines = [f"wrote {written.page}, and the figures beside it"]
     if written.not_logged is not None:
-        lines.append(f"the study's run does not keep it: {written.not_logged}")
+        lines.append(f"it could not be logged to the study's run: {written.not_logged}")
     for line in lines:
         errors.print(line, soft_wrap=True)

@@ -47,11 +47,9 @@ def run(
     from_run: Annotated[
         str | None, typer.Option("--from-run", help="the id of a parent run: run its study file again")
     ] = None,
-    resume_existing: Annotated[
-        bool, typer.Option("--resume", help="resume the study if it was started before")
-    ] = False,
+    resume_existing: Annotated[bool, typer.Option("--resume", help="resume the study if it already exists")] = False,
     extend_existing: Annotated[
-        bool, typer.Option("--extend", help="extend the study that was started before, by this larger study file")
+        bool, typer.Option("--extend", help="extend the existing study to this larger study file")
     ] = False,
     go_on: Annotated[bool, typer.Option("--go-on", hidden=True)] = False,  # the former name of --resume
     verbose: VerboseOption = False,

@@ -27,7 +27,7 @@ def status(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show trials done, running, pruned and failed, the best so far, and the room on the disk.
+    """Show trials done, running, pruned and failed, the best so far, and the free disk space.
 
     Example: noisy-study status quickstart --watch
     """
@@ -36,7 +36,7 @@ def status(
     # One study is read where the environment says. All studies of this folder are read where each was started.
     uris = {name: tracking_uri_of(name)} if name is not None else tracking_uris_of(local_studies())
     if not uris:
-        raise UserError(f"no studies in {DEFAULT_ROOT / 'studies'}; `noisy-study run quickstart` makes one")
+        raise UserError(f"no studies in {DEFAULT_ROOT / 'studies'}; start one with: noisy-study run quickstart")
     if watch and as_json:
         raise UserError("give --watch or --json, not both")
     if watch:

@@ -5,7 +5,7 @@ from study.terminal.cli.output import errors
 
 
 def sync(name: NameArgument) -> None:
-    """Send the tracking server what it missed in an outage.
+    """Send the events that the tracking server missed in an outage.
 
     Example: noisy-study sync quickstart
     """

@@ -17,16 +17,16 @@ from study.terminal.cli.run import print_table
 
 def try_(
     teacher: Annotated[
-        str, typer.Option(help="the teacher: a name of the zoo, a line of notation, or a network of yours, mine.py:Big")
+        str, typer.Option(help="the teacher: a name of the zoo, a line of notation, or your own network, mine.py:Big")
     ],
-    student: Annotated[str, typer.Option(help="the student, given as the teacher is")],
+    student: Annotated[str, typer.Option(help="the student, in the same form as the teacher")],
     data: Annotated[str, typer.Option(help="a folder or file of pictures or arrays, or the name of a data set")],
     weights: Annotated[
         str | None, typer.Option(help="a file with the teacher's weights; without it, the teacher is trained")
     ] = None,
-    size: Annotated[int | None, typer.Option(help="resize and crop pictures to squares of so many pixels")] = None,
+    size: Annotated[int | None, typer.Option(help="resize and crop pictures to squares of this many pixels")] = None,
     hours: Annotated[
-        float, typer.Option(min=0.001, help="the budget in hours of training, added up over all trainings")
+        float, typer.Option(min=0.001, help="the budget in hours of training time, summed over all trainings")
     ] = 2.0,
     name: NameOption = None,
     settings: SetOption = None,
@@ -39,7 +39,7 @@ def try_(
     Example: noisy-study try --teacher mine.py:Big --weights big.pt --student mine.py:Small --data pictures/
     """
     try:
-        with interruptible(lambda: "interrupted; give the same command again to continue"):
+        with interruptible(lambda: "interrupted; run the same command again to continue"):
             # Ray and PyTorch take seconds to load.
             from study.launch import settings_of
             from study.question import Question, answer
@@ -54,7 +54,7 @@ def try_(
             print_table(found.tracked)
             _write_results(found.name, data_root)
     except KeyboardInterrupt:
-        raise Interrupted("interrupted; give the same command again to continue") from None
+        raise Interrupted("interrupted; run the same command again to continue") from None
     say(f"study file: {found.study_file}")
     say(found.sentence)
 

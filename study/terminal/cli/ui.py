@@ -21,8 +21,8 @@ def ui(
         bool | None,
         typer.Option(
             "--auth/--no-auth",
-            help="ask for user and password, or let in every user of this machine; without either, ask for the token "
-            "that the printed link has (docs/security.md)",
+            help="require a user and a password (--auth), or nothing (--no-auth); without either, require the token of "
+            "the printed link (docs/security.md)",
             show_default=False,
         ),
     ] = None,
@@ -47,7 +47,7 @@ def ui(
         address, studies = server.server_address(host, port), pages(uri)
         shown = token is not None and not server.others_can_read(_descriptor())
         start = f"{address}/?token={token}" if shown else f"{address}/"
-        lines = [f"MLflow on {start} (Ctrl-C ends it)", *(f"{name}: {start}{studies[name]}" for name in studies)]
+        lines = [f"MLflow on {start} (Ctrl-C stops it)", *(f"{name}: {start}{studies[name]}" for name in studies)]
         if token is not None:
             lines.append(f"programs: export MLFLOW_TRACKING_URI={address} MLFLOW_TRACKING_TOKEN=$(cat {file})")
         if token is not None and not shown:

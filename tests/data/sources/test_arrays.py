@@ -131,7 +131,7 @@ def test_a_study_reads_arrays_by_their_path(tmp_path: Path) -> None:
         ({"test_images": pictures((6, 5, 5))}, "those of test_images (1, 5, 5); all need one shape"),
         ({"train_images": pictures((12, 5, 4, 2))}, "train_images has the shape (12, 5, 4, 2); expected (N, H, W)"),
         ({"train_images": pictures((0, 5, 4))}, "train_images has the shape (0, 5, 4)"),
-        ({"train_images": pictures((12, 5, 4)) / 255}, "train_images is of float64 and has values that are no whole"),
+        ({"train_images": pictures((12, 5, 4)) / 255}, "train_images is of float64 and has values that are not whole"),
         ({"train_images": np.full((12, 5, 4), 256)}, "no whole numbers from 0 to 255"),
         ({"train_images": np.full((12, 5, 4), np.nan)}, "no whole numbers from 0 to 255"),
         ({"train_images": np.zeros((12, 5, 4), np.uint8)}, "12 of 12 training images are equal, for instance train_im"),

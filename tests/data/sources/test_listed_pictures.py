@@ -177,7 +177,10 @@ def test_a_study_reads_listed_pictures_of_any_size(tmp_path: Path) -> None:
             "2 files that metadata.csv lists are not there, for in",
         ),
         ({"metadata.csv": b"file_name,label\n../a.png,0"}, "1 files that metadata.csv lists are not there"),
-        ({"metadata.csv": b"file_name,label\nmetadata.csv,0"}, "line 2: metadata.csv is no picture by its name"),
+        (
+            {"metadata.csv": b"file_name,label\nmetadata.csv,0"},
+            "line 2: metadata.csv does not have the name of a picture file",
+        ),
         ({"metadata.csv": b"file_name,label\na.png,0\na.png,1", "a.png": FILES[0]}, "line 3: a.png is listed twice"),
         ({"metadata.csv": b'file_name,label\n"a.png,0'}, "metadata.csv, line 2: not CSV: unexpected end of data"),
         ({"metadata.csv": b"file_name,label\n\xff,0"}, "metadata.csv: not text in UTF-8"),
