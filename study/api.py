@@ -35,12 +35,12 @@ _log = logging.getLogger("study")
 class Study:
     """A study that was run, here or elsewhere, by its name.
 
-    Everything is read off the tracking server when it is asked for; only `student` needs the folder the study ran in.
+    Everything is read from the tracking server at each call. Only `student` and `config` need the folder of the study.
 
     Attributes:
         name: of the study, which is also the MLflow experiment.
         tracking_uri: of an MLflow server, or `sqlite:///FILE`; credentials in it are not shown.
-        data_root: where data sets lie.
+        data_root: the folder of data sets.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Study:
 
     @property
     def status(self) -> str | None:
-        """`RUNNING`, `FINISHED`, `FAILED` or `KILLED`, as the parent run has it; None where there is none."""
+        """`RUNNING`, `FINISHED`, `FAILED` or `KILLED`, of the parent run; None if there is no parent run."""
         return self._read().status
 
     @property
@@ -72,7 +72,7 @@ class Study:
     def runs(self) -> "pd.DataFrame":
         """One row per trial of any stage, in the order in which they started.
 
-        Columns are those of MLflow's `search_runs`, numbers where all values of a column are numbers: `run_id`,
+        Columns are those of MLflow's `search_runs`. A column that has only numbers has a numeric type: `run_id`,
         `status`, `start_time` and `end_time` (Unix milliseconds), `params.sigma`, `metrics.test_error` (a fraction of
         1), `tags.…`.
         """
@@ -143,13 +143,14 @@ def run(
     Args:
         study: a recipe's name, the path of a study file, or a study file's model.
         name: the study's name, instead of the file's.
-        data_root: where data sets lie and are downloaded to; else `NOISY_STUDY_DATA`, else the user's cache.
+        data_root: the folder of data sets; missing ones are downloaded to it. Without it, `NOISY_STUDY_DATA`, else the
+            user's cache.
         address: a running Ray cluster; else a local Ray.
         **overrides: keys of the study file and their values. A double underscore stands for a dot: `seeds=[0, 1]`,
             `train__epochs=2`, `arms__0__sigma=[0.3, 0.8]`.
 
     Raises:
-        UserError: the study cannot be run as it is described; nothing was made.
+        UserError: the study file or an argument has a mistake; nothing was created.
         StudyFailed: it started and could not be finished.
         KeyboardInterrupt: it was interrupted; `resume(name)` or `noisy-study resume NAME` resumes it.
 
@@ -178,7 +179,7 @@ def resume(name: str, *, data_root: str | Path | None = None, address: str | Non
         address: as in `run`.
 
     Raises:
-        UserError: there is no such study in this folder (names the nearest), or another process runs it.
+        UserError: there is no such study in this folder, or another process runs it. The message has similar names.
         StudyFailed, KeyboardInterrupt: as `run`.
 
     Example:
@@ -222,10 +223,10 @@ def load_study(name: str, *, tracking_uri: str | None = None, data_root: str | P
         name: of the study.
         tracking_uri: of an MLflow server, or `sqlite:///FILE`; else `MLFLOW_TRACKING_URI`, else where the study was
             tracked when it started, else `mlflow.db` in the working folder.
-        data_root: where data sets lie; else `NOISY_STUDY_DATA`, else the user's cache.
+        data_root: the folder of data sets. Without it, `NOISY_STUDY_DATA`, else the user's cache.
 
     Raises:
-        UserError: the server does not answer, or has no such study; names the nearest.
+        UserError: the server does not answer, or has no such study. The message has similar names.
     """
     bound_requests()
     study = Study(name, tracking_uri or tracking_uri_of(name), environment.data_root(data_root))
@@ -242,7 +243,7 @@ def table(name: str, *, tracking_uri: str | None = None) -> "pd.DataFrame":
 
     Returns:
         one row per arm and baseline, with the columns of `noisy-study table NAME --format json`: errors are fractions
-        of 1, improvements per cent, intervals `[low, high]`. What must be known to read it is in `.attrs["notes"]`,
+        of 1, improvements per cent, intervals `[low, high]`. The notes of the table are in `.attrs["notes"]`,
         how the baseline was found in `.attrs["baseline_kind"]`, and the statistical rule in `.attrs["rule"]`.
 
     Raises:
@@ -260,7 +261,7 @@ def compare(*names: str, tracking_uri: str | None = None) -> "pd.DataFrame":
 
     Args:
         *names: at least two studies. Each arm is compared with the baseline of its own study.
-        tracking_uri: of the server that has all of them; else as in `load_study`, for each study.
+        tracking_uri: of the server that has all of these studies; without it, each study is found as in `load_study`.
 
     Returns:
         as `table`, with the column `study`.

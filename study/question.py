@@ -77,7 +77,7 @@ class Question:
         data: a data set's name, or the path of pictures or arrays.
         weights: of the teacher; None trains it.
         size: pictures are resized and cropped to it; None leaves them.
-        hours: of training, added up over all trainings, those of the pilot included.
+        hours: of training time, summed over all trainings, including those of the pilot.
         name: of the study; None makes one of the student's name.
         overrides: `dotted.key=YAML value`, for both study files.
     """

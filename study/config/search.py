@@ -101,7 +101,8 @@ class SearchConfig(Model):
         5, ge=1, le=10_000, description="sampler grid: number of values of each continuous parameter"
     )
     scheduler: Scheduler = Field(
-        "fifo", description="fifo stops no trial early; asha: successive halving; median: stops a trial that is worse than the median"
+        "fifo",
+        description="fifo stops no trial early; asha: successive halving; median: stops trials worse than the median",
     )
     grace_epochs: int = Field(
         1, ge=1, le=100_000, description="asha, median: epochs before a trial can be stopped (asha: the lowest rung)"

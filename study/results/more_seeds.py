@@ -27,7 +27,7 @@ class Line:
         seeds: of every arm.
         found_percent: the smallest improvement that is found with a chance of 80 %; infinite with fewer than three.
         trainings: of the arms and their baseline, in total.
-        hours: of these trainings, added up; None where no training was measured.
+        hours: of these trainings, summed; None if no training was measured.
     """
 
     seeds: int

@@ -27,7 +27,7 @@ START = "noisy_study.start."  # + Unix time in milliseconds, one for every start
 
 EXTENSION = "noisy_study.extension."  # + Unix time in milliseconds, one for every extension:
 # JSON {"timestamp_ms": …, "changes": [{"key": …, "before": …, "after": …}]}
-NOW = "noisy_study.now."  # + a parameter of `GROWING` that an extension changed: its value now, which counts
+NOW = "noisy_study.now."  # + a parameter of `GROWING` that an extension changed: its new value, which counts
 
 VERDICT = (
     "noisy_study.verdict."  # + id of an arm's trial with the first seed: JSON of `study.results.arm_looks.ArmLook`
