@@ -39,9 +39,9 @@ def extension_notes(tracked: TrackedStudy, arms: Mapping[Arm, ArmSeeds]) -> list
     grown = [each for each in extensions if any(change.key != "budget" for change in each.changes)]
     if any(_had_results(tracked, each) for each in grown):
         notes.append(
-            "The table had results before it was extended. Its verdicts are exact for a size that does not depend on "
-            "results: a study that is extended until a verdict appears names a difference falsely in more than 5 % of "
-            "all tables. Seeds until decided keep the 5 %."
+            "The table had results before it was extended. Its verdicts are exact only if the number of seeds and arms "
+            "does not depend on results. If studies are extended until a verdict appears, more than 5 % of their "
+            "tables report a false difference. Seeds until decided keep the limit of 5 %."
         )
     of_the_search = [each for each in extensions if any(change.key in OF_THE_SEARCH for change in each.changes)]
     if of_the_search:

@@ -313,7 +313,8 @@ def verdict_notes(findings: Mapping[Arm, Finding], smallest_effect: float | None
         notes.append(
             f"With these seeds an improvement of {two_digits(low)} % to {most} is detected with a chance of 80 %. It "
             "is a range because few seeds measure the spread roughly: a difference varies between seeds by up to "
-            f"{two_digits(spread * 100)} % of the baseline's error. Other arms may be better by less than that, too."
+            f"{two_digits(spread * 100)} % of the baseline's error. An undecided arm may still be better by less "
+            "than this."
         )
     unbounded = [
         str(arm)

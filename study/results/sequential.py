@@ -72,7 +72,7 @@ def look_notes(arms: Mapping[Arm, ArmSeeds], looks: Looks, is_compared: bool = F
         notes.append(
             f"Seeds until decided{where}: rounds that end with {some([str(end) for end in ends], len(ends))} seeds, "
             "fixed before the first training. A verdict is read at the end of a round, and later seeds never change "
-            "it. The looks share the 5 % (docs/statistics.md)."
+            "it. All looks together keep the limit of 5 % (docs/statistics.md)."
         )
         for state, words in _WORDS.items():
             named: dict[int, list[str]] = {}
@@ -85,5 +85,7 @@ def look_notes(arms: Mapping[Arm, ArmSeeds], looks: Looks, is_compared: bool = F
                 for number, listed in sorted(named.items())
             ]
     if notes and is_compared:
-        notes.append("Verdicts of such arms are those of their own study. They are not corrected for the others.")
+        notes.append(
+            "Verdicts of such arms are those of their own study. They are not corrected for the arms of other studies."
+        )
     return notes

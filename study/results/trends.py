@@ -33,8 +33,8 @@ def trend_notes(table: Table) -> list[str]:
                 notes.append(f"Trend ({_subject(shown.student, line)}): {trend_words(found, SYMBOLS[shown.axis])}")
     if notes:
         notes.append(
-            "A trend is a question of its own: a parabola over the logarithm, seeds as blocks, with one p against no "
-            "change. It is not corrected together with the verdicts of the arms."
+            "A trend is tested separately from the verdicts: a parabola over the logarithm, with seeds as blocks. Its "
+            "p is for the hypothesis that the error does not change. It is not corrected together with the verdicts."
         )
     return notes
 
@@ -43,9 +43,7 @@ def trend_words(found: Trend, symbol: str) -> str:
     """p, and the best strength with its interval where it is known."""
     low, high = min(found.strengths), max(found.strengths)
     p = p_text(found.p_flat)
-    said = (
-        f"p {p if p.startswith('<') else f'= {p}'} against no change of the error from {symbol} = {low:g} to {high:g}"
-    )
+    said = f"p {p if p.startswith('<') else f'= {p}'} for no change of the error from {symbol} = {low:g} to {high:g}"
     if found.best is None or found.best_interval is None:
         return f"{said}; no best {symbol} inside of this range is shown."
     lowest, highest = found.best_interval

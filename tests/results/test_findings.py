@@ -97,7 +97,7 @@ def test_a_trend_is_a_note_and_a_band_of_its_own() -> None:
     sheet = Sheet().grid(PEAK)
     (trend, meaning) = notes(table_of(sheet.tracked()), "Trend") + notes(table_of(sheet.tracked()), "A trend")
     assert re.search(r"lowest error at σ = 0\.2\d?, 95 % interval 0\.2\d? to 0\.2\d?", trend)
-    assert "question of its own" in meaning
+    assert "tested separately from the verdicts" in meaning
     (sketch,) = [each for each in sheet.sketches().sketches if each.name == "error-over-sigma"]
     assert "Trend: p" in sketch.caption
     plain = Sheet().grid({(0, 0): 0.1, (0.1, 0.5): 0.1, (0.3, 0.5): 0.1})
