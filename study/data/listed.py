@@ -229,7 +229,7 @@ def _layout(source: str, listed: _List, split_seed: int) -> Layout:
     if counts[None] and len(counts) > 1:
         of_none = listed.entries[listed.parts.index(None)].name
         raise UserError(
-            f"{source}: {shown(of_none)} is in no folder or file named train, validation or test, as others are"
+            f"{source}: {shown(of_none)} is not in a folder or file named train, validation or test; other files are"
         )
     if "train" not in parts:
         raise UserError(f"{source}: no training images in it; expected a folder or file with train in its name")

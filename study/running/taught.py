@@ -102,7 +102,7 @@ class TaughtLogits:
         logits = store.read(key, count, images.class_count)
         if logits is None:
             if store.path(key).exists():
-                self.says(f"{store.path(key)}: damaged; the logits are made again from the weights")
+                self.says(f"{store.path(key)}: damaged; the logits are computed again from the weights")
             logits = self._made(teacher, folder, images, split)
             store.write(key, logits)
         return logits

@@ -185,7 +185,7 @@ def test_a_study_reads_listed_pictures_of_any_size(tmp_path: Path) -> None:
         ({"metadata.csv": b'file_name,label\n"a.png,0'}, "metadata.csv, line 2: not CSV: unexpected end of data"),
         ({"metadata.csv": b"file_name,label\n\xff,0"}, "metadata.csv: not text in UTF-8"),
         (_listed({"a.png": 0, "b.png": 0}), "only one class in label (train)"),
-        (_listed({"train/a.png": 0, "train/b.png": 1, "c.png": 1}), "c.png is in no folder or file named train,"),
+        (_listed({"train/a.png": 0, "train/b.png": 1, "c.png": 1}), "c.png is not in a folder or file named train,"),
         (_listed({"test/a.png": 0, "test/b.png": 1}), "no training images in it"),
         (
             _listed({"train/a.png": 0, "train/b.png": 1, "test/c.png": 2}),
