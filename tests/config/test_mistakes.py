@@ -114,7 +114,7 @@ from study.config import (
         ("search.train={epochs: {uniform: [1.5, 3]}}", "f: search: train.epochs: input should be a valid integer"),
         (
             "search.objectives=[multiplications]",
-            "f: search: objectives: val_error, or val_error and multiplications, not ",
+            "f: search: objectives: expected val_error, or val_error and multiplications, not ",
         ),
         (
             "search={objectives: [val_error, multiplications], scheduler: asha}",
@@ -208,7 +208,7 @@ def test_too_many_trainings_are_refused() -> None:
     many = list(range(1, 101))
     arm = {"method": "noisy_teacher", "sigma": many, "train": {"epochs": many, "batch_size": many}}
     assert mistake_in(study_file(arms=[arm])).startswith(
-        "f: arms: 3000000 trainings (points times seeds); at most 200000"
+        "f: arms: 3000000 trainings (points times seeds); expected at most 200000"
     )
 
 
