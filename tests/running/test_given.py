@@ -116,7 +116,7 @@ def test_keys_follow_the_content_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"logits": "big.npz", "weights": "w.pt", "network": "nin"}, "`weights` and `logits` both say"),
+        ({"logits": "big.npz", "weights": "w.pt", "network": "nin"}, "give `weights` or `logits`, not both"),
         ({"logits": "big.npz", "train": {"epochs": 2}}, "has no effect for a teacher that is read from `logits`"),
         ({"logits": "big.npz", "strict": False}, "strict: has no effect without `weights`"),
         ({"network": "nin", "strict": False}, "strict: has no effect without `weights`"),

@@ -91,7 +91,7 @@ def test_a_server_writes_no_file_of_ours(tmp_path: Path, permitted: int) -> None
 
 
 def test_a_model_or_a_report_goes_to_no_file_of_ours(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="which no server may choose"):
+    with pytest.raises(UserError, match="which a server must not choose"):
         place_of("http://127.0.0.1:1", str(tmp_path / "home"))
 
 
