@@ -31,9 +31,9 @@ class DeviceImages:
         return ImageTensors.of(self.dataset, "test").to(self.device)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrialJob:
-    """What a worker needs to run one trial."""
+    """What a worker needs to run one trial. Ray Tune copies and prints a trial's job many times: both cost little."""
 
     number: int
     trial: TrialConfig
@@ -49,3 +49,10 @@ class TrialJob:
     """The study's file with the measurements of processors; None: this process measures for itself."""
     code: Path | None = None
     """The study's copies of the user's own code."""
+
+    def __repr__(self) -> str:
+        return f"TrialJob({self.number})"
+
+    def __deepcopy__(self, memo: object) -> "TrialJob":
+        """The same object: nothing in a job changes."""
+        return self

@@ -66,6 +66,10 @@ class DistillationTrainable(tune.Trainable):
             self.cleanup()
         return result_of(report)
 
+    def log_result(self, result: dict[str, Any]) -> None:
+        """Leave out the configuration. Ray adds it to every result, and nobody reads it there."""
+        result.pop("config", None)
+
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Do nothing. Ray calls this when it pauses an actor; the trial writes its own checkpoints."""
 

@@ -14,7 +14,7 @@ from study.config import TrialConfig
 from study.records import TrialReport
 from study.running import trainable
 from study.running.job import TrialJob
-from study.running.trainable import JOB, DistillationTrainable, NodeRefs
+from study.running.trainable import JOB, REPORT, DistillationTrainable, NodeRefs
 from study.running.trial import TrialRun
 
 ROOT = Path(__file__).parents[2]
@@ -59,12 +59,36 @@ def test_a_trial_uses_the_threads_of_its_job(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(TrialRun, "step", step)
     monkeypatch.setattr("study.running.trainable.ray.get", lambda reference: reference)
     monkeypatch.setattr(trainable, "keep_freed_memory", lambda: True)
+    worker = DistillationTrainable.__new__(DistillationTrainable)
+    nothing: Any = {}
+    worker.setup({JOB: _job(tmp_path, threads)}, node_refs=NodeRefs(nothing, nothing))
+    worker.step()
+    assert seen == [threads]
+
+
+class Alone(DistillationTrainable):
+    """A trainable as Ray Tune makes it, outside of an actor."""
+
+    def setup(self, config: dict[str, Any], **_: Any) -> None:  # type: ignore[override]
+        nothing: Any = {}
+        super().setup(config, node_refs=NodeRefs(nothing, nothing))
+
+
+@pytest.mark.usefixtures("same_threads_after")
+def test_a_result_has_no_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Ray Tune adds it to every result, sends it to the driver, and copies and prints it there. Nobody reads it."""
+    monkeypatch.setattr(TrialRun, "step", lambda run: TrialReport(number=0))
+    monkeypatch.setattr("study.running.trainable.ray.get", lambda reference: reference)
+    monkeypatch.setattr(trainable, "keep_freed_memory", lambda: True)
+    monkeypatch.setattr("ray.util.get_node_ip_address", lambda: "here")
+    monkeypatch.setattr("ray.tune.trainable.trainable.DEFAULT_STORAGE_PATH", str(tmp_path))
+    result = Alone({JOB: _job(tmp_path, 1)}).train()
+    assert "config" not in result
+    assert TrialReport.model_validate_json(result[REPORT]).number == 0
+
+
+def _job(folder: Path, threads: int) -> TrialJob:
     trial = TrialConfig.model_validate(
         {"stage": "grid", "role": "arm", "network": "FC3", "method": "labels", "seed": 0, "train": {}}
     )
-    job = TrialJob(0, trial, tmp_path, None, tmp_path, threads=threads)
-    worker = DistillationTrainable.__new__(DistillationTrainable)
-    nothing: Any = {}
-    worker.setup({JOB: job}, node_refs=NodeRefs(nothing, nothing))
-    worker.step()
-    assert seen == [threads]
+    return TrialJob(0, trial, folder, None, folder, threads=threads)
