@@ -1,6 +1,8 @@
 """What the storage of a sole writer remembers is what the database has."""
 
-from collections.abc import Callable
+import datetime
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
@@ -116,6 +118,28 @@ def test_it_writes_what_optuna_itself_writes(tmp_path: Path) -> None:
         for name in ("1.db", "2.db")
     )
     assert ours == optunas
+
+
+@pytest.fixture
+def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A time zone that is not that of the database, which has UTC."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("tokyo")
+def test_times_in_the_database_are_those_of_the_trial(address: str) -> None:
+    study = optuna.create_study(storage=SoleWriter(RDBStorage(address)), study_name="it")
+    template = create_trial(state=TrialState.RUNNING)
+    trial = optuna.Trial(study, study._storage.create_new_trial(study._study_id, template))
+    study.tell(trial, 0.5)
+    (stored,) = optuna.load_study(study_name="it", storage=RDBStorage(address)).trials
+    assert stored.datetime_start == template.datetime_start
+    assert stored.duration is not None
+    assert datetime.timedelta(0) <= stored.duration < datetime.timedelta(hours=1)
 
 
 def test_what_is_written_together_is_one_transaction(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
+from sqlalchemy import event
 from support.reopened import Reopened
 from support.study_files import search_with_effect
 
@@ -21,7 +22,8 @@ from study.planning.plan import grid_trials
 from study.planning.proposals import proposed_arm
 from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.running.journal import StageJournal, is_taken, open_storage
-from study.running.sources import TRAINING_KEY, Planned, Searched
+from study.running.sources import TRAINING_KEY, Planned, Searched, TrialSource
+from study.stages import Stage
 
 FILE = """
 name: small
@@ -146,6 +148,22 @@ def test_sqlite_journal_is_readable_during_a_study(tmp_path: Path) -> None:
         journal.tell(report(number))
         (study,) = optuna.get_all_study_summaries(others)
         assert study.n_trials == number + 1
+
+
+@pytest.mark.parametrize(("stage", "written"), [("grid", 2), ("search", 4)])
+def test_a_trial_of_one_epoch_is_a_few_transactions(tmp_path: Path, stage: Stage, written: int) -> None:
+    """docs/scaling.md counts them. The search has two parameters, σ and α."""
+    storage = open_storage(f"sqlite:///{tmp_path / 'journal.db'}")
+    assert isinstance(storage, SoleWriter)
+    source: TrialSource = Planned(grid_trials(config())) if stage == "grid" else searched(config())
+    journal = StageJournal(storage, "s", stage, source)
+    journal.ask()  # reads the journal
+    commits: list[object] = []
+    event.listen(storage._backend.engine, "commit", commits.append)
+    assert journal.ask() is not None
+    journal.keep(1, epochs(0.5))
+    journal.tell(report(1))
+    assert len(commits) == written
 
 
 def test_shared_drive_journal_has_no_log_file(tmp_path: Path) -> None:

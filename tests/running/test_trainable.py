@@ -82,7 +82,7 @@ def test_a_result_has_no_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(trainable, "keep_freed_memory", lambda: True)
     monkeypatch.setattr("ray.util.get_node_ip_address", lambda: "here")
     monkeypatch.setattr("ray.tune.trainable.trainable.DEFAULT_STORAGE_PATH", str(tmp_path))
-    result = Alone({JOB: _job(tmp_path, 1)}).train()
+    result: dict[str, Any] = Alone({JOB: _job(tmp_path, 1)}).train()  # type: ignore[no-untyped-call]
     assert "config" not in result
     assert TrialReport.model_validate_json(result[REPORT]).number == 0
 
