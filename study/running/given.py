@@ -46,6 +46,17 @@ def read_teacher(trial: TrialConfig, images: "DeviceImages", data: TrainingData)
     return _by_logits(trial.logits, images) if trial.logits is not None else _by_weights(trial, images, data)
 
 
+def in_words(trial: TrialConfig, summary: TrainingSummary) -> str:
+    """One line about how good a teacher is that was read from a file. Only the user knows how good it should be."""
+    kind, error = ("validation", summary.best_val_error) if summary.test_error is None else ("test", summary.test_error)
+    if error is None:
+        return f"teacher {trial.network}: read, not measured"
+    return (
+        f"teacher {trial.network}: {kind} error {100 * error:.2f} % on the images of this study; if you know a much "
+        "lower one, compare normalisation, size and order of the classes (docs/how-to.md)"
+    )
+
+
 def _by_weights(trial: TrialConfig, images: "DeviceImages", data: TrainingData) -> GivenTeacher:
     assert trial.weights is not None
     started = time.perf_counter()

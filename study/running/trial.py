@@ -38,7 +38,7 @@ from study.locks import file_lock, naming_the_file_system
 from study.planning.keys import validation_key
 from study.records import EpochRecord, TrainingSummary, TrialReport, summary_without_result
 from study.running.checkpoint import read_checkpoint, write_checkpoint
-from study.running.given import read_teacher
+from study.running.given import in_words, read_teacher
 from study.running.job import DeviceImages, TrialJob
 from study.running.result import RESULT, read_result, write_result
 from study.storage import remove_temporary_files
@@ -234,6 +234,7 @@ class TrialRun:
         """The result of a teacher that is read from a file: it is not trained, only measured."""
         given = read_teacher(self.job.trial, self.images, self._training_data())
         self._keep_logits(given.train, given.validation)
+        self._messages.append(in_words(self.job.trial, given.summary))
         return self._keep((), given.summary)
 
     def _failure(self, outcome: Any, reason: str) -> TrialReport:

@@ -203,6 +203,8 @@ def test_given_teacher_is_measured_not_trained(trials: Trials) -> None:
     assert (summary.outcome, summary.epochs, report.epochs) == ("completed", 0, ())
     assert summary.best_val_error is not None
     assert summary.test_error is not None
+    (message,) = report.messages
+    assert f"test error {100 * summary.test_error:.2f} % on the images of this study" in message
     assert trials.logits is not None
     assert trials.run(given, "teacher").step() == report
 

@@ -51,7 +51,10 @@ def ui(
         if token is not None:
             lines.append(f"programs: export MLFLOW_TRACKING_URI={address} MLFLOW_TRACKING_TOKEN=$(cat {file})")
         if token is not None and not shown:
-            lines.append(f"other users can read this output, so the links have no token: add ?token=$(cat {file})")
+            lines.append(
+                "other users can read this output, so the links have no token: open the first address with the token "
+                f"once, {address}/?token=$(cat {file}), then the links"
+            )
         if access == "open":
             lines.append(OPEN)
         for line in lines:
