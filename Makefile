@@ -1,5 +1,5 @@
-# make setup         an environment in .venv with the pinned versions; does nothing when it is up to date
-# make quickstart    the recipe `quickstart`, from nothing to its table
+# make setup         an environment in .venv with the pinned versions; does nothing if it is up to date
+# make quickstart    installs the environment and runs the recipe `quickstart` to its table
 # make test          linter, type checker and tests; installs nothing outside of .venv
 # make lint          linter and type checker alone
 # make docs          the site, in build/docs
@@ -7,14 +7,14 @@
 # make browser       installs Chromium with apt-get (root on Debian), so that tests can look at pages in a browser
 # make test-pythons  many of the tests on Python 3.12 and 3.13, each in an environment of its own
 # make test-lowest   many of the tests with the lowest versions that pyproject.toml admits
-# make test-slow     every recipe at toy size, what the search is worth, 200 trials with killed workers (half an hour)
-# make test-faults   kills processes, fills disks; every table must come out the same
-# make soak          200 random interleavings of faults, and 30 injections of each other fault (hours; it continues)
+# make test-slow     every recipe at toy size, the quality of searches, 200 trials with killed workers (half an hour)
+# make test-faults   kills processes, fills disks; every table must be the same as without faults
+# make soak          200 random interleavings of faults, and 30 injections of each other fault (hours; a second call continues it)
 # make test-cluster  a study on three hosts in network namespaces; needs root and iproute2 (minutes, so not part of CI)
 # make screenshots   the pictures of the README, from a new run of the recipe `quickstart-search`
 # make audit         the pinned versions against the known vulnerabilities (asks PyPI, or SERVICE=osv)
 # make docker-smoke  builds the image, runs a study in it, starts the stack of compose.yaml (docker, or root and buildah)
-# make bench         what docs/performance.md says, measured here (on a quiet machine); or python -m benchmarks.NAME
+# make bench         the measurements of docs/performance.md (stop other programs first); or python -m benchmarks.NAME
 # make clean         removes .venv and build
 # make help          this list
 
