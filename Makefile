@@ -11,7 +11,7 @@
 # make test-faults   kills processes, fills disks; every table must be the same as without faults
 # make soak          200 random interleavings of faults, and 30 injections of each other fault (hours; a second call continues it)
 # make test-cluster  a study on three hosts in network namespaces; needs root and iproute2 (minutes, so not part of CI)
-# make screenshots   the pictures of the README, from a new run of the recipe `quickstart-search`
+# make screenshots   the pictures of the README, from a new run of the recipe `quickstart`
 # make audit         the pinned versions against the known vulnerabilities (asks PyPI, or SERVICE=osv)
 # make docker-smoke  builds the image, runs a study in it, starts the stack of compose.yaml (docker, or root and buildah)
 # make bench         the measurements of docs/performance.md (stop other programs first); or python -m benchmarks.NAME

@@ -1,4 +1,4 @@
-"""The pictures of the README: a run of the recipe `quickstart-search` on MLflow's pages, and its report.
+"""The pictures of the README: a run of the recipe `quickstart` on MLflow's pages, and its report.
 
 Run by `make screenshots`; everything in them is from that run.
 """
@@ -22,7 +22,7 @@ COLOURS = 256
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, study_ui(Path(scratch)) as ui:
+    with tempfile.TemporaryDirectory() as scratch, study_ui(Path(scratch), recipe="quickstart") as ui:
         for name, taken in (("mlflow-trials", _trials(ui)), ("mlflow-arms", _arms(ui)), ("report", _report(ui))):
             picture = Image.open(io.BytesIO(taken)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
             picture.save(folder / f"{name}.png", optimize=True)

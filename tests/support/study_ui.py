@@ -91,13 +91,13 @@ class Ui:
 
 
 @contextmanager
-def study_ui(folder: Path, settings: Sequence[str] = ()) -> Iterator[Ui]:
-    """Run the recipe `quickstart-search` in a folder, and show it by `noisy-study ui` on a port that was free."""
-    command = [disturbed.NOISY_STUDY, "run", "quickstart-search", *settings]
+def study_ui(folder: Path, settings: Sequence[str] = (), recipe: str = "quickstart-search") -> Iterator[Ui]:
+    """Run a recipe in a folder, and show it by `noisy-study ui` on a port that was free."""
+    command = [disturbed.NOISY_STUDY, "run", recipe, *settings]
     ran = subprocess.run(command, cwd=folder, env=disturbed.HERE, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("quickstart-search")
+    experiment = client.get_experiment_by_name(recipe)
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
     kinds = {kind: [run for run in runs if run.data.tags["noisy_study.kind"] == kind] for kind in ("study", "trial")}

@@ -87,7 +87,7 @@ def _finding(shown: NoiseLines) -> str:
     rows = shown.rows
     verdicts = [row.verdict for row in rows]
     tested = sum(verdict in TESTED for verdict in verdicts)
-    better, worse = verdicts.count("better"), verdicts.count("worse")
+    better, worse, same = (verdicts.count(name) for name in ("better", "worse", "no_difference_that_matters"))
     only_lines = len(shown.lines) == 1 and not shown.uniform and not shown.confirmed
     what = SYMBOLS[shown.axis] if only_lines and shown.axis != "relative_noise" else "arms"
     if not tested:
@@ -96,12 +96,11 @@ def _finding(shown: NoiseLines) -> str:
         return f"Lowest error {value}; nothing is tested ({WORDS[best.verdict]})"
     if not better and not worse:
         return f"None of {tested} {what} is shown to differ from the baseline"
-    parts = [f"{better} of {tested} {what} are better than the baseline"] if better else []
-    if worse:
-        parts.append(f"{worse} {'are worse' if better else f'of {tested} {what} are worse than the baseline'}")
-    if better + worse < tested:
-        parts.append("the rest are undecided")
-    return ", ".join(parts)
+    first, kind = (better, "better") if better else (worse, "worse")
+    parts = [f"{first} of {tested} {what} {'is' if first == 1 else 'are'} {kind} than the baseline"]
+    others = [(worse if better else 0, "worse"), (same, "without a difference that matters")]
+    others.append((tested - better - worse - same, "undecided"))
+    return ", ".join(parts + [f"{count} {words}" for count, words in others if count])
 
 
 def _comparison(shown: NoiseLines) -> str:

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from support.sheet import OVER_SIGMA, Sheet
 
-from study.results.figures import noise_lines
+from study.results.figures import error_over_noise, noise_lines
 from study.results.table import table_of
 from study.tracking import schema
 
@@ -54,8 +55,23 @@ def test_error_over_noise_has_arms_baseline_and_published() -> None:
 
 def test_the_title_counts_the_verdicts() -> None:
     better = Sheet().grid({(0, 0): 0.1, (0.1, 0.5): 0.1, (0.5, 0.5): 0.05}).sketches().sketches[0]
-    assert better.title == "1 of 2 σ are better than the baseline, the rest are undecided"
+    assert better.title == "1 of 2 σ is better than the baseline, 1 undecided"
     assert "n = 3 seeds" in better.caption
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "title"),
+    [
+        ("worse worse same", "2 of 3 σ are worse than the baseline, 1 without a difference that matters"),
+        ("better worse open open", "1 of 4 σ is better than the baseline, 1 worse, 2 undecided"),
+        ("same same", "None of 2 σ is shown to differ from the baseline"),
+    ],
+)
+def test_the_title_has_each_verdict(verdicts: str, title: str) -> None:
+    codes = {"same": "no_difference_that_matters", "open": "undecided"}
+    rows = [SimpleNamespace(verdict=codes.get(word, word)) for word in verdicts.split()]
+    shown: Any = SimpleNamespace(rows=rows, lines=[rows], uniform=(), confirmed=(), axis="sigma")
+    assert error_over_noise._finding(shown) == title
 
 
 def test_with_one_seed_the_title_names_no_verdict() -> None:
