@@ -16,7 +16,7 @@ from study.noise.settings import READINGS
 
 FOLDER = ROOT / "docs" / "results" / "where-noise-helps"
 PAGE = ROOT / "docs" / "results" / "where-noise-helps.md"
-PARTS = ("readings", "readings-h100", "learning-rate-h100")
+PARTS = ("readings", "readings-h100", "learning-rate", "learning-rate-h100")
 """In the order of the page."""
 
 Row = dict[str, Any]
@@ -90,7 +90,7 @@ def verdicts(rows: Sequence[Row]) -> str:
 
 
 def _span(low: float, high: float) -> str:
-    return f"{low:.2g} to {high:.2g}"
+    return " to ".join(f"{each:.1f}" if each < 10 else f"{each:.0f}" for each in (low, high))
 
 
 def main() -> None:
