@@ -148,8 +148,17 @@ def _of_arm(row: Row, tested: Sequence[Row], baseline: str, table: Table) -> Ver
     return Verdict(
         _outcome(row),
         f"{whose}, {arm_words(row)}, {relation}; improvement {_improvement(row, seeds_each([row.n]), baseline)}"
-        f"{_all_arms(tested)}{_lost(table)}.",
+        f"{_all_arms(tested)}{_lost(table)}.{_of_noise(row, tested)}",
     )
+
+
+def _of_noise(chosen: Row, tested: Sequence[Row]) -> str:
+    """What the table says about noise, if the arm that validation chose has none."""
+    noisy = [row for row in tested if row.arm.sigma]
+    if not noisy or chosen.arm.sigma:
+        return ""
+    better = sum(row.verdict == "better" for row in noisy)
+    return f" Of {count(len(noisy), 'arm')} with noise, {better or 'none'} {'are' if better > 1 else 'is'} better."
 
 
 def _of_students(chosen: Sequence[Row], tested: Sequence[Row], baseline: str, table: Table) -> Verdict:

@@ -106,6 +106,17 @@ def test_verdict_is_of_the_arm_validation_chose() -> None:
     )
 
 
+def test_a_verdict_of_an_arm_without_noise_counts_those_with_noise() -> None:
+    """Labels may be better than plain distillation, and that says nothing about noise."""
+    sheet = Sheet().grid({(0, 0): 0.10, (0.5, 0.15): 0.15, (0.9, 0.15): 0.15})
+    for seed in (0, 1, 2):
+        sheet.train(seed, 0.01, 0.05 + seed / 1000, method="labels", sigma=0.0, alpha=0.0)
+    said = _verdict(sheet)
+    assert said.outcome == "better"
+    assert said.sentence.startswith("The arm that validation chose, labels, is better")
+    assert said.sentence.endswith("after correction for their number. Of 2 arms with noise, none is better.")
+
+
 def test_a_study_of_one_seed_has_no_verdict() -> None:
     said = _verdict(Sheet().grid({(0, 0): 0.10, (0.5, 0.15): 0.05}, seeds=[0]))
     assert said.outcome == "unknown"
