@@ -158,7 +158,7 @@ def test_batch_norm_of_one_value_needs_two_images(here: Path) -> None:
         ("def Net(a, b, c):\n    return nn.Linear(2, 2)\n", "needs `a`, `b`, `c`; expected `input_shape` and"),
         ("def Net(width, num_classes=10):\n    return nn.Linear(2, 2)\n", "needs `width`; expected `input_shape` and"),
         ("def Net():\n    return 3\n", "makes int; expected a torch.nn.Module"),
-        ("Net = nn.Linear(2, 2)\n", "no class or function that makes a network, but Linear"),
+        ("Net = nn.Linear(2, 2)\n", "is not a class or function that makes a network, but Linear"),
         ("Nut = 3\n", "mine.py has no `Net`; did you mean `Nut`?"),
         ("import absent_package\n", "mine.py cannot be imported: ModuleNotFoundError: No module named 'absent_pack"),
         ("def Net(:\n", "mine.py, line 5: not Python"),

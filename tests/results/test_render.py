@@ -323,7 +323,7 @@ def test_a_row_that_no_test_decides_is_called_undecided(mnist_table: Table, form
     assert said > 0
     for width in (40, 60, 80, 100, 120, 160) if format == "text" else (None,):
         words = " ".join(render(mnist_table, format, width).split())
-        assert words.count("undecided") == said
+        assert words.replace("An undecided arm", "").count("undecided") == said, "beside the note on more seeds"
 
 
 @pytest.mark.parametrize("format", FORMATS)
