@@ -310,6 +310,12 @@ def test_text_for_a_pipe_has_a_fixed_width(mnist_table: Table, capsys: pytest.Ca
     assert capsys.readouterr().out == ""
 
 
+def test_names_in_notes_of_a_page_have_a_font(mnist_table: Table) -> None:
+    page = render(mnist_table, "html")
+    assert "<code>guarded-dunnett</code>" in page
+    assert "`" not in page
+
+
 @pytest.mark.parametrize("format", ["text", "md", "latex", "html", "json"])
 def test_notes_stand_below_the_table(mnist_table: Table, format: str) -> None:
     text = " ".join(render(mnist_table, format, 200).split())

@@ -1,6 +1,7 @@
 """A table as a whole HTML page, and as a part of one."""
 
 import html
+import re
 
 from study.results.columns import Column, for_people, subtitle, title
 from study.results.rows import Table
@@ -43,5 +44,10 @@ def fragment(table: Table) -> str:
             "</tbody>",
             "</table>",
         ]
-    lines += ["<ul>", *(f"<li>{html.escape(note)}</li>" for note in table.notes), "</ul>"]
+    lines += ["<ul>", *(f"<li>{_note(note)}</li>" for note in table.notes), "</ul>"]
     return "\n".join(lines) + "\n"
+
+
+def _note(note: str) -> str:
+    """Names and keys in a note are in backticks, as on a terminal; a page has a font for them."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(note))
