@@ -6,13 +6,21 @@ Works on a study's folder and two addresses. Knows nothing of how a study runs.
 import threading
 from collections.abc import Callable, Sequence
 
+from study.errors import StudyFailed, Undelivered, UserError
 from study.running.ended_runs import epochs_of, read_ended_runs
 from study.storage import Ownership, StudyFolder
 from study.tracking.client import TrackingClient
 from study.tracking.delivery import Delivery
-from study.tracking.ended import EndedRun, read_parent
-from study.tracking.events import Event
+from study.tracking.ended import EndedRun, keep_parent, read_parent
+from study.tracking.events import Event, StudyEnded, StudyStatus, now_ms
 from study.tracking.outbox import Outbox
+
+PATIENCE = 60.0
+"""How long to wait for a tracking server that does not answer, in seconds: at the end of a study, and at the start of a
+new one."""
+
+SHORT_PATIENCE = 2.0
+"""The same for a study that failed or was interrupted."""
 
 
 def delivery_of(
@@ -36,6 +44,45 @@ def opened_outbox(folder: StudyFolder, delivery: Delivery, says: Callable[[str],
     outbox = Outbox(folder.outbox, delivery, says)
     delivery.waiting, delivery.answered = lambda: outbox.waiting, outbox.answered
     return outbox
+
+
+def end_tracking(outbox: Outbox, status: StudyStatus | None, folder: StudyFolder, says: Callable[[str], None]) -> None:
+    """Track how the study ended, and send everything. If the study stopped early, its own error is reported instead.
+
+    Without a status the start stopped before its begin was tracked, so its end is not tracked either.
+    """
+    try:
+        try:
+            if status is not None:
+                ended = StudyEnded(status=status, timestamp_ms=now_ms())
+                if folder.exists():
+                    keep_parent(folder.parent_record, ended)
+                outbox.put(ended)
+        finally:
+            send_all(outbox, PATIENCE if status == "FINISHED" else SHORT_PATIENCE, folder)
+    except Undelivered as error:
+        if status == "FINISHED":
+            raise
+        if folder.exists():  # a start that was refused leaves no folder
+            says(str(error))
+    except UserError as error:
+        # The disk is full. If the study stopped early, that is why; the next resume tracks the end.
+        if status == "FINISHED":
+            raise StudyFailed(str(error)) from None
+
+
+def send_all(outbox: Outbox, patience: float, folder: StudyFolder) -> None:
+    """Send the events that wait.
+
+    Raises:
+        Undelivered: some events were not sent.
+        UserError: the outbox's file cannot be used (a full disk).
+    """
+    if left := outbox.close(patience):
+        raise Undelivered(
+            f"{outbox.trouble or 'the tracking server is slow'}; {left} events wait in {folder.outbox}; "
+            f"send them with: noisy-study sync {folder.name}"
+        )
 
 
 class HeldLines:

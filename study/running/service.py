@@ -29,7 +29,7 @@ from study.planning.check import check_study
 from study.planning.extension import extended
 from study.running.bf16 import slow_precision
 from study.running.claims import claim_journal
-from study.running.delivered import HeldLines, delivery_of, opened_outbox
+from study.running.delivered import PATIENCE, HeldLines, delivery_of, end_tracking, opened_outbox, send_all
 from study.running.engine import ray_engine
 from study.running.journal import is_taken, open_storage
 from study.running.nodes import check_storage
@@ -53,17 +53,9 @@ from study.tracking.address import store_exists
 from study.tracking.client import TrackingClient
 from study.tracking.credentials import check_address, redacted_message, without_credentials
 from study.tracking.ended import keep_parent
-from study.tracking.events import Event, StudyBegan, StudyEnded, StudyExtended, StudyStatus, now_ms
+from study.tracking.events import Event, StudyBegan, StudyExtended, StudyStatus, now_ms
 from study.tracking.machine import measured_machine
-from study.tracking.outbox import Outbox
 from study.tracking.provenance import datasets_of, provenance, this_start
-
-PATIENCE = 60.0
-"""How long to wait for a tracking server that does not answer, in seconds: at the end of a study, and at the start of a
-new one."""
-
-SHORT_PATIENCE = 2.0
-"""The same for a study that failed or was interrupted."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +188,7 @@ def sync(name: str, settings: Settings) -> int:
         except UserError as error:
             raise Undelivered(f"{error}; the events that it missed wait in {folder.outbox}") from None
         outbox = opened_outbox(folder, delivery, Watcher().says)
-        _close(outbox, PATIENCE, folder)
+        send_all(outbox, PATIENCE, folder)
         if not delivery.is_checked:
             try:
                 delivery.check()
@@ -252,6 +244,7 @@ def _run_study(
             claim_journal(storage, config.name, owner)
             folder.start_again(with_extension(folder.start_record(), config, now_ms()), owner)
         status: StudyStatus = "FAILED"
+        has_begun = False
         says = HeldLines(watcher.says, held=is_new)
         delivery = delivery_of(folder, owner, settings.tracking_uri, journal, says)
         outbox = opened_outbox(folder, delivery, says)
@@ -269,6 +262,7 @@ def _run_study(
             params, tags = provenance(config, dataset.digest, start)
             used = datasets_of(config.data, dataset)
             track(StudyBegan(study_file=dump_study(config), params=params, tags=tags, datasets=used, start=start))
+            has_begun = True
             for each in folder.start_record().extensions:
                 track(StudyExtended(study_file=dump_study(config), extension=each))
             if is_new and not outbox.settle(PATIENCE) and outbox.trouble is not None:
@@ -309,7 +303,7 @@ def _run_study(
             reason = redacted_message(error.__cause__ or error, journal)
             raise StudyFailed(f"the journal {without_credentials(journal)}: {reason}") from None
         finally:
-            _end(outbox, status, folder, watcher)
+            end_tracking(outbox, status if has_begun else None, folder, watcher.says)
     if failures:
         count = "1 trial failed and is" if len(failures) == 1 else f"{len(failures)} trials failed and are"
         raise StudyFailed(f"{count} not in the table; the first: {failures[0]}")
@@ -321,41 +315,6 @@ def _may_be_tracked(client: TrackingClient) -> bool:
         return client.find_study() is not None
     except UserError:
         return True
-
-
-def _end(outbox: Outbox, status: StudyStatus, folder: StudyFolder, watcher: Watcher) -> None:
-    """Track how the study ended, and send everything. If the study stopped early, its own error is reported instead."""
-    try:
-        try:
-            ended = StudyEnded(status=status, timestamp_ms=now_ms())
-            if folder.exists():
-                keep_parent(folder.parent_record, ended)
-            outbox.put(ended)
-        finally:
-            _close(outbox, PATIENCE if status == "FINISHED" else SHORT_PATIENCE, folder)
-    except Undelivered as error:
-        if status == "FINISHED":
-            raise
-        if folder.exists():  # a start that was refused leaves no folder
-            watcher.says(str(error))
-    except UserError as error:
-        # The disk is full. If the study stopped early, that is why; the next resume tracks the end.
-        if status == "FINISHED":
-            raise StudyFailed(str(error)) from None
-
-
-def _close(outbox: Outbox, patience: float, folder: StudyFolder) -> None:
-    """Send the events that wait.
-
-    Raises:
-        Undelivered: some events were not sent.
-        UserError: the outbox's file cannot be used (a full disk).
-    """
-    if left := outbox.close(patience):
-        raise Undelivered(
-            f"{outbox.trouble or 'the tracking server is slow'}; {left} events wait in {folder.outbox}; "
-            f"send them with: noisy-study sync {folder.name}"
-        )
 
 
 def _refuse_taken_folder(folder: StudyFolder) -> None:

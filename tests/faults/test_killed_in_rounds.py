@@ -62,4 +62,4 @@ def test_a_budget_stops_and_a_larger_one_runs_on(tmp_path: Path) -> None:
     assert {row["n"] for row in study.table()} == {3}
     study.finish("extend", "rounds", "--set", "budget.trainings=500")
     assert max(row["n"] for row in study.table()) > 3
-    assert "Stopped" not in "\n".join(_json(study)["notes"])
+    assert "Stopped after a whole round" not in "\n".join(_json(study)["notes"])

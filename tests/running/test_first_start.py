@@ -12,12 +12,22 @@ from support.started import STUDY
 from study.config import parse_study
 from study.errors import StudyFailed, TrackingUnavailable, UserError
 from study.running import service
-from study.running.service import Settings, start
+from study.running.service import Settings, resume, start
 from study.running.watcher import Watcher
 from study.storage import StudyFolder
 from study.tracking.client import TrackingClient
 
 AWAY = "the tracking server does not answer (permission denied for table experiments)"
+
+
+class Says(Watcher):
+    """Keeps what a study says."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def says(self, message: str) -> None:
+        self.lines.append(message)
 
 
 class Trained(Exception):
@@ -70,3 +80,22 @@ def test_a_study_that_the_server_has_is_kept(settings: Settings, monkeypatch: py
     with pytest.raises(StudyFailed, match="permission denied"):
         start(config, settings, Watcher())
     assert StudyFolder(settings.root, config.name).exists()
+
+
+def test_a_study_that_is_interrupted_before_it_begins_says_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its end is not tracked, because the server does not have its begin. A resume begins it."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    config, watcher = parse_study(STUDY, "study.yaml"), Says()
+    with monkeypatch.context() as only_here:
+        only_here.setattr(service, "provenance", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            start(config, settings, watcher)
+    assert watcher.lines == []
+    with pytest.raises(Trained):
+        resume(config.name, settings, Watcher())
+    assert TrackingClient(settings.tracking_uri, config.name).find_study() is not None
