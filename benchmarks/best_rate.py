@@ -57,9 +57,8 @@ def compared(rows: Sequence[Row], best: float) -> list[Compared]:
     noisy = [row for row in rows if row["method"] == "noisy_teacher"]
     found = []
     for rate in sorted(baselines):
-        arms = [row for row in noisy if row["lr"] == rate]
-        family = Family(len(arms), LEVEL, len(arms) / len(noisy)) if arms else None
-        if family is not None:
+        if arms := [row for row in noisy if row["lr"] == rate]:
+            family = Family(len(arms), LEVEL, len(arms) / len(noisy))
             own, other = (_judged(baselines[each], arms, family) for each in (rate, best))
             found += [Compared(*each) for each in zip(arms, own, other, strict=True)]
     return found

@@ -14,7 +14,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import BaseTrial, TrialState, create_trial
 from support.reopened import Reopened
 from support.simulated import Course, Ended, run
-from support.study_files import search_with_effect
+from support.study_files import THREE_SIGMA, search_with_effect
 
 from search_spaces.spaces import sigma_alpha
 from study.adapters.optuna_gp import gp
@@ -25,14 +25,6 @@ from study.running.diverged import OUTCOME, MedianOfResults, chance_error, has_d
 from study.running.journal import StageJournal
 from study.running.sources import Planned, Searched
 
-FILE = """
-name: small
-data: {name: digits}
-teachers: [{network: digits-cnn}]
-student: {network: digits-fc32}
-arms: [{method: noisy_teacher, sigma: [0.1, 0.5, 1.0]}]
-seeds: [0]
-"""
 CLASSES = 10
 CHANCE = 0.9
 
@@ -41,7 +33,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalW
 
 def config(**search: object) -> StudyConfig:
     keys = {"sampler": "random", "trials": 6, **search}
-    return parse_study(FILE, "test", [f"search={json.dumps(search_with_effect(keys))}"])
+    return parse_study(THREE_SIGMA, "test", [f"search={json.dumps(search_with_effect(keys))}"])
 
 
 def journal_of(study: StudyConfig, storage: optuna.storages.BaseStorage | None = None) -> StageJournal:
@@ -163,7 +155,7 @@ def test_a_search_in_which_all_diverged_has_no_best_trial() -> None:
     ids=lambda search: search["sampler"],
 )
 def test_every_sampler_finishes_a_search_in_which_all_diverge(search: dict[str, object]) -> None:
-    journal = journal_of(parse_study(FILE, "test", [f"search={json.dumps(search)}"]))
+    journal = journal_of(parse_study(THREE_SIGMA, "test", [f"search={json.dumps(search)}"]))
     assert {ended.outcome for ended in run(journal, lambda trial: Course([], "diverged"))} == {"diverged"}
     assert journal.finished() == 9
 

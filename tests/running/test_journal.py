@@ -11,7 +11,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 from sqlalchemy import event
 from support.reopened import Reopened
-from support.study_files import search_with_effect
+from support.study_files import THREE_SIGMA, search_with_effect
 
 from search_spaces.spaces import sigma_alpha
 from study.adapters.optuna_storage import SoleWriter
@@ -25,14 +25,7 @@ from study.running.journal import StageJournal, is_taken, open_storage
 from study.running.sources import TRAINING_KEY, Planned, Searched, TrialSource
 from study.stages import Stage
 
-FILE = """
-name: small
-data: {name: digits}
-teachers: [{network: digits-cnn}]
-student: {network: digits-fc32}
-arms: [{method: noisy_teacher, sigma: [0.1, 0.5, 1.0]}]
-seeds: [0, 1]
-"""
+FILE = THREE_SIGMA.replace("seeds: [0]", "seeds: [0, 1]")
 
 
 def config(**search: object) -> StudyConfig:

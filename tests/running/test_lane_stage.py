@@ -8,6 +8,7 @@ import pytest
 from optuna.storages import InMemoryStorage
 from ray.exceptions import RayActorError
 from support.simulated import NOWHERE, Recorder, records, summary_of
+from support.study_files import THREE_SIGMA
 
 from study.config import parse_study
 from study.planning.plan import grid_trials
@@ -21,14 +22,6 @@ from study.running.sources import Planned
 from study.running.stage import Placement, StageRun
 from study.running.trainable import NodeRefs
 
-FILE = """
-name: small
-data: {name: digits}
-teachers: [{network: digits-cnn}]
-student: {network: digits-fc32}
-arms: [{method: noisy_teacher, sigma: [0.1, 0.5, 1.0]}]
-seeds: [0]
-"""
 Round = Callable[[], LaneReports]
 
 
@@ -89,7 +82,7 @@ def _end(number: int) -> TrialReport:
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], tuple[Workers, Recorder]]:
-    """Runs the four trials of `FILE` in two lanes of one worker."""
+    """Runs the four trials of `THREE_SIGMA` in two lanes of one worker."""
 
     def run(fails: int) -> tuple[Workers, Recorder]:
         workers, recorder = Workers(fails), Recorder()
@@ -98,7 +91,9 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], tuple[Workers, Recor
         monkeypatch.setattr("study.running.lane_stage.ray.wait", lambda rounds, num_returns: (rounds[:1], rounds[1:]))
         monkeypatch.setattr("study.running.lane_stage.ray.get", lambda came: came())
         stage = StageRun(
-            journal=StageJournal(InMemoryStorage(), "s", "grid", Planned(grid_trials(parse_study(FILE, "a test")))),
+            journal=StageJournal(
+                InMemoryStorage(), "s", "grid", Planned(grid_trials(parse_study(THREE_SIGMA, "a test")))
+            ),
             job=lambda number, trial_id, trial: TrialJob(number, trial, NOWHERE / trial_id, None, NOWHERE),
             params=lambda trial: {},
             track=recorder.events.append,

@@ -7,17 +7,15 @@ runs the same code in a process and session of its own. Only the imports are sha
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
 
-from support import disturbed
+from support import disturbed, warm
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,12 +70,12 @@ def forking() -> Iterator[None]:
     server.close()
 
 
-class Command:
-    """A command that the server forked for, with the methods of `subprocess.Popen` that drivers use."""
+class Command(warm.Forked):
+    """A command that the server forked for. The server is its parent, so the server is asked for its exit status."""
 
     def __init__(self, server: Forking, pid: int) -> None:
-        self.pid, self._server = pid, server
-        self._status: int | None = None
+        super().__init__(pid)
+        self._server = server
 
     def poll(self) -> int | None:
         """Its exit status, or None while it runs."""
@@ -85,31 +83,9 @@ class Command:
             self._status = self._server.ask({"poll": self.pid})
         return self._status
 
-    def wait(self, timeout: float | None = None) -> int:
-        """Its exit status.
-
-        Raises:
-            subprocess.TimeoutExpired: it still runs.
-        """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while (status := self.poll()) is None:
-            if deadline is not None and time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0.0)
-            time.sleep(0.02)
-        return status
-
-    def send_signal(self, number: signal.Signals) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, number)
-
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
-
 
 def serve() -> None:
     """Fork for each command, until standard input ends."""
-    from support import warm
-
     # Children inherit standard output. What they print must not come between the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

@@ -12,6 +12,16 @@ from study.config import MAX_SEED, METHOD_SETTINGS, StudyConfig, parse_study
 from study.datasets import DATA_DEFAULTS
 from study.errors import UserError
 
+THREE_SIGMA = """
+name: small
+data: {name: digits}
+teachers: [{network: digits-cnn}]
+student: {network: digits-fc32}
+arms: [{method: noisy_teacher, sigma: [0.1, 0.5, 1.0]}]
+seeds: [0]
+"""
+"""A study file with three arms and one seed."""
+
 Document = dict[str, Any]
 
 _text = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=12)

@@ -65,6 +65,7 @@ class Forked:
         self._status: int | None = None
 
     def poll(self) -> int | None:
+        """Its exit status, or None while it runs."""
         if self._status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
