@@ -76,10 +76,10 @@ class StageRun:
     workers: int
     root: Path | None = None
     error: Exception | None = None
-    _live: dict[str, tuple[int, TrialConfig]] = field(default_factory=dict)
+    _live: dict[str, TrialJob] = field(default_factory=dict)
     _again: list[tuple[int, TrialConfig]] = field(default_factory=list)
     _losses: dict[int, int] = field(default_factory=dict)
-    _began: dict[int, tuple[RunBegan, TrialConfig]] = field(default_factory=dict)
+    _began: dict[int, RunBegan] = field(default_factory=dict)
     _histories: dict[int, dict[int, EpochRecord]] = field(default_factory=dict)
     trials_of_nodes: Counter[str] = field(default_factory=Counter)
     """How many trials ended on each node, by its address."""
@@ -97,11 +97,12 @@ class StageRun:
         while (next_trial := self._next_trial()) is not None:
             number, trial = next_trial
             self._begin_trial(number, trial)
+            job = self.job(number, self.journal.trial_id(number), trial)
             if (summary := self.journal.repeated(number)) is None:
-                self._live[ray_trial] = (number, trial)
-                return self.job(number, self.journal.trial_id(number), trial)
+                self._live[ray_trial] = job
+                return job
             report = TrialReport(number=number, summary=summary)
-            self._end_trial(report, summary)
+            self._end_trial(job, report, summary)
             self.watcher.trial_reports(self.journal.trial_id(number), trial, report)
         # A running trial may still lose its worker and need another one.
         return None if self._live else FINISHED
@@ -124,10 +125,10 @@ class StageRun:
             timestamp_ms=now_ms(),
         )
         self.track(began)
-        self._began[number] = (began, trial)
+        self._began[number] = began
         self.watcher.trial_begins(self.journal.name, trial_id, trial)
 
-    def _end_trial(self, report: TrialReport, summary: TrainingSummary) -> None:
+    def _end_trial(self, job: TrialJob, report: TrialReport, summary: TrainingSummary) -> None:
         """Write a trial's end to the outbox, then to the journal. After a crash in between, a resume repeats both."""
         trial_id = self.journal.trial_id(report.number)
         if self.journal.is_over(report.number):
@@ -138,35 +139,36 @@ class StageRun:
                 )
             self.journal.tell(report)
             return
-        began, trial = self._began.pop(report.number)
+        began = self._began.pop(report.number)
         ended = RunEnded(trial_id=trial_id, summary=summary, timestamp_ms=_end(report), params=began.params)
         self.track(ended)
-        self.journal.tell(report, self._run_of(report, trial, began, ended))
+        self.journal.tell(report, self._run_of(job, began, ended))
 
-    def _run_of(self, report: TrialReport, trial: TrialConfig, began: RunBegan, ended: RunEnded) -> EndedRun:
+    def _run_of(self, job: TrialJob, began: RunBegan, ended: RunEnded) -> EndedRun:
         """What the journal keeps of a run. Its epochs are in the trial's result, or here if it has no result."""
         if self.root is not None and ended.summary.outcome in ("completed", "diverged"):
-            folder = self.job(report.number, began.trial_id, trial).folder
-            return EndedRun(began=began, ended=ended, result=str((folder / RESULT).relative_to(self.root.absolute())))
-        passed = self._histories.get(report.number, {})
+            result = (job.folder / RESULT).relative_to(self.root.absolute())
+            return EndedRun(began=began, ended=ended, result=str(result))
+        passed = self._histories.get(job.number, {})
         return EndedRun(began=began, ended=ended, epochs=tuple(passed[epoch] for epoch in sorted(passed)))
 
     def on_report(self, ray_trial: str, report: TrialReport) -> None:
         """Handle a report of a running trial. The same report may come more than once."""
         if ray_trial not in self._live:
             return
-        number, trial = self._live[ray_trial]
+        job = self._live[ray_trial]
+        number, trial = job.number, job.trial
         for message in report.messages:
             self.watcher.says(message)
         if report.epochs and not self.journal.is_over(number):
             self.track(EpochsPassed(trial_id=self.journal.trial_id(number), epochs=report.epochs))
             report = self._stopped_early(number, report)
         if report.summary is not None:
-            self._end_trial(report, report.summary)
+            self._end_trial(job, report, report.summary)
             del self._live[ray_trial]
             self._histories.pop(number, None)
             if report.summary.outcome == "pruned":
-                discard_checkpoints(self.job(number, self.journal.trial_id(number), trial).folder)
+                discard_checkpoints(job.folder)
         if report.fatal is not None:
             self.error = self.error or StudyFailed(report.fatal)
             del self._live[ray_trial]
@@ -206,11 +208,12 @@ class StageRun:
         """Queue a trial again because its worker is gone; after `MAX_LOSSES` times in a row it fails."""
         if ray_trial not in self._live:
             return
-        number, trial = self._live[ray_trial]
+        job = self._live[ray_trial]
+        number = job.number
         self._losses[number] = self._losses.get(number, 0) + 1
         if self._losses[number] <= MAX_LOSSES:
             del self._live[ray_trial]
-            self._again.append((number, trial))
+            self._again.append((number, job.trial))
             return
         reason = f"its worker was lost {self._losses[number]} times in a row without a new epoch"
         if (kills := kernel_memory_kills() - self._memory_kills) > 0:
