@@ -30,6 +30,7 @@ from study.adapters.ray_local import (
     new_token,
     only_this_machine,
     sessions_of_its_own,
+    without_spare_processes,
 )
 from study.adapters.ray_paths import job_config, keeps_folders_out
 from study.config import ResourcesConfig
@@ -198,7 +199,12 @@ def _local(verbose: bool) -> Iterator[None]:
         # environment.
         with ray_folder as folder, environment.restored("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
             os.environ["RAY_AUTH_TOKEN"] = environment.ray_token() or new_token()
-            with only_this_machine(), sessions_of_its_own(), _starting("Ray does not start here"):
+            with (
+                only_this_machine(),
+                sessions_of_its_own(),
+                without_spare_processes(logs=verbose),
+                _starting("Ray does not start here"),
+            ):
                 _start_locally(folder, verbose)
             yield
     finally:

@@ -12,6 +12,7 @@ import ray
 import torch
 from optuna.samplers import GPSampler, TPESampler
 from optuna.storages import RDBStorage
+from ray._private.node import Node
 from ray.job_submission import JobSubmissionClient
 from ray.tune.execution.tune_controller import TuneController
 from torch import nn
@@ -40,6 +41,7 @@ CHECKS: list[tuple[Any, Callable[[], bool]]] = [
     (optuna, optuna_tpe.reads_once),
     (ray, ray_jobs.has_time_limits),
     (ray, ray_local.can_forget_token),
+    (ray, ray_local.can_spare_processes),
     (ray, ray_local.can_start_sessions),
     (ray, ray_local.has_switch),
     (ray, ray_messages.can_silence),
@@ -54,6 +56,7 @@ SHAPES: list[tuple[Callable[[], bool], str]] = [
     (optuna_tpe.reads_once, "optuna.samplers.TPESampler._compare"),
     (ray_jobs.has_time_limits, "ray.dashboard.modules.dashboard_sdk.SubmissionClient._do_request"),
     (ray_local.can_forget_token, "study.adapters.ray_local.AuthenticationTokenLoader"),
+    (ray_local.can_spare_processes, "ray._private.node.Node.start_api_server"),
     (ray_local.can_start_sessions, "ray._private.services.ConsolePopen"),
     (ray_local.has_switch, "ray._private.ray_constants.ENABLE_RAY_CLUSTER"),
     (ray_messages.can_silence, "study.adapters.ray_messages.stdout_deduplicator"),
@@ -141,6 +144,25 @@ def test_this_ray_listens_on_this_machine_by_its_switch() -> None:
     with ray_local.only_this_machine():
         assert not ray._private.ray_constants.ENABLE_RAY_CLUSTER
     assert ray._private.ray_constants.ENABLE_RAY_CLUSTER
+
+
+@pytest.mark.parametrize(
+    ("version", "logs", "left"),
+    [
+        ("2.60.0", False, []),
+        ("2.60.0", True, ["start_log_monitor"]),
+        ("2.99.0", False, [*ray_local.SPARED, "start_log_monitor"]),
+    ],
+)
+def test_only_this_ray_starts_without_spare_processes(
+    version: str, logs: bool, left: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ray.__version__", version)
+    names = (*ray_local.SPARED, ray_local.LOGS)
+    before = {name: getattr(Node, name) for name in names}
+    with ray_local.without_spare_processes(logs):
+        assert [name for name in names if getattr(Node, name) is before[name]] == left
+    assert {name: getattr(Node, name) for name in names} == before
 
 
 def test_every_local_ray_has_a_token_of_its_own() -> None:

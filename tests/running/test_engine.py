@@ -51,6 +51,8 @@ def test_local_ray_is_private_and_leaves_nothing(
             "raylet",
         }
         assert not {socket for socket in listening if not is_here(socket.address)}
+        commands = " ".join(word for pid in tree(os.getpid()) for word in psutil.Process(pid).cmdline())
+        assert not [name for name in ("dashboard/dashboard.py", "monitor.py") if name in commands]
         (folder,) = rays_folder.iterdir()
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert not folder.exists()
