@@ -13,7 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = 130
@@ -57,6 +60,15 @@ def interruptible(farewell: Callable[[], str]) -> Iterator[None]:
             _interrupted.set()
             raise KeyboardInterrupt
 
+    former_hook = sys.unraisablehook
+
+    def show(unraisable: "UnraisableHookArgs") -> None:
+        # A signal may come while Python runs a finaliser or forks. What is raised there goes nowhere, and Python would
+        # print it. The study then ends at the end of the block or after `PATIENCE`. Ray's handler raises SystemExit.
+        if not isinstance(unraisable.exc_value, KeyboardInterrupt | SystemExit):
+            former_hook(unraisable)
+
+    sys.unraisablehook = show
     reads, writes = os.pipe()
     os.set_blocking(writes, False)
     former_fd = signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
@@ -75,6 +87,7 @@ def interruptible(farewell: Callable[[], str]) -> Iterator[None]:
                 signal.signal(each, handler)
             signal.set_wakeup_fd(former_fd)
             os.close(writes)
+            sys.unraisablehook = former_hook
 
 
 def _end_if_it_takes_too_long(reads: int, taken: tuple[signal.Signals, ...], farewell: Callable[[], str]) -> None:

@@ -16,7 +16,7 @@ from support.reopened import Reopened
 from study.running.journal import open_storage
 from study.tracking.address import bound_requests
 
-pytest_plugins = ["support.undisturbed", "support.fork_server"]
+pytest_plugins = ["support.undisturbed", "support.fork_server", "support.without_ray"]
 
 bound_requests()
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

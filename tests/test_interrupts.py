@@ -51,6 +51,58 @@ def test_signal_interrupts_unless_it_is_ignored(name: str, how: str, status: int
     assert (ran.returncode, ran.stderr) == (status, "")
 
 
+NOWHERE = """
+import signal
+import sys
+
+from study.interrupts import INTERRUPTED, interruptible, is_interrupted
+
+
+class Finalised:
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
+try:
+    with interruptible(str):
+        if sys.argv[1] == "ray":
+            signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+        Finalised()
+        is_interrupted(within=60)  # a thread notices it
+        print("continues")
+except KeyboardInterrupt:
+    sys.exit(INTERRUPTED)
+"""
+
+
+@pytest.mark.parametrize("handler", ["ours", "ray"])
+def test_signal_during_a_finaliser_prints_nothing(handler: str) -> None:
+    """Python drops what a finaliser raises, and what runs when a process forks. Ray's handler raises SystemExit."""
+    command = [sys.executable, "-c", NOWHERE, handler]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "continues\n", "")
+
+
+FINALISER = """
+from study.interrupts import interruptible
+
+
+class Finalised:
+    def __del__(self) -> None:
+        raise ValueError("a bug")
+
+
+with interruptible(str):
+    Finalised()
+"""
+
+
+def test_an_error_of_a_finaliser_is_still_shown() -> None:
+    ran = subprocess.run([sys.executable, "-c", FINALISER], capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0
+    assert ran.stderr.endswith("ValueError: a bug\n")
+
+
 TWO_AT_ONCE = """
 import os
 import signal

@@ -5,6 +5,7 @@ or MLflow. The study's lock makes sure that one process at a time writes to the 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import islice
@@ -20,7 +21,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from study.adapters.optuna_storage import sole_writer, together
 from study.config import Outcome, TrialConfig
-from study.errors import UserError
+from study.errors import StorageFull, StudyFailed, UserError
 from study.planning.keys import training_key
 from study.records import EpochRecord, TrainingSummary, TrialReport
 from study.running.claims import claim_stage, fix_seeds
@@ -36,6 +37,9 @@ from study.tracking.ended import EndedRun
 
 REPEATS = "repeats"
 """User attribute of a trial: the id of the earlier trial with the same training."""
+
+DISK_FULL = "database or disk is full"
+"""What SQLite says when no room is left."""
 
 CHOSEN = "chosen"
 """User attribute of a stage: the numbers of the trials that were chosen to be confirmed, in the order of choice."""
@@ -369,6 +373,7 @@ def open_storage(url: str, of_one_host: bool = True) -> BaseStorage:
 
     Raises:
         UserError: the storage does not answer, or its address cannot be used. No message contains credentials.
+        StorageFull: the disk is full.
     """
     check_address("OPTUNA_STORAGE", url)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -383,6 +388,8 @@ def open_storage(url: str, of_one_host: bool = True) -> BaseStorage:
     try:
         return sole_writer(RDBStorage(url, engine_kwargs=options))
     except (SQLAlchemyError, ImportError, ValueError, TypeError, OptunaError) as error:
+        if isinstance(error, OperationalError) and DISK_FULL in str(error):
+            raise StorageFull(f"the journal {without_credentials(url)}: {DISK_FULL}; free some space") from None
         if isinstance(error, DatabaseError) and not isinstance(error, OperationalError):  # the file is no database
             raise UserError(
                 f"the journal {without_credentials(url)} is damaged ({redacted_message(error, url)}); restore it "
@@ -393,6 +400,24 @@ def open_storage(url: str, of_one_host: bool = True) -> BaseStorage:
             f"({redacted_message(error, url)}); use "
             "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE (which needs the extra `postgresql`)"
         ) from None
+
+
+@contextmanager
+def journal_errors(url: str) -> Iterator[None]:
+    """While a storage is used: turn its errors into one line.
+
+    Args:
+        url: its address.
+
+    Raises:
+        StudyFailed: the storage failed. The message has the reason and no credentials.
+    """
+    try:
+        yield
+    except (OptunaError, SQLAlchemyError) as error:
+        # Optuna's own message does not contain the database's reason.
+        reason = redacted_message(error.__cause__ or error, url)
+        raise StudyFailed(f"the journal {without_credentials(url)}: {reason}") from None
 
 
 def is_taken(storage: BaseStorage, study: str) -> bool:

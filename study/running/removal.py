@@ -9,10 +9,11 @@ import shutil
 import time
 
 import optuna
+from optuna.storages import BaseStorage
 
 from study.errors import UserError
 from study.lookup import find_study
-from study.running.journal import open_storage
+from study.running.journal import journal_errors, open_storage
 from study.running.service import Settings, locked
 from study.running.started import check_journal, check_tracked_there
 from study.storage import StartRecord, StudyFolder
@@ -58,14 +59,18 @@ def remove(name: str, settings: Settings, *, tracked: bool = False, force: bool 
                 f"{name} (removed {time.strftime('%Y-%m-%d %H:%M:%S')}, {secrets.token_hex(2)})"
             )
         if settings.optuna_storage is not None:
-            storage = open_storage(settings.optuna_storage)
-            for stage in optuna.get_all_study_names(storage):
-                if stage.rpartition(".")[0] == name:
-                    optuna.delete_study(study_name=stage, storage=storage)
+            with journal_errors(settings.optuna_storage):
+                _remove_stages(open_storage(settings.optuna_storage), name)
         # A kill from here on leaves a folder of another name, which is no study. The next removal removes it.
         folder.path.rename(folder.path.with_name(f".{name}.{secrets.token_hex(4)}{_REMOVED}"))
     for left in folder.path.parent.glob(f".*{_REMOVED}"):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def _remove_stages(storage: BaseStorage, study: str) -> None:
+    for stage in optuna.get_all_study_names(storage):
+        if stage.rpartition(".")[0] == study:
+            optuna.delete_study(study_name=stage, storage=storage)
 
 
 def _readable_record(folder: StudyFolder) -> StartRecord | None:

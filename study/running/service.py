@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import Timeout
-from optuna.exceptions import OptunaError
-from sqlalchemy.exc import SQLAlchemyError
 
 from models import own_code
 from study.config import StudyConfig, dump_study
@@ -31,7 +29,7 @@ from study.running.bf16 import slow_precision
 from study.running.claims import claim_journal
 from study.running.delivered import PATIENCE, HeldLines, delivery_of, end_tracking, opened_outbox, send_all
 from study.running.engine import ray_engine
-from study.running.journal import is_taken, open_storage
+from study.running.journal import is_taken, journal_errors, open_storage
 from study.running.nodes import check_storage
 from study.running.ownership import resumed_ownership
 from study.running.pipeline import Pipeline, StudyContext
@@ -51,7 +49,7 @@ from study.running.watcher import Watcher
 from study.storage import DEFAULT_ROOT, Ownership, StartRecord, StudyFolder, make_root
 from study.tracking.address import store_exists
 from study.tracking.client import TrackingClient
-from study.tracking.credentials import check_address, redacted_message, without_credentials
+from study.tracking.credentials import check_address, without_credentials
 from study.tracking.ended import keep_parent
 from study.tracking.events import Event, StudyBegan, StudyExtended, StudyStatus, now_ms
 from study.tracking.machine import measured_machine
@@ -214,11 +212,11 @@ def _run_study(
     def resume_hint() -> str:
         return f"; resume it with: noisy-study resume {config.name}" if folder.exists() else ""
 
-    with ray_engine(settings.address, settings.verbose, resume_hint) as capacity:
+    journal = settings.optuna_storage or folder.own_journal
+    with ray_engine(settings.address, settings.verbose, resume_hint) as capacity, journal_errors(journal):
         if settings.address is None:
             capacity.check_fits(config.resources)
         check_storage(folder.path, list(given_files(config).values()))
-        journal = settings.optuna_storage or folder.own_journal
         storage = open_storage(journal, of_one_host=settings.address is None)  # a cluster's folder is a network drive
         is_new = not folder.exists()
         keep_code(config, folder)
@@ -298,10 +296,6 @@ def _run_study(
             if not folder.exists():
                 raise
             raise StudyFailed(str(error)) from None
-        except (OptunaError, SQLAlchemyError) as error:
-            # Optuna's own message does not contain the database's reason.
-            reason = redacted_message(error.__cause__ or error, journal)
-            raise StudyFailed(f"the journal {without_credentials(journal)}: {reason}") from None
         finally:
             end_tracking(outbox, status if has_begun else None, folder, watcher.says)
     if failures:

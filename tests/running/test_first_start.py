@@ -1,13 +1,10 @@
 """The first start of a study whose tracking server answers, and then takes nothing."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from support.started import STUDY
+from support.without_ray import Trained
 
 from study.config import parse_study
 from study.errors import StudyFailed, TrackingUnavailable, UserError
@@ -30,25 +27,9 @@ class Says(Watcher):
         self.lines.append(message)
 
 
-class Trained(Exception):
-    """The study was started, and would train now."""
-
-
 @pytest.fixture
-def settings(workspace: Path, own_store: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Where a study would run: Ray is not started, and nothing is trained."""
-
-    @contextmanager
-    def no_ray(*_: object) -> Iterator[SimpleNamespace]:
-        yield SimpleNamespace(check_fits=lambda resources: None)
-
-    def trained(context: object) -> None:
-        raise Trained
-
-    monkeypatch.setattr(service, "ray_engine", no_ray)
-    monkeypatch.setattr(service, "check_storage", lambda *_: None)
-    monkeypatch.setattr(service, "Pipeline", trained)
-    return Settings(own_store, workspace, root=workspace / "root")
+def settings(settings_without_ray: Settings) -> Settings:
+    return settings_without_ray
 
 
 def _takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

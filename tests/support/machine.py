@@ -101,8 +101,8 @@ class Machine:
             plans.START: lambda step: self.start(),
             plans.KILL_DRIVER: lambda step: self._stop(Driver.kill),
             plans.KILL_ALL: lambda step: self._stop(Driver.kill_all),
-            plans.CTRL_C: lambda step: self._stop(Driver.ctrl_c),
-            plans.SIGTERM: lambda step: self._stop(lambda driver: driver.signal(signal.SIGTERM)),
+            plans.CTRL_C: lambda step: self._interrupt(Driver.ctrl_c),
+            plans.SIGTERM: lambda step: self._interrupt(lambda driver: driver.signal(signal.SIGTERM)),
             plans.KILL_RAYLET: lambda step: self._stop(lambda driver: kill(driver.server("raylet"))),
             plans.KILL_GCS: lambda step: self._stop(lambda driver: kill(driver.server("gcs_server"))),
             plans.KILL_WORKER: self._kill_worker,
@@ -208,6 +208,12 @@ class Machine:
             return False
         return f"status {self.driver.ends(30)}"
 
+    def _interrupt(self, how: Callable[[Driver], object]) -> str | bool:
+        """False where the command had come to its end before the signal."""
+        stopped = self._stop(how)
+        assert stopped in (False, "status 0", "status 130"), f"{stopped} after a signal"
+        return False if stopped == "status 0" else stopped
+
     def _stop_server(self) -> bool:
         served = self._serving()
         self.server.kill()
@@ -275,7 +281,7 @@ class Machine:
 
     def _damage_checkpoint(self, step: Step) -> bool:
         """Cut a checkpoint in half, flip one of its bits, or leave it empty."""
-        files = sorted(self.study.trials.glob("*/checkpoint.pt"))
+        files = [file for file in sorted(self.study.trials.glob("*/checkpoint.pt")) if file.stat().st_size]
         if self._runs() or not files:
             return False
         content = files[-1].read_bytes()

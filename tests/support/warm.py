@@ -101,6 +101,8 @@ def forked(act: Callable[[], object]) -> Forked:
     status = 1
     try:
         os.setsid()
+        # A shell ignores Ctrl-C for programs in the background, and a child would inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         random.seed()
         act()
         status = 0
