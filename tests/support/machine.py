@@ -198,7 +198,8 @@ class Machine:
         self._opened.append(self.study.open(*words))
         return self._opened[-1]
 
-    def _stop(self, how: Callable[[Driver], object]) -> str | bool:
+    def _stop(self, how: Callable[[Driver], object], within: float = ENDS) -> str | bool:
+        """A part of Ray that dies while Ray starts is started again, and the command goes on to its end."""
         if self.driver is None or not self.driver.running:
             return False
         self.driver.ray()
@@ -206,11 +207,11 @@ class Machine:
             how(self.driver)
         except StopIteration:  # Ray has not started yet
             return False
-        return f"status {self.driver.ends(30)}"
+        return f"status {self.driver.ends(within)}"
 
     def _interrupt(self, how: Callable[[Driver], object]) -> str | bool:
         """False where the command had come to its end before the signal."""
-        stopped = self._stop(how)
+        stopped = self._stop(how, within=30)
         assert stopped in (False, "status 0", "status 130"), f"{stopped} after a signal"
         return False if stopped == "status 0" else stopped
 
@@ -280,9 +281,16 @@ class Machine:
             filler.unlink()
 
     def _damage_checkpoint(self, step: Step) -> bool:
-        """Cut a checkpoint in half, flip one of its bits, or leave it empty."""
-        files = [file for file in sorted(self.study.trials.glob("*/checkpoint.pt")) if file.stat().st_size]
-        if self._runs() or not files:
+        """Cut a checkpoint in half, flip one of its bits, or leave it empty. Its trial runs until then."""
+
+        def written() -> list[Path]:
+            return [file for file in sorted(self.study.trials.glob("*/checkpoint.pt")) if file.stat().st_size]
+
+        if self.driver is None or not self.driver.running:
+            return False
+        wait_for(lambda: bool(written()) or not self._runs(), "a checkpoint is written")
+        self._stop(Driver.kill_all)
+        if not (files := written()):  # the trial ended meanwhile, which removes it
             return False
         content = files[-1].read_bytes()
         half = len(content) // 2

@@ -16,6 +16,7 @@ KILL_ALL, KILL_RAYLET, KILL_GCS = "kill the driver and all of Ray", "kill Ray's 
 CTRL_C, SIGTERM = "Ctrl-C", "SIGTERM"
 HANG_SERVER, WAKE_SERVER = "the tracking server hangs", "the tracking server wakes up"
 FILL_DISK, DAMAGE_CHECKPOINT = "fill the disk", "damage a checkpoint"
+"""The last one kills the driver and all of Ray before, in the midst of a trial."""
 
 DRAWN = (START, KILL_DRIVER, KILL_WORKER, STOP_SERVER, START_SERVER, RESTORE, LOSE_OUTBOX, SYNC)
 """The operations that interleavings are made of."""
@@ -99,7 +100,7 @@ KILLS: dict[str, tuple[str, ...]] = {
     "the tracking server goes back to a backup": (RESTORE,),
     "the driver is killed and its outbox lost": (KILL_DRIVER, LOSE_OUTBOX, START),
     "disk full: something else filled it": (FILL_DISK, START),
-    "a damaged checkpoint": (KILL_ALL, DAMAGE_CHECKPOINT, START),
+    "a damaged checkpoint": (DAMAGE_CHECKPOINT, START),
 }
 """Each fault of docs/reliability.md that can happen at any moment: what it does and what a user does after it."""
 
@@ -113,8 +114,7 @@ def kills(kind: str, seed: int, times: int) -> Plan:
 
 def injections(kind: str) -> str:
     """The operation of a fault of `KILLS` that counts as one injection."""
-    counted = {"the driver is killed and its outbox lost": LOSE_OUTBOX, "a damaged checkpoint": DAMAGE_CHECKPOINT}
-    return counted.get(kind, KILLS[kind][0])
+    return LOSE_OUTBOX if kind == "the driver is killed and its outbox lost" else KILLS[kind][0]
 
 
 def _at(chance: random.Random, operation: str) -> Step:
