@@ -100,7 +100,7 @@ test-slow: setup
 	$(BIN)/pytest -m slow
 
 test-faults: setup
-	$(BIN)/pytest -m faults --numprocesses 2 --dist worksteal --durations 15
+	$(BIN)/pytest -m faults --numprocesses 3 --dist worksteal --durations 15
 
 # Both keep a line for each study at once, and continue with the studies that have none.
 soak: setup

@@ -129,7 +129,7 @@ class Driver:
 
     def server(self, name: str) -> psutil.Process:
         """`raylet`, or the head's `gcs_server`."""
-        return next(process for process in self.ray() if process.name() == name)
+        return next(process for process in self.ray() if _is_named(process, name))
 
     def workers(self, busy: bool | None = None) -> list[psutil.Process]:
         """Those that hold a trial's actor; `busy` in a step, or between two."""
@@ -184,13 +184,14 @@ class Driver:
         left = self.ray()
         self._command.kill()
         self._command.wait()
-        psutil.wait_procs([process for process in left if process.name() == "raylet"], PATIENCE)
+        psutil.wait_procs([process for process in left if _is_named(process, "raylet")], PATIENCE)
 
     def kill_all(self) -> None:
         """`kill -9` of the command and of its whole Ray at once."""
         everything = [self.process, *self.ray()]  # the command first: it would notice that Ray is gone
         for process in everything:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self._command.wait()
         psutil.wait_procs(everything[1:], PATIENCE)
 
@@ -209,6 +210,14 @@ def title_of(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except psutil.Error:
         return ""
+
+
+def _is_named(process: psutil.Process, name: str) -> bool:
+    """False for a process that has ended."""
+    try:
+        return bool(process.name() == name)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def kill(process: psutil.Process) -> None:
