@@ -157,6 +157,7 @@ class TrackingClient:
                 shared = not self._one_by_one and all(isinstance(event, WritesRows) for event in events)
                 with one_transaction(self._client) if shared else nullcontext():
                     self._write(events)
+                    self._there.leave_mark()
         except (UserError, Abandoned):
             # The next attempt commits each write by itself, so that those before the one that fails arrive.
             self._stumbled = self._one_by_one = True

@@ -5,6 +5,7 @@ Makes the experiment, and deletes runs that exist twice because a request timed 
 of events.
 """
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,6 +92,7 @@ class StudyOnServer:
         """Forget what the server has. It is read again before the next event."""
         self.is_read = False
         self.experiment: Experiment | None = None
+        self._delivery: str | None = None
         self.parent: str | None = None
         self.runs: dict[str, KnownRun] = {}
         self._doubled_parents: list[str] = []
@@ -162,6 +164,8 @@ class StudyOnServer:
             refuse_another_owner(found.tags, self.owner, self.study, f"the experiment {self.study} of {self.where}")
         if self.experiment is not None and self.experiment.experiment_id != found.experiment_id:
             self.forget()  # another database is behind the same address
+        if self._delivery is not None and self._delivery != found.tags.get(schema.DELIVERY):
+            self.forget()  # a backup was restored between two deliveries, and no request failed
         self.experiment = found
 
     def make_experiment(self, tags: Mapping[str, str]) -> None:
@@ -178,6 +182,12 @@ class StudyOnServer:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         self.find_experiment()
+
+    def leave_mark(self) -> None:
+        """Mark the experiment: all events up to here were delivered. `find_experiment` notices if the mark is lost."""
+        mark = secrets.token_hex(8)
+        self.client.set_experiment_tag(self.experiment_id, schema.DELIVERY, mark)
+        self._delivery = mark
 
     def find_parent(self) -> None:
         """Find the parent run.

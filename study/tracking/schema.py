@@ -36,6 +36,7 @@ VERDICT = (
 # Tags of the experiment; the id is a tag of the parent too
 STUDY_ID = "noisy_study.study_id"  # random, made when the study first starts: a name belongs to one study
 OWNER = "noisy_study.owner"  # "TOKEN HOST:/FOLDER" of the last start: a copied folder does not know later tokens
+DELIVERY = "noisy_study.delivery"  # random, new with every delivery of events: a restored backup has an older one
 
 # Parameters of a trial. `sigma` is a number, or "[low, high]" where `sigma_mode` is "uniform".
 DATASET = "dataset"

@@ -1,7 +1,9 @@
 """A server that lost what it once confirmed gets it again: from the journal's runs, the parent run first."""
 
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,25 @@ def test_a_restored_backup_gets_the_trials_it_lacks(
         "2 trials that ended (grid-0002, grid-0003) are missing from the tracking server or differ there; delivering "
         "again"
     ]
+
+
+@pytest.mark.parametrize("delivered", [0, 1, 2])
+def test_a_backup_that_is_restored_unnoticed_loses_no_epoch(
+    uri: str, workspace: Path, delivery: Callable[..., Delivery], delivered: int
+) -> None:
+    """The server restarts with it between two requests, so none fails. The trial runs on."""
+    one = run(1)
+    process = delivery(uri, one)
+    process.waiting = lambda: 500  # the journal is read at the finish, when the trial has ended
+    each_by_itself = [EpochsPassed(trial_id="grid-0001", epochs=(epoch,)) for epoch in EPOCHS]
+    process([BEGAN, one.began, *each_by_itself[:delivered]])
+    with closing(sqlite3.connect(workspace / "mlflow.db")) as store, closing(sqlite3.connect(":memory:")) as backup:
+        store.backup(backup)
+        process([each_by_itself[delivered]])
+        backup.backup(store)
+    process([*each_by_itself[delivered + 1 :], one.ended])
+    process([FINISHED])
+    complete(uri, one)
 
 
 def test_a_backup_from_the_middle_of_an_end_gets_the_status(
