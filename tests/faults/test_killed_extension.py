@@ -15,7 +15,7 @@ pytestmark = pytest.mark.faults
 
 FIRST: dict[str, Any] = {
     **SMALL,
-    "train": {"epochs": 5, "batch_size": 4, "patience": 0},
+    "train": {"epochs": 5, "batch_size": 8, "patience": 0},
     "arms": [{"method": "noisy_teacher", "sigma": [0.2, 0.5, {"uniform": [0.01, 1.0]}]}],
     "resources": {"workers": 2},
 }

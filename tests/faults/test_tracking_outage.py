@@ -11,7 +11,7 @@ from support.undisturbed import Undisturbed
 
 pytestmark = pytest.mark.faults
 
-SLOW: Document = {**SMALL, "train": {**SMALL["train"], "epochs": 60}}
+SLOW: Document = {**SMALL, "train": {**SMALL["train"], "epochs": 60, "batch_size": 16}}
 """Trials still run once an outage is noticed, which takes three seconds."""
 
 
