@@ -46,18 +46,16 @@ GROUPS: dict[str, Callable[[Driver], None]] = {
 @pytest.mark.faults
 @pytest.mark.parametrize("how", GROUPS)
 def test_a_signal_to_a_group_interrupts_the_study(tmp_path: Path, undisturbed: Undisturbed, how: str) -> None:
-    """Two of two: the study and its resume. `timeout`, systemd, Slurm and a dropped ssh send it so."""
+    """`timeout`, systemd, Slurm and a dropped ssh send it so."""
     study = Study(tmp_path, SMALL)
-    for number in range(2):
-        with study.command(*(("resume", "small") if number else ("run", "small.yaml"))) as driver:
-            checkpoint = study.trials / f"grid-{number:04d}" / "checkpoint.pt"
-            driver.until(checkpoint.exists, f"trial {number} has a checkpoint")
-            GROUPS[how](driver)
-            assert driver.ends(within=15) == 130, driver.stderr
-            assert driver.stderr.endswith(HOW_TO_GO_ON)
-            assert "died" not in driver.stderr
+    with study.start() as driver:
+        _until_training(study, driver)
+        GROUPS[how](driver)
+        assert driver.ends(within=15) == 130, driver.stderr
+        assert driver.stderr.endswith(HOW_TO_GO_ON)
+        assert "died" not in driver.stderr
     study.finish("resume", "small")
-    unharmed(study, undisturbed(SMALL), how, 2)
+    unharmed(study, undisturbed(SMALL), how, 1)
 
 
 @pytest.mark.faults
