@@ -35,7 +35,7 @@ from study.adapters.ray_local import (
 from study.adapters.ray_paths import job_config, keeps_folders_out
 from study.config import ResourcesConfig
 from study.errors import UserError
-from study.interrupts import SIGNALS, end_at_once, is_interrupted
+from study.interrupts import INTERRUPTED, SIGNALS, end_at_once, is_interrupted
 from study.running.machine_limits import refuse_small_address_space
 from study.running.temporary import temporary_folder
 from study.shadows import refuse_shadows_in
@@ -318,8 +318,12 @@ def _watched(address: str | None, resume_hint: Callable[[], str]) -> Iterator[No
 
     def watch(host: str, port: int, patience: float) -> None:
         _until_gone(host, port, patience, over)
-        if not over.is_set() and not is_interrupted(within=_SECONDS_OF_A_SIGNAL):
-            end_at_once(f"Ray died: nothing listens at {host}:{port} any more{resume_hint()}", 1)
+        if over.is_set():
+            return
+        if is_interrupted(within=_SECONDS_OF_A_SIGNAL):
+            # The signal went to Ray too. The main thread cannot shut down, because its next call of Ray ends it.
+            end_at_once(f"interrupted{resume_hint()}", INTERRUPTED)
+        end_at_once(f"Ray died: nothing listens at {host}:{port} any more{resume_hint()}", 1)
 
     for each in watched:
         threading.Thread(target=watch, args=each, daemon=True, name="watches Ray").start()
