@@ -129,7 +129,8 @@ def _run_to_table(
     except (NothingFound, Undelivered, TrackingUnavailable, StorageFull):
         raise
     except StudyFailed as error:
-        raise StudyFailed(f"{error}; after the cause is fixed: noisy-study resume {config.name}") from None
+        hint = f"; after the cause is fixed: noisy-study resume {config.name}" if folder.exists() else ""
+        raise StudyFailed(f"{error}{hint}") from None
     errors.print(f"\nverdict and figures as a page: noisy-study report {config.name}", soft_wrap=True)
     errors.print(f"browse the trials: noisy-study ui   (experiment {config.name})", soft_wrap=True)
 
