@@ -1,4 +1,4 @@
-"""Random interleavings of faults on a small real study: its table stays the same, or a line names what is missing."""
+"""A random interleaving of faults on a small real study: its table stays the same, or a line names what is missing."""
 
 from collections import Counter
 from pathlib import Path
@@ -7,13 +7,13 @@ import pytest
 from support.lane import carried_out
 from support.plans import DRAWN, START, STARTS, interleaving, read_plan
 
-SEEDS = (0, 1)
-"""`python -m benchmarks.interleavings` takes hundreds."""
+SEEDS = (0,)
+"""One keeps the target short. `python -m benchmarks.interleavings` takes hundreds."""
 
 
 @pytest.mark.faults
-def test_study_survives_random_interleavings(tmp_path: Path) -> None:
-    """Each is repeated by its seed: `benchmarks.interleavings --count 1 --seed N --out again.json`."""
+def test_study_survives_a_random_interleaving(tmp_path: Path) -> None:
+    """It is repeated by its seed: `benchmarks.interleavings --count 1 --seed N --out again.json`."""
     happened = list(carried_out(map(interleaving, SEEDS), tmp_path / "lane"))
     assert [study["seed"] for study in happened] == list(SEEDS)
     harmed = [(study["seed"], study["reason"], study["did"]) for study in happened if study["verdict"] == "wrong"]
