@@ -15,6 +15,8 @@ SIGNALS: dict[str, Callable[[Driver], None]] = {
 }
 HOW_TO_GO_ON = "interrupted; resume it with: noisy-study resume small\n"
 ENDLESS = ("--set", "train.epochs=100000")
+MOMENTS = 3
+"""So many starts are interrupted, each a little later than the one before."""
 
 
 def _until_training(study: Study, driver: Driver) -> None:
@@ -108,9 +110,9 @@ def test_interrupted_start_leaves_nothing_in_the_way(tmp_path: Path, undisturbed
         _until_training(first, driver)
     whole, study = time.monotonic() - started, Study(tmp_path / "interrupted", SMALL, launch=command)
     injected = 0
-    for number in range(1, 6):
+    for number in range(1, MOMENTS + 1):
         with study.command(*_words(study)) as driver:
-            moment = time.monotonic() + whole * number / 5
+            moment = time.monotonic() + whole * number / MOMENTS
             wait_for(lambda: time.monotonic() > moment or not driver.running, "the moment has come")  # noqa: B023
             if not driver.running:  # every start went a little further
                 break
@@ -122,7 +124,7 @@ def test_interrupted_start_leaves_nothing_in_the_way(tmp_path: Path, undisturbed
             # While Ray starts, its core has a handler of its own for SIGTERM, which speaks before it passes it on.
             *others, last = driver.stderr.splitlines(keepends=True)
             rays_own = [line for line in others if not line.startswith("the tracking server is slow")]
-            assert last in ("interrupted\n", HOW_TO_GO_ON), f"at {number / 5} of {whole} s: {driver.stderr}"
+            assert last in ("interrupted\n", HOW_TO_GO_ON), f"at {number / MOMENTS} of {whole} s: {driver.stderr}"
             assert not rays_own or rays_own[0].startswith("*** SIGTERM received"), driver.stderr
             if driver.stdout:  # its table, so it had ended
                 break

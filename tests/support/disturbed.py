@@ -43,7 +43,7 @@ WIDE: dict[str, Any] = {
     **SMALL,
     "name": "wide",
     "student": {"network": "FC1000-D0.2-FC1000-FC10"},
-    "train": {"epochs": 24, "batch_size": 8, "patience": 12},
+    "train": {"epochs": 24, "batch_size": 32, "patience": 12},
     "arms": [{"method": "noisy_teacher", "sigma": 0.5}],
 }
 """Four trials with checkpoints of 17 MB, whose writing takes long enough to be hit; early stopping goes on too."""
