@@ -3,7 +3,7 @@
 Works on networks of the zoo, random images and Adam; nothing else of a study is in it. It shows what
 students side by side in one process would gain on a CPU.
 
-    python -m benchmarks.stacked [--batch 64] [--out FILE]
+    python -m benchmarks.stacked [--batch 64] [--no-publish]
 
 - `turns`: one process, each student takes a step in turn;
 - `stacked`: `torch.func.stack_module_state` and `vmap`: a convolution of N students is a grouped one;
@@ -11,14 +11,12 @@ students side by side in one process would gain on a CPU.
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -26,7 +24,7 @@ from torch import Tensor
 from torch.func import functional_call, stack_module_state
 from torch.optim.adam import adam
 
-from benchmarks.page import ROOT, table
+from benchmarks.page import PERFORMANCE, ROOT, publish, table
 from models import zoo
 from study.distill.denormals import flushed_denormals
 
@@ -144,8 +142,8 @@ def one_of_them(name: str, batch: int) -> None:
     print(images_per_second(step, batch), flush=True)
 
 
-def measure_on_cpu(batch: int, out: Path) -> None:
-    """Every round measures each form in turn, so a ratio is of one run."""
+def measured_on_cpu(batch: int) -> list[dict[str, Any]]:
+    """Images a second of each network in each form. Every round measures every form, so a ratio is of one run."""
     cores, cpu = len(os.sched_getaffinity(0)), torch.device("cpu")
     torch.set_num_threads(cores)
     rows: list[dict[str, Any]] = []
@@ -153,28 +151,35 @@ def measure_on_cpu(batch: int, out: Path) -> None:
         found: dict[str, list[float]] = {}
         for _ in range(ROUNDS):
             found.setdefault(f"{cores} processes", []).append(beside_each_other(name, batch, cores))
-            for students in STUDENTS:
-                for form in (in_turns, stacked):
+            for form in (in_turns, stacked):
+                for students in STUDENTS:
                     step = form(name, students, batch, cpu)
-                    key = f"{form.__name__.removeprefix('in_')} {students}"
+                    key = f"{form.__name__.replace('_', ' ')}, {students}"
                     found.setdefault(key, []).append(images_per_second(step, students * batch))
         rows.append({"network": name, **{key: round(statistics.median(values)) for key, values in found.items()}})
-        print(rows[-1], flush=True)
-    numbers = {"cores": cores, "batch": batch, "torch": torch.__version__, "images_per_second": rows}
-    out.write_text(json.dumps(numbers, indent=1) + "\n")
-    print(table(list(rows[0]), [[f"{x:,}" if isinstance(x, int) else x for x in r.values()] for r in rows]))
+        print(rows[-1], file=sys.stderr, flush=True)
+    return rows
+
+
+def as_markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """One row for each network."""
+    return table(list(rows[0]), [[f"{x:,}" if isinstance(x, int) else x for x in row.values()] for row in rows])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "stacked.json")
+    parser.add_argument("--publish", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--one", metavar="NETWORK", choices=SHAPES, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
         one_of_them(asked.one, asked.batch)
-    else:
-        measure_on_cpu(asked.batch, asked.out)
+        return
+    rows = measured_on_cpu(asked.batch)
+    print(as_markdown(rows))
+    if asked.publish:
+        numbers = {"batch": asked.batch, "torch": torch.__version__, "images_per_second": rows}
+        publish(PERFORMANCE, "stacked", as_markdown(rows), numbers)
 
 
 if __name__ == "__main__":
