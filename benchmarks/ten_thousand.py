@@ -7,7 +7,9 @@ Ray's documentation has 715 s for it, on 16 CPUs, where 625 s is the shortest po
   the service's own. A student is a stand-in: it sleeps for a second and reports one epoch with a made-up error.
 - `ray`: Ray's release test, `bookkeeping overhead`, as it is: a function that reports once and sleeps for a second,
   `reuse_actors`, Ray Tune's default files with the results of each trial, no tracking.
-- `bare`: the same without these files, with the settings with which a study runs Ray Tune.
+- `bare`: the same without these files, with all settings with which a study runs Ray Tune but one. A study allows any
+  number of waiting trials, because its searcher proposes no more than run. With this setting, bare Ray Tune would make
+  all trials at once and look through them at every event.
 
 Seconds go from the first request of a trial until the last trial has ended, and until Ray is shut down and, for a
 study, everything is on the tracking server. Both include the start of 16 workers. A study's workers import PyTorch,
@@ -189,7 +191,7 @@ def of_ray(count: int, slots: int, name: str = "ray") -> Side:
         from study.adapters.ray_workers import let_workers_start
         from study.running.engine import _ENVIRONMENT
 
-        os.environ.update(_ENVIRONMENT)
+        os.environ.update({key: value for key, value in _ENVIRONMENT.items() if key != "TUNE_MAX_PENDING_TRIALS_PG"})
         let_workers_start()
     import ray
     from ray import tune
