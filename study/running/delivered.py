@@ -79,9 +79,10 @@ def send_all(outbox: Outbox, patience: float, folder: StudyFolder) -> None:
         UserError: the outbox's file cannot be used (a full disk).
     """
     if left := outbox.close(patience):
+        waiting, them = ("1 event waits", "it") if left == 1 else (f"{left} events wait", "them")
         raise Undelivered(
-            f"{outbox.trouble or 'the tracking server is slow'}; {left} events wait in {folder.outbox}; "
-            f"send them with: noisy-study sync {folder.name}"
+            f"{outbox.trouble or 'the tracking server is slow'}; {waiting} in {folder.outbox}; "
+            f"send {them} with: noisy-study sync {folder.name}"
         )
 
 

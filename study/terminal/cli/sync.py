@@ -10,8 +10,9 @@ def sync(name: NameArgument) -> None:
     Example: noisy-study sync quickstart
     """
     from study.launch import settings_of
+    from study.results.wording import count
     from study.running import service
 
     delivered = service.sync(name, settings_of(name))
-    line = f"{delivered} events delivered" if delivered else "no events were waiting"
+    line = f"{count(delivered, 'event')} delivered" if delivered else "no events were waiting"
     errors.print(f"{line}; the tracking server has all of study {name}", soft_wrap=True)

@@ -43,9 +43,12 @@ def table(
 
 def say_deleted(tracked: "TrackedStudy") -> None:
     """Say which runs of a study are not in its table because somebody deleted them."""
+    from study.results.wording import count
+
     if deleted := tracked.deleted_runs:
         ids = ", ".join(deleted[:3]) + ", ..." * (len(deleted) > 3)
+        were, are = ("was", "is") if len(deleted) == 1 else ("were", "are")
         say(
-            f"{len(deleted)} runs of study {tracked.name} were deleted on the tracking server and are not in the "
-            f"table; to restore them: mlflow runs restore --run-id RUN_ID ({ids})"
+            f"{count(len(deleted), 'run')} of study {tracked.name} {were} deleted on the tracking server and {are} not "
+            f"in the table; to restore: mlflow runs restore --run-id RUN_ID ({ids})"
         )
