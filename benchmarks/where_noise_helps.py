@@ -8,7 +8,7 @@ files. The page's own JSON has the rows that the page shows, with the errors of 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.page import ROOT, table, with_block
@@ -16,8 +16,10 @@ from study.noise.settings import READINGS
 
 FOLDER = ROOT / "docs" / "results" / "where-noise-helps"
 PAGE = ROOT / "docs" / "results" / "where-noise-helps.md"
-PARTS = ("readings", "readings-h100", "learning-rate", "learning-rate-h100")
+PARTS = ("readings", "readings-h100", "learning-rate", "learning-rate-h100", "data-1")
 """In the order of the page."""
+SHARES = {"data-1": "1 %", "readings": "5 %"}
+"""The studies that have the same arms on another share of the pictures."""
 
 Row = dict[str, Any]
 
@@ -93,14 +95,38 @@ def _span(low: float, high: float) -> str:
     return " to ".join(f"{each:.1f}" if each < 10 else f"{each:.0f}" for each in (low, high))
 
 
+def by_share(rows: Mapping[str, Sequence[Row]]) -> str:
+    """The improvement of the arms with noise that all studies of `SHARES` have, on each share of the pictures.
+
+    Args:
+        rows: of each study, by its name. Each study has its own baseline.
+    """
+    arms = {part: {_setting(row): row for row in rows[part] if row["method"] == "noisy_teacher"} for part in SHARES}
+    baselines = [next(row for row in rows[part] if row["verdict"] == "baseline") for part in SHARES]
+    common = [setting for setting in arms["data-1"] if all(setting in found for found in arms.values())]
+    head = ["arm", *(f"{share} of the pictures" for share in SHARES.values())]
+    errors = ["no noise (baseline): test error", *(f"{100 * row['test_error_mean']:.2f} %" for row in baselines)]
+    cells = []
+    for setting in common:
+        found = [arms[part][setting] for part in SHARES]
+        cells.append([_arm(found[0]), *(f"{_improvement(row)} {row['verdict'].replace('_', ' ')}" for row in found)])
+    return table(head, [errors, *cells])
+
+
+def _setting(row: Row) -> tuple[str, float, str | None]:
+    """What two arms with the same noise have in common. Where noise multiplies the logits, σ is relative anyway."""
+    reading = row["reading"] or "equation_2"
+    return reading, row["sigma"], None if reading == "equation_2" else row.get("sigma_unit")
+
+
 def main() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    documents = []
-    for part in PARTS:
-        documents.append(document_of(part))
-        text = with_block(text, part, block(part, documents[-1]["rows"]))
+    documents = {part: document_of(part) for part in PARTS}
+    for part, document in documents.items():
+        text = with_block(text, part, block(part, document["rows"]))
+    text = with_block(text, "by-share", by_share({part: documents[part]["rows"] for part in SHARES}))
     PAGE.write_text(text, encoding="utf-8")
-    PAGE.with_suffix(".json").write_text(json.dumps(documents, indent=1) + "\n", encoding="utf-8")
+    PAGE.with_suffix(".json").write_text(json.dumps(list(documents.values()), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -109,4 +109,6 @@ def test_the_page_of_the_readings_is_that_of_its_studies() -> None:
     text = where_noise_helps.PAGE.read_text("utf-8")
     for part, document in zip(where_noise_helps.PARTS, documents, strict=True):
         assert with_block(text, part, where_noise_helps.block(part, document["rows"])) == text
+    rows = {part: document["rows"] for part, document in zip(where_noise_helps.PARTS, documents, strict=True)}
+    assert with_block(text, "by-share", where_noise_helps.by_share(rows)) == text
     assert documents_of(where_noise_helps.PAGE) == documents
