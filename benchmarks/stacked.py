@@ -5,7 +5,7 @@ students side by side in one process would gain on a CPU.
 
     python -m benchmarks.stacked [--batch 64] [--no-publish]
 
-- `turns`: one process, each student takes a step in turn;
+- `in turns`: one process, each student takes a step in turn;
 - `stacked`: `torch.func.stack_module_state` and `vmap`: a convolution of N students is a grouped one;
 - `processes`: as many processes as cores, with one student and one thread each. This is what a study does.
 """
