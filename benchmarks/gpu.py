@@ -50,7 +50,7 @@ SHAPES = {
 }
 STUDENTS, TEACHER = ("fc800", "student3", "lenet-cifar10"), "nin"
 PRECISIONS = ("fp32", "tf32", "bf16")
-LANES, PROCESSES = (1, 8, 32, 128), (4, 8)
+LANES, MOST_LANES, PROCESSES = (1, 8, 32), 128, 8
 SECONDS = 0.5
 """Of each measurement, after its warm-up."""
 GPU = torch.device("cuda")
@@ -366,20 +366,25 @@ def measure(seconds: float, with_table: bool, only: str | None, out: Path) -> No
             for captures in (False, True):
                 way = "captured" if captures else "plain"
                 keep(f"{way} {name}", partial(measured_alone, network, precision, captures))
-    for count in LANES[1:]:
-        for network in STUDENTS if only != "alone" else ():
+    together = STUDENTS if only != "alone" else ()
+
+    def keep_lanes(count: int) -> None:
+        for network in together:
             for precision in PRECISIONS:
                 name = f"lanes {count} {network} {precision}"
                 keep(name, partial(measured_lanes, network, precision, count))
-    for network in STUDENTS if only != "alone" else ():
-        for count in PROCESSES:
-            keep(f"processes {count} {network}", partial(in_processes, network, count, f"processes {count}"))
+
+    for count in LANES:
+        keep_lanes(count)
+    for network in together:
+        keep(f"processes {PROCESSES} {network}", partial(in_processes, network, PROCESSES, f"processes {PROCESSES}"))
     for network in STUDENTS:
         keep(f"script {network}", partial(script, network))
     with mps() as has_mps:
         numbers["mps"] = has_mps
-        for network in STUDENTS if has_mps else ():
-            keep(f"MPS {network}", partial(in_processes, network, 8, "processes 8, MPS"))
+        for network in together if has_mps else ():
+            keep(f"MPS {network}", partial(in_processes, network, PROCESSES, f"processes {PROCESSES}, MPS"))
+    keep_lanes(MOST_LANES)  # last, because to build so many students takes long
     if with_table:
         with tempfile.TemporaryDirectory() as folder:
             for lanes in (32, 1):
