@@ -59,16 +59,19 @@ def compared(rows: Sequence[Row], best: float) -> list[Compared]:
     for rate in sorted(baselines):
         if arms := [row for row in noisy if row["lr"] == rate]:
             family = Family(len(arms), LEVEL, len(arms) / len(noisy))
-            own, other = (_judged(baselines[each], arms, family) for each in (rate, best))
+            own, other = (judged_rows(baselines[each], arms, family) for each in (rate, best))
             found += [Compared(*each) for each in zip(arms, own, other, strict=True)]
     return found
 
 
-def _judged(baseline: Row, arms: Sequence[Row], family: Family) -> list[Judged]:
+def judged_rows(
+    baseline: Row, arms: Sequence[Row], family: Family, smallest_effect: float | None = None
+) -> list[Judged]:
+    """Judge rows of a table's JSON by the rule. An arm is compared over the seeds that it shares with the baseline."""
     errors = [{int(seed): float(error) for seed, error in row["errors"].items()} for row in (baseline, *arms)]
     seeds = sorted({seed for each in errors for seed in each})
     values = by_seed(seeds, errors)
-    return judge(values[:, 0], values[:, 1:], family, None)
+    return judge(values[:, 0], values[:, 1:], family, smallest_effect)
 
 
 def blocks(rows: Sequence[Row], validation: Mapping[float, Sequence[float]]) -> str:

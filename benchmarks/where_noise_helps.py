@@ -16,9 +16,9 @@ from study.noise.settings import READINGS
 
 FOLDER = ROOT / "docs" / "results" / "where-noise-helps"
 PAGE = ROOT / "docs" / "results" / "where-noise-helps.md"
-PARTS = ("readings", "readings-h100", "learning-rate", "learning-rate-h100", "data-1")
+PARTS = ("readings", "readings-h100", "learning-rate", "learning-rate-h100", "mnist", "data-1", "data-20", "long")
 """In the order of the page."""
-SHARES = {"data-1": "1 %", "readings": "5 %"}
+SHARES = {"data-1": "1 %", "readings": "5 %", "data-20": "20 %", "long": "all"}
 """The studies that have the same arms on another share of the pictures."""
 
 Row = dict[str, Any]
@@ -36,47 +36,54 @@ def _place(row: Row) -> tuple[Any, ...]:
     if row["method"] != "noisy_teacher":
         return row["verdict"] != "baseline", row["method"] != "logit_regression", 1, row["method"]
     reading = list(READINGS).index(row["reading"] or "equation_2")
-    return True, True, 0, reading, row.get("sigma_unit") or "", row["sigma"], row.get("lr") or 0.0
+    return True, True, 0, reading, row.get("sigma_unit") or "", row["alpha"], row["sigma"], row.get("lr") or 0.0
 
 
 def block(part: str, rows: Sequence[Row]) -> str:
     """One study as a table."""
     head = ["arm", "size of the noise", "n", "test error %", "improvement", "p corr.", "verdict"]
-    shown = table(head, [_cells(row) for row in rows])
+    shown = table(head, [_cells(row, has_alphas(rows)) for row in rows])
     return f"### {part}: improvement over the baseline\n\n{shown}\n\n{verdicts(rows)}.\n"
 
 
-def _cells(row: Row) -> list[str]:
+def has_alphas(rows: Sequence[Row]) -> bool:
+    """Whether the arms with noise have more than one α, so that their names have it."""
+    return len({row["alpha"] for row in rows if row["method"] == "noisy_teacher"}) > 1
+
+
+def _cells(row: Row, with_alpha: bool) -> list[str]:
     relative, corrected = row["relative_noise"], row["p_corrected"]
     interval = [100 * bound for bound in row["test_error_ci95"]]
     return [
-        _arm(row),
+        arm_name(row, with_alpha),
         "" if relative is None else f"{relative:.2f}",
         str(row["n"]),
         f"{100 * row['test_error_mean']:.2f} {_interval(interval, 2)}",
-        "" if row["improvement_percent"] is None else _improvement(row),
+        "" if row["improvement_percent"] is None else improvement(row["improvement_percent"], row["improvement_ci95"]),
         "" if corrected is None else ("\\<0.001" if corrected < 0.001 else f"{corrected:.3f}"),
         row["verdict"].replace("_", " "),
     ]
 
 
-def _improvement(row: Row) -> str:
-    value = f"{row['improvement_percent']:+.1f}".replace("-", "−")
-    return f"{value} {_interval(row['improvement_ci95'], 1)} %"
+def improvement(percent: float, interval: Sequence[float]) -> str:
+    """An improvement and its interval, in per cent."""
+    return f"{percent:+.1f}".replace("-", "−") + f" {_interval(interval, 1)} %"
 
 
 def _interval(bounds: Sequence[float], digits: int) -> str:
     return "\\[" + ", ".join(f"{bound:.{digits}f}".replace("-", "−") for bound in bounds) + "\\]"
 
 
-def _arm(row: Row) -> str:
+def arm_name(row: Row, with_alpha: bool = False) -> str:
+    """What an arm is called in the tables of the page."""
     rate = f", learning rate {row['lr']:g}" if row.get("lr") is not None else ""
     if row["verdict"] == "baseline":
         return f"no noise (baseline){rate}"
     if row["method"] != "noisy_teacher":
         return f"{row['method'].replace('_', ' ')}{rate}"
     unit = " of the logits' size" if row.get("sigma_unit") == "logit_rms" else ""
-    return f"`{row['reading'] or 'equation_2'}`, σ = {row['sigma']:g}{unit}{rate}"
+    alpha = f", α = {row['alpha']:g}" if with_alpha else ""
+    return f"`{row['reading'] or 'equation_2'}`, σ = {row['sigma']:g}{unit}{alpha}{rate}"
 
 
 def verdicts(rows: Sequence[Row]) -> str:
@@ -96,21 +103,28 @@ def _span(low: float, high: float) -> str:
 
 
 def by_share(rows: Mapping[str, Sequence[Row]]) -> str:
-    """The improvement of the arms with noise that all studies of `SHARES` have, on each share of the pictures.
+    """The improvement of the arms with noise of the first study of `SHARES`, on each share of the pictures.
+
+    A cell is empty where a study does not have the arm.
 
     Args:
         rows: of each study, by its name. Each study has its own baseline.
     """
     arms = {part: {_setting(row): row for row in rows[part] if row["method"] == "noisy_teacher"} for part in SHARES}
     baselines = [next(row for row in rows[part] if row["verdict"] == "baseline") for part in SHARES]
-    common = [setting for setting in arms["data-1"] if all(setting in found for found in arms.values())]
-    head = ["arm", *(f"{share} of the pictures" for share in SHARES.values())]
+    head = ["arm", *(f"{share} of the pictures" if share != "all" else "all pictures" for share in SHARES.values())]
     errors = ["no noise (baseline): test error", *(f"{100 * row['test_error_mean']:.2f} %" for row in baselines)]
-    cells = []
-    for setting in common:
-        found = [arms[part][setting] for part in SHARES]
-        cells.append([_arm(found[0]), *(f"{_improvement(row)} {row['verdict'].replace('_', ' ')}" for row in found)])
+    cells = [
+        [arm_name(row), *(_in_short(arms[part].get(setting)) for part in SHARES)]
+        for setting, row in arms[next(iter(SHARES))].items()
+    ]
     return table(head, [errors, *cells])
+
+
+def _in_short(row: Row | None) -> str:
+    if row is None:
+        return ""
+    return f"{improvement(row['improvement_percent'], row['improvement_ci95'])} {row['verdict'].replace('_', ' ')}"
 
 
 def _setting(row: Row) -> tuple[str, float, str | None]:

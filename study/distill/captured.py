@@ -45,10 +45,9 @@ class DeviceStream:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Queue inside what the GPU shall do, and let no other queue wait for it, so that queues run at the same time.
+        """Queue inside what the GPU shall do, and let no other queue wait for it: queues then run at the same time.
 
-        What the caller's queue did before must be known to this queue from an earlier `used`. Before the caller uses the
-        results, it enters `used` again.
+        Enter `used` before, so that this queue waits for what it needs, and again before results are used elsewhere.
         """
         if self._stream is None:
             yield

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from benchmarks import where_noise_helps
+from benchmarks import first_look, where_noise_helps
 from benchmarks.page import with_block
 from benchmarks.where_noise_helps import document_of
 from study.results.rule import RULE
@@ -112,3 +112,4 @@ def test_the_page_of_the_readings_is_that_of_its_studies() -> None:
     rows = {part: document["rows"] for part, document in zip(where_noise_helps.PARTS, documents, strict=True)}
     assert with_block(text, "by-share", where_noise_helps.by_share(rows)) == text
     assert documents_of(where_noise_helps.PAGE) == documents
+    assert with_block(text, "first-look", first_look.block(rows[first_look.STUDY])) == text
