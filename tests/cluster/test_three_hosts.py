@@ -225,7 +225,8 @@ def test_storage_unseen_by_a_host_is_one_line(
 def test_a_job_is_listed_and_stopped_in_order(
     cluster: RayCluster, laptop: Laptop, tracking: TrackingServer, storage_root: Path, study_file: str
 ) -> None:
-    endless = ["--set", "train.epochs=100000"]
+    # Small batches make epochs long, so that the tracking server has taken nearly all of them when the job is stopped.
+    endless = ["--set", "train.epochs=100000", "--set", "train.batch_size=2"]
     job = submitted(laptop, study_file, "endless", *endless)
     wait_until(lambda: any((storage_root / "studies/endless/trials").glob("*/checkpoint.pt")), "a checkpoint")
     listed = {each["id"]: each for each in json.loads(laptop("jobs", "--json").stdout)}
