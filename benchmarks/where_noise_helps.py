@@ -92,14 +92,18 @@ def verdicts(rows: Sequence[Row]) -> str:
     counts = {name: sum(row["verdict"] == name for row in noisy) for name in ("better", "undecided", "worse")}
     detectable = [row["detectable_percent"] for row in noisy if row["detectable_percent"]]
     bounds = [bound for one in detectable for bound in (one if isinstance(one, list) else [one])]
-    found = f". An improvement of {_span(min(bounds), max(bounds))} % would have been found with a chance of 80 %"
+    found = f". {_detected(min(bounds), max(bounds))} with a chance of 80 %" if bounds else ""
     arms = "1 arm" if len(noisy) == 1 else f"{len(noisy)} arms"
     counted = ", ".join(f"{count} {name}" for name, count in counts.items())
-    return f"{arms} with noise: {counted}{found if bounds else ''}"
+    return f"{arms} with noise: {counted}{found}"
 
 
-def _span(low: float, high: float) -> str:
-    return " to ".join(f"{each:.1f}" if each < 10 else f"{each:.0f}" for each in (low, high))
+def _detected(low: float, high: float) -> str:
+    """What would have been found. No improvement is above 100 %."""
+    if low >= 100:
+        return "No improvement would have been found"
+    least, most = (f"{each:.1f}" if each < 10 else f"{each:.0f}" for each in (low, high))
+    return f"An improvement of {least} {f'to {most} %' if high < 100 else '% or more'} would have been found"
 
 
 def by_share(rows: Mapping[str, Sequence[Row]]) -> str:

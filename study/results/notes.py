@@ -309,13 +309,19 @@ def verdict_notes(findings: Mapping[Arm, Finding], smallest_effect: float | None
     if known:
         low, high = min(each[0] for each in known), max(each[1] for each in known)
         spread = max(found.spread[1] for found in findings.values() if found.spread is not None)
-        most = f"{two_digits(high)} %" if high < 100 else "more than 100 %"
-        notes.append(
-            f"With these seeds an improvement of {two_digits(low)} % to {most} is detected with a chance of 80 %. It "
-            "is a range because few seeds measure the spread roughly: a difference varies between seeds by up to "
-            f"{two_digits(spread * 100)} % of the baseline's error. An undecided arm may still be better by less "
-            "than this."
-        )
+        varies = f"a difference varies between seeds by up to {two_digits(spread * 100)} % of the baseline's error"
+        if low < 100:
+            most = f"{two_digits(high)} %" if high < 100 else "more than 100 %"
+            notes.append(
+                f"With these seeds an improvement of {two_digits(low)} % to {most} is detected with a chance of 80 %. "
+                f"It is a range because few seeds measure the spread roughly: {varies}. An undecided arm may still be "
+                "better by less than this."
+            )
+        else:
+            notes.append(
+                f"With these seeds no improvement is detected with a chance of 80 %, because {varies}. An undecided "
+                "arm may still be better."
+            )
     unbounded = [
         str(arm)
         for arm, found in findings.items()

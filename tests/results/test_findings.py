@@ -73,6 +73,16 @@ def test_every_row_and_the_table_say_what_they_can_detect() -> None:
     assert "detectable_percent_low" in render(table, "csv")
 
 
+def test_no_improvement_above_100_percent_is_named() -> None:
+    """One arm collapses, with errors that differ by more than the baseline has."""
+    sheet = Sheet().grid({(0, 0): 0.01})
+    for seed, error in enumerate((0.9, 0.6, 0.75)):
+        sheet.train(seed, error, error, sigma=0.9, alpha=0.5)
+    table = table_of(sheet.tracked())
+    assert notes(table, "With these seeds no improvement is detected with a chance of 80 %, because a difference")
+    assert not notes(table, "With these seeds an improvement")
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_every_format_names_the_rule(format: str) -> None:
     assert "guarded-dunnett" in " ".join(render(table_of(Sheet().grid(FLAT).tracked()), format).split())
