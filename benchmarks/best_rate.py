@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.page import table, with_block
-from benchmarks.where_noise_helps import FOLDER, PAGE, Row
+from benchmarks.where_noise_helps import FOLDER, PAGE, Row, improvement
 from study.results.rule import LEVEL, Family, Judged, by_seed, judge
 
 STUDY = "learning-rate"
@@ -97,8 +97,8 @@ def blocks(rows: Sequence[Row], validation: Mapping[float, Sequence[float]]) -> 
                 f"learning rate {each.arm['lr']:g}, `{each.arm['reading'] or 'equation_2'}`, σ = {each.arm['sigma']:g}",
                 each.arm["n"],
                 f"{100 * each.arm['test_error_mean']:.2f}",
-                *_cells(each.own),
-                *_cells(each.best),
+                *judged_cells(each.own),
+                *judged_cells(each.best),
             )
             for each in compared(rows, best)
         ],
@@ -106,11 +106,11 @@ def blocks(rows: Sequence[Row], validation: Mapping[float, Sequence[float]]) -> 
     return f"{first}\n\n{second}"
 
 
-def _cells(judged: Judged) -> tuple[str, str]:
+def judged_cells(judged: Judged) -> tuple[str, str]:
+    """An arm's improvement with its interval, and its verdict. The first is empty where the interval is unbounded."""
     if judged.improvement_percent is None or judged.improvement_interval is None:
-        return "", judged.verdict
-    numbers = [f"{each:+.1f}".replace("-", "−") for each in (judged.improvement_percent, *judged.improvement_interval)]
-    return f"{numbers[0]} \\[{numbers[1]}, {numbers[2]}\\] %", judged.verdict
+        return "", judged.verdict.replace("_", " ")
+    return improvement(judged.improvement_percent, judged.improvement_interval), judged.verdict.replace("_", " ")
 
 
 def kept_validation(tracking_uri: str) -> dict[float, list[float]]:

@@ -8,21 +8,24 @@ level of the first look, over its seeds.
     python -m benchmarks.first_look
 """
 
+import statistics
 from collections.abc import Sequence
 
-from benchmarks.best_rate import judged_rows
+import yaml
+
+from benchmarks.best_rate import judged_cells, judged_rows
 from benchmarks.page import table, with_block
-from benchmarks.where_noise_helps import PAGE, Row, arm_name, document_of, improvement
+from benchmarks.where_noise_helps import FOLDER, PAGE, Row, arm_name, document_of
+from study.planning.rounds import rounds_of
 from study.results.looks import look_family
 from study.results.rule import Judged
 
 STUDY = "mnist"
-ROUNDS = (5, 8, 12)
-"""Seeds at the end of each round, as the study file has them."""
-SMALLEST_EFFECT = 5.0
-"""Per cent, as the study file has it."""
 APART = "chan_2017"
 """The reading whose students learn almost nothing."""
+
+_FILE = yaml.safe_load((FOLDER / f"{STUDY}.yaml").read_text(encoding="utf-8"))
+_ROUNDS = rounds_of(_FILE["seeds"]["first"], _FILE["seeds"]["at_most"])
 
 
 def judged_apart(rows: Sequence[Row]) -> list[tuple[Row, Judged]]:
@@ -30,35 +33,36 @@ def judged_apart(rows: Sequence[Row]) -> list[tuple[Row, Judged]]:
 
     Args:
         rows: of a table's JSON, with the errors of every seed.
+
+    Returns:
+        rows that have the errors of the first look only, each with its verdict.
     """
     noisy = [row for row in rows if row["method"] == "noisy_teacher"]
     arms = [_first_seeds(row) for row in noisy if row["reading"] != APART]
     baseline = _first_seeds(next(row for row in rows if row["verdict"] == "baseline"))
-    family = look_family(1, ROUNDS, len(arms), len(arms) / len(noisy))
-    return list(zip(arms, judged_rows(baseline, arms, family, SMALLEST_EFFECT), strict=True))
+    family = look_family(1, _ROUNDS, len(arms), len(arms) / len(noisy))
+    return list(zip(arms, judged_rows(baseline, arms, family, _FILE["smallest_effect"]), strict=True))
 
 
 def _first_seeds(row: Row) -> Row:
-    return {**row, "errors": {seed: error for seed, error in row["errors"].items() if int(seed) < ROUNDS[0]}}
+    return {**row, "errors": {seed: error for seed, error in row["errors"].items() if int(seed) < _ROUNDS[0]}}
 
 
 def block(rows: Sequence[Row]) -> str:
     """The table of the page."""
-    lines = []
-    for row, judged in judged_apart(rows):
-        errors = list(row["errors"].values())
-        assert judged.improvement_percent is not None
-        assert judged.improvement_interval is not None
-        lines.append(
+    head = ("arm", "n", "test error %", "improvement over the baseline", "verdict")
+    return table(
+        head,
+        [
             (
                 arm_name(row, with_alpha=True),
                 judged.n,
-                f"{100 * sum(errors) / len(errors):.2f}",
-                improvement(judged.improvement_percent, judged.improvement_interval),
-                judged.verdict.replace("_", " "),
+                f"{100 * statistics.fmean(row['errors'].values()):.2f}",
+                *judged_cells(judged),
             )
-        )
-    return table(("arm", "n", "test error %", "improvement over the baseline", "verdict"), lines)
+            for row, judged in judged_apart(rows)
+        ],
+    )
 
 
 def main() -> None:

@@ -374,7 +374,7 @@ def measure(seconds: float, with_table: bool, only: str | None, out: Path) -> No
                 name = f"lanes {count} {network} {precision}"
                 keep(name, partial(measured_lanes, network, precision, count))
 
-    for count in LANES:
+    for count in LANES if only == "together" else LANES[1:]:  # one student was measured as `captured` else
         keep_lanes(count)
     for network in together:
         keep(f"processes {PROCESSES} {network}", partial(in_processes, network, PROCESSES, f"processes {PROCESSES}"))

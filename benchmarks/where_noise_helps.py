@@ -42,11 +42,11 @@ def _place(row: Row) -> tuple[Any, ...]:
 def block(part: str, rows: Sequence[Row]) -> str:
     """One study as a table."""
     head = ["arm", "size of the noise", "n", "test error %", "improvement", "p corr.", "verdict"]
-    shown = table(head, [_cells(row, has_alphas(rows)) for row in rows])
+    shown = table(head, [_cells(row, _has_alphas(rows)) for row in rows])
     return f"### {part}: improvement over the baseline\n\n{shown}\n\n{verdicts(rows)}.\n"
 
 
-def has_alphas(rows: Sequence[Row]) -> bool:
+def _has_alphas(rows: Sequence[Row]) -> bool:
     """Whether the arms with noise have more than one α, so that their names have it."""
     return len({row["alpha"] for row in rows if row["method"] == "noisy_teacher"}) > 1
 

@@ -44,7 +44,7 @@ class DeviceStream:
         around.wait_stream(self._stream)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def used_without_waiting(self) -> Iterator[None]:
         """Queue inside what the GPU shall do, and let no other queue wait for it: queues then run at the same time.
 
         Enter `used` before, so that this queue waits for what it needs, and again before results are used elsewhere.

@@ -205,7 +205,7 @@ class DistillationTrainer:
             if self._captured is not None:
                 self._captured.begin(epoch)
         for step, size in enumerate(epoch.sizes):
-            with self._stream.alone():
+            with self._stream.used_without_waiting():
                 if self._captured is not None and size == epoch.sizes[0]:
                     self._captured.replay()
                 else:

@@ -58,10 +58,10 @@ def test_what_is_used_is_waited_for_on_both_sides(default: Queue) -> None:
     assert (queue.waits, default.waits) == ([default], [queue])
 
 
-def test_alone_no_queue_waits(default: Queue) -> None:
+def test_no_queue_waits_where_it_is_used_without_waiting(default: Queue) -> None:
     stream = DeviceStream(torch.device("cpu"))
     queue = queue_of(stream)
-    with stream.alone():
+    with stream.used_without_waiting():
         assert Queue.current is queue
     assert Queue.current is default
     assert (queue.waits, default.waits) == ([], [])
